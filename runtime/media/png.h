@@ -1,0 +1,31 @@
+/* png.h - writes PNG files fast.
+ *
+ * Rendered pictures are written in thousands, so speed counts as much as size: rows are filtered
+ * with SIMD, compressed in one piece by libdeflate, and nothing is copied twice. 8 bits a channel,
+ * RGB or RGBA, not interlaced, no ancillary chunks but sRGB: the same pixels give the same bytes
+ * with the same libdeflate.
+ *
+ * Ownership: the bytes are the caller's to free(). Threads: no shared state.
+ * Format: Portable Network Graphics (PNG) Specification, W3C, second edition. */
+#ifndef STANCE_MEDIA_PNG_H
+#define STANCE_MEDIA_PNG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+
+enum { PNG_LEVEL_FAST = 1, PNG_LEVEL_SMALL = 9 };
+
+struct png_source {
+    uint32_t width, height;
+    uint32_t channels;     /* 3: RGB, 4: RGBA with straight alpha */
+    size_t stride;         /* bytes from row to row; 0: width * channels */
+    const uint8_t *pixels; /* sRGB */
+};
+
+/* Writes `source`; level 1..12 is libdeflate's, 0 takes PNG_LEVEL_FAST. */
+int png_encode(const struct png_source *source, int level, uint8_t **out, size_t *size,
+               struct err *err);
+
+#endif
