@@ -1,0 +1,145 @@
+# Everything starts here: `make help`.
+#
+# Flavours live side by side, each in a folder of its own:
+#   make                       build/          -O2, link-time optimisation
+#   make DEBUG=1               build/debug/    -Og -g3
+#   make SAN=address,undefined build/asan/     -O1 with sanitizers
+#   make SAN=thread            build/tsan/
+#   make CC=clang              build/clang/    (and build/clang-debug/, ...)
+
+PREFIX ?= /usr/local
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
+
+# -- Flavour -----------------------------------------------------------------------------------------------------------
+
+ifeq ($(SAN),address,undefined)
+FLAVOUR := asan
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else ifeq ($(SAN),thread)
+FLAVOUR := tsan
+OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+else ifneq ($(SAN),)
+$(error SAN is "address,undefined" or "thread", not "$(SAN)")
+else ifneq ($(DEBUG),)
+FLAVOUR := debug
+OPT := -Og -g3
+else
+# Fat objects, so that only the executable pays for link-time optimisation, not each of the test programs.
+OPT := -O2 -g $(if $(findstring clang,$(CC)),,-flto=auto -ffat-lto-objects)
+endif
+FLAVOUR := $(if $(findstring clang,$(CC)),clang$(if $(FLAVOUR),-$(FLAVOUR)),$(FLAVOUR))
+B := build$(if $(FLAVOUR),/$(FLAVOUR))
+
+# -- Libraries ---------------------------------------------------------------------------------------------------------
+
+# deploy/install-deps names their packages. libev and lua-cjson have no usable .pc file.
+PKGS := luajit libuv libwebsockets libcurl libcrypto sqlite3 assimp libpng libjpeg libdeflate libwebp jansson zlib
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+MISSING := $(shell pkg-config --exists $(PKGS) 2>/dev/null || \
+    for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done) \
+    $(if $(wildcard /usr/include/ev.h /usr/local/include/ev.h),,libev)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
+CPPFLAGS += -D_GNU_SOURCE -Iruntime -Igpu $(patsubst -I%,-isystem %,$(PKG_CFLAGS))
+CFLAGS ?= -fstack-protector-strong
+ALL_CFLAGS = -std=c11 $(OPT) $(WARNINGS) -fPIE -pthread $(CFLAGS)
+LDLIBS = $(PKG_LIBS) -lev -llua5.1-cjson -ldl -lm -pthread
+
+# -- Files -------------------------------------------------------------------------------------------------------------
+
+SOURCES := $(sort $(wildcard runtime/*/*.c))
+OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
+TESTS := $(patsubst spec/c/%.c,$(B)/spec/%,$(sort $(wildcard spec/c/*_test.c)))
+GPU_LIB := $(if $(wildcard gpu/Makefile),$(B)/gpu/libstance_gpu.a)
+LUA_FILES = $(shell find lua policies -name '*.lua')
+
+.PHONY: all demo test test-fast tests bench gpu-check lint install clean help deps FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/stance ## the executable, build/stance (default)
+
+help: ## this list
+	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
+
+# -- Compile and link --------------------------------------------------------------------------------------------------
+
+# Says at once which library is missing, rather than letting the compiler stumble over its header.
+deps:
+	@$(if $(strip $(MISSING)),echo "missing: $(strip $(MISSING)) (headers). Run deploy/install-deps" >&2; exit 1,:)
+
+$(B)/obj/%.o: %.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# The commit is a header of its own, rewritten only when it changes, so that a commit rebuilds one file.
+$(B)/gen/commit.h: FORCE
+	@mkdir -p $(@D)
+	@echo "#define STANCE_COMMIT \"$$(git describe --always --dirty 2>/dev/null || echo unknown)\"" >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(B)/obj/runtime/cli/version.o: $(B)/gen/commit.h
+$(B)/obj/runtime/cli/version.o: CPPFLAGS += -I$(B)/gen
+
+# The kernels have a Makefile of their own, which knows whether anything changed.
+$(B)/gpu/libstance_gpu.a: FORCE
+	@$(MAKE) --no-print-directory -C gpu BUILD=$(CURDIR)/$(B)/gpu CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)" lib
+
+$(B)/libstance.a: $(OBJECTS)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(B)/stance: $(B)/obj/runtime/main.o $(OBJECTS) $(GPU_LIB)
+	$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# The spec runner and the C tests take the same objects; -rdynamic lets Lua's C modules find the host's symbols.
+$(B)/stance-spec: $(B)/obj/spec/c/spec_main.o $(OBJECTS) $(GPU_LIB)
+	$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(B)/spec/%: $(B)/obj/spec/c/%.o $(B)/libstance.a $(GPU_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) ## everything that the tests run, without running it
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# -- Ways in -----------------------------------------------------------------------------------------------------------
+
+demo: ## install what is missing, build, render pictures into build/demo/out
+	@deploy/install-deps build
+	@deploy/demo.sh
+
+test: ## install what is missing, then every check there is
+	@deploy/install-deps build test
+	@spec/run.sh all
+
+test-fast: tests ## C tests and unit specs, for the edit loop
+	@spec/run.sh fast
+
+bench: $(B)/stance $(B)/stance-spec ## timings: a view by stage, 48 views through the queue, memory when idle
+	@spec/run.sh bench
+
+gpu-check: ## the kernels against their reference, in every backend that is here
+	@$(MAKE) --no-print-directory -C gpu BUILD=$(CURDIR)/$(B)/gpu CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)" check
+
+lint: compile_commands.json ## clang-format, clang-tidy, luacheck, shellcheck, aarch64
+	@spec/lint.sh
+
+install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
+	install -D -m 755 $(B)/stance $(DESTDIR)$(PREFIX)/bin/stance
+	@for file in $(LUA_FILES); do install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/$$file || exit 1; done
+	@echo "installed $(words $(LUA_FILES)) scripts in $(DESTDIR)$(PREFIX)/share/stance"
+
+# In clang's words, whichever compiler built last.
+compile_commands.json: FORCE ## one entry a C file, for editors and clang-tidy
+	@for file in runtime/main.c $(SOURCES) $(wildcard spec/c/*.c gpu/*/*.c); do \
+	    printf '{"directory":"%s","file":"%s","command":"clang %s -c %s"},\n' '$(CURDIR)' $$file \
+	        '$(strip $(CPPFLAGS)) -I$(B)/gen -std=c11 -pthread' $$file; \
+	done | sed '1s/^/[/; $$s/,$$/]/' >$@
+
+clean: ## forget everything that was built
+	rm -rf build compile_commands.json

@@ -1,0 +1,18 @@
+/* commands.h - the subcommands that main.c chooses from.
+ *
+ * Each takes its own name as argv[0] and what follows it, and returns an exit code (cli/output.h).
+ */
+#ifndef STANCE_CLI_COMMANDS_H
+#define STANCE_CLI_COMMANDS_H
+
+int cli_config(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
+int cli_download(int argc, char **argv);
+int cli_job(int argc, char **argv);
+int cli_render(int argc, char **argv);
+int cli_serve(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_version(int argc, char **argv);
+int cli_worker(int argc, char **argv);
+
+#endif
