@@ -89,29 +89,29 @@ static void jpeg_read_rows(struct jpeg_decompress_struct *jpeg, struct image *ou
     jpeg_finish_decompress(jpeg);
 }
 
+/* Apart from its caller, whose locals a jump leaves alone. */
+static int jpeg_read(struct jpeg_decompress_struct *jpeg, struct jpeg_trap *trap, struct image *out,
+                     struct err *err) {
+    if (setjmp(trap->jump) != 0)
+        return err_set(err, ERR_CORRUPT, "not a readable JPEG: %s", trap->message);
+    jpeg_read_header(jpeg, TRUE);
+    if (jpeg->num_components == 4)
+        return err_set(err, ERR_UNSUPPORTED, "a JPEG in CMYK colours is not read");
+    int rc = image_init(out, jpeg->image_width, jpeg->image_height, err);
+    if (rc == 0)
+        jpeg_read_rows(jpeg, out);
+    return rc;
+}
+
 static int decode_jpeg(const void *bytes, size_t size, struct image *out, struct err *err) {
     struct jpeg_decompress_struct jpeg = {0};
     struct jpeg_trap trap;
     jpeg.err = jpeg_std_error(&trap.manager);
     trap.manager.error_exit = jpeg_trap_exit;
     trap.manager.output_message = jpeg_trap_output;
-    volatile int rc = 0;
-    if (setjmp(trap.jump) != 0) {
-        rc = err_set(err, ERR_CORRUPT, "not a readable JPEG: %s", trap.message);
-        goto end;
-    }
     jpeg_create_decompress(&jpeg);
     jpeg_mem_src(&jpeg, (unsigned char *)(uintptr_t)bytes, (unsigned long)size);
-    jpeg_read_header(&jpeg, TRUE);
-    if (jpeg.num_components == 4) {
-        rc = err_set(err, ERR_UNSUPPORTED, "a JPEG in CMYK colours is not read");
-        goto end;
-    }
-    rc = image_init(out, jpeg.image_width, jpeg.image_height, err);
-    if (rc != 0)
-        goto end;
-    jpeg_read_rows(&jpeg, out);
-end:
+    int rc = jpeg_read(&jpeg, &trap, out, err);
     jpeg_destroy_decompress(&jpeg);
     return rc;
 }
