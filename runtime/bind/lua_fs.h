@@ -1,0 +1,20 @@
+/* lua_fs.h - open files as Lua values, for bindings that hand files to others (objects, net).
+ *
+ * Loop thread. */
+#ifndef STANCE_BIND_LUA_FS_H
+#define STANCE_BIND_LUA_FS_H
+
+#include <lua.h>
+#include <stdint.h>
+
+/* The descriptor of the open `stance.file` at `index`, and its size in bytes (may be NULL) as it
+ * was when opened. The file keeps it: dup it to read on after the script may have closed the file,
+ * and read with pread, since the offset is shared. -1 when the value is no `stance.file`; raises
+ * when the file is closed or open for writing. */
+int lua_file_fd(lua_State *L, int index, int64_t *size);
+
+/* Pushes a `stance.file` that reads from `fd`, which it owns from the call on (also when this
+ * raises). */
+void lua_file_push(lua_State *L, int fd, int64_t size);
+
+#endif

@@ -1,0 +1,36 @@
+/* modules.h - the Lua faces of the runtime: which modules there are, and what of the process they reach.
+ *
+ * One lua_<name>.c a module, each exporting `int lua_open_<name>(lua_State *L)` that pushes the module's table; all are listed
+ * in modules.c. A binding finds the process's services with `services_of(L)`; a service that this process does not run is NULL,
+ * and the binding says so in words ("db is open in the host process only"). Loop thread. */
+#ifndef STANCE_BIND_MODULES_H
+#define STANCE_BIND_MODULES_H
+
+#include "core/fiber.h"
+#include "core/vm.h"
+
+struct config;
+struct db;
+struct link;
+struct objects;
+struct roots;
+
+/* The parts of a process that scripts may reach. Made by the subcommand (cli/serve.c, cli/worker.c). */
+struct services {
+    struct loop *loop;
+    struct config *config;
+    struct db *db;           /* the host only */
+    struct objects *objects; /* host and workers */
+    struct roots *roots;     /* the folders that scripts may reach */
+    struct link *link;       /* workers: the way to the host */
+    const char *role;        /* "host", "worker", "spec" */
+    const char *data_dir;
+    int worker_index;
+};
+
+extern const struct vm_module bind_modules[];
+
+/* The services of the vm that runs L; never NULL. */
+struct services *services_of(lua_State *L);
+
+#endif
