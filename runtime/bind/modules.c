@@ -1,0 +1,28 @@
+#include "bind/modules.h"
+
+#define MODULES(X)                                                                                 \
+    X(crypto)                                                                                      \
+    X(db)                                                                                          \
+    X(fiber)                                                                                       \
+    X(fs)                                                                                          \
+    X(host)                                                                                        \
+    X(http)                                                                                        \
+    X(image)                                                                                       \
+    X(json)                                                                                        \
+    X(log)                                                                                         \
+    X(metrics)                                                                                     \
+    X(objects)                                                                                     \
+    X(render)                                                                                      \
+    X(scene)                                                                                       \
+    X(time)                                                                                        \
+    X(ws)
+
+#define DECLARE(name) int lua_open_##name(lua_State *L) __attribute__((weak));
+MODULES(DECLARE)
+
+#define ENTRY(name) {#name, lua_open_##name},
+const struct vm_module bind_modules[] = {MODULES(ENTRY){NULL, NULL}};
+
+struct services *services_of(lua_State *L) {
+    return vm_host(vm_of(L));
+}

@@ -1,0 +1,247 @@
+#include "core/scripts.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SCRIPT_SIZE_MAX = 4 << 20, SCRIPT_DEPTH_MAX = 16 };
+
+struct scripts {
+    char name[SCRIPTS_NAME_SIZE];
+    struct script *list;
+    size_t count, room;
+};
+
+static void hex(const unsigned char *bytes, size_t count, char *out) {
+    for (size_t i = 0; i < count; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+}
+
+int scripts_begin(struct scripts **out, struct err *err) {
+    *out = calloc(1, sizeof **out);
+    return *out ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+void scripts_free(struct scripts *scripts) {
+    if (scripts == NULL)
+        return;
+    for (size_t i = 0; i < scripts->count; i++) {
+        free(scripts->list[i].path);
+        free(scripts->list[i].text);
+        free(scripts->list[i].origin);
+    }
+    free(scripts->list);
+    free(scripts);
+}
+
+/* The place of `path`, or where it would stand. */
+static size_t place(const struct scripts *scripts, const char *path, bool *found) {
+    size_t low = 0, high = scripts->count;
+    *found = false;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = strcmp(scripts->list[middle].path, path);
+        if (order == 0) {
+            *found = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int grow(struct scripts *scripts, struct err *err) {
+    if (scripts->count < scripts->room)
+        return 0;
+    size_t room = scripts->room ? 2 * scripts->room : 64;
+    struct script *list = realloc(scripts->list, room * sizeof *list);
+    if (list == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    scripts->list = list;
+    scripts->room = room;
+    return 0;
+}
+
+int scripts_add(struct scripts *scripts, const char *path, const char *text, size_t size,
+                const char *origin, struct err *err) {
+    if (size > 0 && text[0] == '\x1b')
+        return err_set(err, ERR_INVALID, "%s: compiled Lua is not accepted, only text", origin);
+    struct script script = {.path = strdup(path), .text = malloc(size + 1), .size = size,
+                            .origin = strdup(origin)};
+    if (script.path == NULL || script.text == NULL || script.origin == NULL || grow(scripts, err)) {
+        free(script.path);
+        free(script.text);
+        free(script.origin);
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    }
+    memcpy(script.text, text, size);
+    script.text[size] = 0;
+    unsigned char digest[32];
+    EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL);
+    hex(digest, sizeof digest, script.hash);
+
+    bool found;
+    size_t at = place(scripts, path, &found);
+    if (found) { /* the workspace lies over what was read before */
+        free(scripts->list[at].path);
+        free(scripts->list[at].text);
+        free(scripts->list[at].origin);
+    } else {
+        memmove(scripts->list + at + 1, scripts->list + at,
+                (scripts->count - at) * sizeof *scripts->list);
+        scripts->count++;
+    }
+    scripts->list[at] = script;
+    return 0;
+}
+
+int scripts_seal(struct scripts *scripts, struct err *err) {
+    EVP_MD_CTX *digest = EVP_MD_CTX_new();
+    if (digest == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    unsigned char sum[32];
+    EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
+    for (size_t i = 0; i < scripts->count; i++) {
+        const struct script *script = &scripts->list[i];
+        EVP_DigestUpdate(digest, script->path, strlen(script->path) + 1);
+        EVP_DigestUpdate(digest, script->hash, SCRIPT_HASH_SIZE);
+    }
+    EVP_DigestFinal_ex(digest, sum, NULL);
+    EVP_MD_CTX_free(digest);
+    hex(sum, (SCRIPTS_NAME_SIZE - 1) / 2, scripts->name);
+    return 0;
+}
+
+static int read_file(int folder, const char *name, const char *origin, char **text, size_t *size,
+                     struct err *err) {
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s", origin);
+    struct stat stat;
+    int code = 0;
+    *text = NULL;
+    if (fstat(fd, &stat) < 0)
+        code = err_set_errno(err, errno, "%s", origin);
+    else if (!S_ISREG(stat.st_mode))
+        code = err_set(err, ERR_INVALID, "%s: not a plain file", origin);
+    else if (stat.st_size > SCRIPT_SIZE_MAX)
+        code = err_set(err, ERR_TOO_LARGE, "%s: a script may have %d MiB at most", origin,
+                       SCRIPT_SIZE_MAX >> 20);
+    else if ((*text = malloc((size_t)stat.st_size + 1)) == NULL)
+        code = err_set(err, ERR_NO_MEMORY, "out of memory");
+    size_t got = 0;
+    while (code == 0 && got < (size_t)stat.st_size) {
+        ssize_t count = read(fd, *text + got, (size_t)stat.st_size - got);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            code = err_set_errno(err, errno, "%s", origin);
+        if (count <= 0)
+            break;
+        got += (size_t)count;
+    }
+    close(fd);
+    *size = got;
+    if (code != 0) {
+        free(*text);
+        *text = NULL;
+    }
+    return code;
+}
+
+static bool is_script(const char *name) {
+    size_t length = strlen(name);
+    return name[0] != '.' && length > 4 && strcmp(name + length - 4, ".lua") == 0;
+}
+
+/* Takes over `folder` (an open descriptor). */
+static int read_folder(struct scripts *scripts, int folder, const char *origin, const char *prefix,
+                       int depth, struct err *err) {
+    DIR *dir = fdopendir(folder);
+    if (dir == NULL) {
+        close(folder);
+        return err_set_errno(err, errno, "%s", origin);
+    }
+    int code = 0;
+    struct dirent *entry;
+    while (code == 0 && (entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        char path[512], from[4096];
+        struct stat stat;
+        if (name[0] == '.' || strcmp(name, "node_modules") == 0 || strcmp(name, "meta") == 0 ||
+            fstatat(dirfd(dir), name, &stat, 0) < 0)
+            continue;
+        if (snprintf(path, sizeof path, "%s%s", prefix, name) >= (int)sizeof path - 1 ||
+            snprintf(from, sizeof from, "%s/%s", origin, name) >= (int)sizeof from) {
+            code = err_set(err, ERR_INVALID, "%s/%s: the path is too long", origin, name);
+        } else if (S_ISDIR(stat.st_mode) && depth < SCRIPT_DEPTH_MAX) {
+            int child = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+            strcat(path, "/");
+            code = child < 0 ? err_set_errno(err, errno, "%s", from)
+                             : read_folder(scripts, child, from, path, depth + 1, err);
+        } else if (S_ISREG(stat.st_mode) && is_script(name)) {
+            char *text = NULL;
+            size_t size = 0;
+            code = read_file(dirfd(dir), name, from, &text, &size, err);
+            if (code == 0) {
+                code = scripts_add(scripts, path, text, size, from, err);
+                free(text);
+            }
+        }
+    }
+    closedir(dir);
+    return code;
+}
+
+static int read_root(struct scripts *scripts, const char *root, const char *prefix, struct err *err) {
+    if (root == NULL)
+        return 0;
+    int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return err_set_errno(err, errno, "scripts folder %s", root);
+    return read_folder(scripts, folder, root, prefix, 0, err);
+}
+
+int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,
+                 struct scripts **out, struct err *err) {
+    struct scripts *scripts;
+    int code = scripts_begin(&scripts, err);
+    if (code != 0)
+        return code;
+    if ((code = read_root(scripts, lua_dir, "", err)) != 0 ||
+        (code = read_root(scripts, policies_dir, "policies/", err)) != 0 ||
+        (code = read_root(scripts, workspace, "", err)) != 0 ||
+        (code = scripts_seal(scripts, err)) != 0) {
+        scripts_free(scripts);
+        return code;
+    }
+    *out = scripts;
+    return 0;
+}
+
+const char *scripts_name(const struct scripts *scripts) {
+    return scripts->name;
+}
+
+size_t scripts_count(const struct scripts *scripts) {
+    return scripts->count;
+}
+
+const struct script *scripts_at(const struct scripts *scripts, size_t index) {
+    return index < scripts->count ? &scripts->list[index] : NULL;
+}
+
+const struct script *scripts_find(const struct scripts *scripts, const char *path) {
+    bool found;
+    size_t at = place(scripts, path, &found);
+    return found ? &scripts->list[at] : NULL;
+}

@@ -1,0 +1,35 @@
+/* vm_internal.h - what vm.c and fiber.c share; nobody else includes it. */
+#ifndef STANCE_CORE_VM_INTERNAL_H
+#define STANCE_CORE_VM_INTERNAL_H
+
+#include "core/fiber.h"
+
+struct fiber_list {
+    struct fiber *first, **last;
+};
+
+struct vm {
+    struct vm_options options;
+    char *name;
+    struct loop *loop;
+    lua_State *L;
+    size_t memory;
+    char *traceback;
+    struct vm_owned *owned;
+
+    struct fiber *fibers; /* all that have not ended */
+    size_t fiber_count;
+    struct fiber *running;
+    struct fiber_list ready;
+    struct alarm *drain_alarm;
+    bool draining, closing;
+    int fetch_ref; /* registry: the Lua function that makes a waiting function (fiber_register) */
+};
+
+/* Keeps luaL_traceback of `co`, starting with the error value on its top. */
+void vm_keep_traceback(struct vm *vm, lua_State *co);
+
+/* Ends all fibers without running them. */
+void fiber_close_all(struct vm *vm);
+
+#endif
