@@ -12,7 +12,7 @@
 
 enum { WORD_MAX = 63 };
 
-// -- Mistakes
+/* -- Mistakes ---------------------------------------------------------------------------------- */
 
 int options_misuse(const struct usage *usage, const char *format, ...) {
     va_list arguments;
@@ -72,7 +72,7 @@ const char *options_suggest(const char *word, const void *names, size_t count, s
     return found;
 }
 
-// -- Help
+/* -- Help -------------------------------------------------------------------------------------- */
 
 static int option_count(const struct usage *usage) {
     int count = 0;
@@ -108,7 +108,7 @@ static void print_help(const struct usage *usage) {
     print_option(&help);
 }
 
-// -- Parsing
+/* -- Parsing ----------------------------------------------------------------------------------- */
 
 struct parser {
     const struct usage *usage;

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// -- Lines
+/* -- Lines ------------------------------------------------------------------------------------- */
 
 static void say(FILE *stream, const char *prefix, const char *format, va_list arguments) {
     fprintf(stream, "%s", prefix);
@@ -38,7 +38,7 @@ void out_json(const json_t *value) {
     fflush(stdout);
 }
 
-// -- Colours and words
+/* -- Colours and words ------------------------------------------------------------------------- */
 
 const char *out_color(FILE *stream, enum out_color color) {
     static const char *const escapes[] = {"\033[0m",  "\033[1m",  "\033[2m",
@@ -107,7 +107,7 @@ void out_table(const char *const *cells, size_t rows, size_t columns) {
     }
 }
 
-// -- Bars
+/* -- Bars -------------------------------------------------------------------------------------- */
 
 enum { BAR_CELLS = 20, BAR_NAME = 24, BAR_SLOTS = 64 };
 
