@@ -64,7 +64,8 @@ LUA_FILES = $(shell find lua policies -name '*.lua')
 all: $(B)/stance ## the executable, build/stance (default)
 
 help: ## this list
-	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## (.*)/  make \1|\2/' | column -t -s'|'
+	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## /\1 /' | \
+	    while read -r name words; do printf '  make %-22s %s\n' "$$name" "$$words"; done
 
 # -- Compile and link --------------------------------------------------------------------------------------------------
 
