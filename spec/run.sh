@@ -1,0 +1,174 @@
+#!/bin/bash
+# Runs the tests: `spec/run.sh all` (make test), `fast` (make test-fast), `bench` (make bench).
+#
+# A step is a function below. What it prints is kept in build/logs/STEP.log; lines `N passed, N failed, N skipped` in it
+# are counted, lines `SKIP name: reason` are listed at the end, and when it fails its log's complaints are shown. A failed
+# step does not keep the later ones from running. The last line is the sum, in the same words.
+cd "$(dirname "$0")/.." || exit 1
+export STANCE_LUA=$PWD/lua STANCE_POLICIES=$PWD/policies
+export STANCE_ASSETS=${STANCE_ASSETS:-$(realpath -m ../shared/assets)}
+jobs=$(nproc)
+prefix=() # put before every program
+logs=build/logs
+passed=0 failed=0 skipped=0
+began=$SECONDS
+mkdir -p $logs
+
+# -- What a step may call ---------------------------------------------------------------------------------------------
+
+# Busted's closing words become ours, and its pending specs our SKIP lines.
+in_our_words() {
+    awk '
+    /^[0-9]+ success(es)? \/ [0-9]+ failures? \/ [0-9]+ errors? \/ [0-9]+ pending/ {
+        print; print $1 " passed, " ($4 + $7) " failed, " $10 " skipped"; fflush(); next }
+    /^Pending .* @ [0-9]+/ { print; getline; name = $0; getline; print "SKIP " name ": " $0; next }
+    { print; fflush() }'
+}
+
+# Runs a program that counts its own cases; one that dies without having counted a failure counts as one.
+# program SECONDS COMMAND...
+program() {
+    local seconds=$1 output=$logs/program.$BASHPID status
+    shift
+    timeout -k 10 "$seconds" "${prefix[@]}" "$@" </dev/null 2>&1 | in_our_words | tee "$output"
+    status=${PIPESTATUS[0]}
+    if [ "$status" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed, ' "$output"; then
+        echo "FAIL $* (status $status$([ "$status" = 124 ] && echo ": over $seconds s"))"
+        echo "0 passed, 1 failed, 0 skipped"
+    fi
+    rm -f "$output"
+    return "$status"
+}
+
+# Runs every program for which `filter` (a regular expression) holds. c_tests FOLDER FILTER
+c_tests() {
+    local file name status=0
+    for file in spec/c/*_test.c; do
+        [ -e "$file" ] || continue
+        name=$(basename "$file" .c)
+        [[ $name =~ $2 ]] || continue
+        echo "-- $name"
+        program 300 "$1/spec/$name" || status=1
+    done
+    return $status
+}
+
+# Each folder of specs in a process of its own. lua_specs RUNNER FOLDER...
+lua_specs() {
+    local runner=$1 folder status=0
+    shift
+    for folder; do
+        compgen -G "$folder/*_spec.lua" >/dev/null || continue
+        echo "-- $folder"
+        program 900 "$runner" "$folder" || status=1
+    done
+    return $status
+}
+
+unit_folders() { find spec -mindepth 1 -type d ! -path 'spec/c*' ! -path 'spec/e2e*' ! -path 'spec/bench*' | sort; }
+
+# -- Steps ------------------------------------------------------------------------------------------------------------
+
+step_build() { make -j"$jobs" tests; }
+step_lint() { make -s lint; }
+step_gpu() { [ ! -e gpu/Makefile ] || program 600 make -s gpu-check; }
+step_c() { c_tests build .; }
+step_lua() { mapfile -t folders < <(unit_folders) && lua_specs build/stance-spec "${folders[@]}"; }
+step_e2e() { lua_specs build/stance-spec spec/e2e; }
+
+step_clang() { make -j"$jobs" CC=clang all; }
+
+# The wide address randomisation of newer kernels collides with the shadow memory of older sanitizers.
+fix_addresses() { if setarch -R true 2>/dev/null; then prefix=(setarch -R); fi; }
+
+step_asan() {
+    local status=0 folders
+    make -j"$jobs" SAN=address,undefined tests || return
+    fix_addresses
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+    export LSAN_OPTIONS=suppressions=$PWD/spec/lsan.supp:print_suppressions=0
+    c_tests build/asan . || status=1
+    mapfile -t folders < <(unit_folders)
+    lua_specs build/asan/stance-spec "${folders[@]}" || status=1
+    return $status
+}
+
+# Threads meet in core and store; Lua has one.
+step_tsan() {
+    make -j"$jobs" SAN=thread tests || return
+    fix_addresses
+    export TSAN_OPTIONS=halt_on_error=0:suppressions=$PWD/spec/tsan.supp
+    c_tests build/tsan '^(core|store)_'
+}
+
+bench() {
+    local file
+    build/stance version
+    [ ! -e gpu/Makefile ] || make -s -C gpu BUILD="$PWD/build/gpu" bench
+    for file in spec/bench/*_bench.lua; do
+        [ -e "$file" ] && build/stance-spec "$file"
+    done
+}
+
+# -- The driver -------------------------------------------------------------------------------------------------------
+
+# step NAME TITLE
+step() {
+    local log=$logs/$1.log start=$SECONDS status counts p f s
+    printf '== %-34s ' "$2"
+    ("step_$1") >"$log" 2>&1
+    status=$?
+    read -r p f s < <(awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { p += $1; f += $3; s += $5 }
+        END { print p + 0, f + 0, s + 0 }' "$log")
+    [ $status != 0 ] && [ "$f" = 0 ] && f=1
+    [ $status = 0 ] && [ "$((p + f + s))" = 0 ] && p=1
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    counts="$p passed"
+    [ "$f" = 0 ] || counts+=", $f FAILED"
+    [ "$s" = 0 ] || counts+=", $s skipped"
+    echo "$counts ($((SECONDS - start)) s)"
+    [ "$f" = 0 ] || complain "$log"
+}
+
+# The part of a log that tells what went wrong: around its complaints, or its end.
+complain() {
+    if grep -qE '^(FAIL|not ok|Failure|Error) |error:|ERROR:|WARNING: ThreadSanitizer' "$1"; then
+        grep -nE -A12 '^(FAIL|not ok|Failure|Error) |error:|ERROR:|WARNING: ThreadSanitizer' "$1" | head -n 100
+    else
+        tail -n 40 "$1"
+    fi | sed 's/^/   /'
+    echo "   (all of it: $1)"
+}
+
+summary() {
+    if grep -hqE '^SKIP ' $logs/*.log; then
+        echo "== skipped"
+        grep -hE '^SKIP ' $logs/*.log | sort -u | sed 's/^SKIP /   /'
+    fi
+    echo "took $(((SECONDS - began) / 60)) min $(((SECONDS - began) % 60)) s"
+    echo "$passed passed, $failed failed, $skipped skipped"
+    [ "$failed" = 0 ]
+}
+
+rm -f $logs/*.log
+case ${1-} in
+fast)
+    step c "C tests"
+    step lua "Lua specs"
+    summary ;;
+all)
+    step build "build"
+    step lint "lint"
+    step gpu "kernels against their reference"
+    step c "C tests"
+    step lua "Lua specs"
+    step e2e "end to end"
+    step clang "build with clang"
+    step asan "address and undefined sanitizers"
+    step tsan "thread sanitizer"
+    summary ;;
+bench) bench ;;
+*)
+    echo "usage: spec/run.sh all|fast|bench" >&2
+    exit 2 ;;
+esac
