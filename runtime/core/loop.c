@@ -82,6 +82,8 @@ void loop_deinit(struct loop *loop) {
     if (p == NULL)
         return;
     run_posted(&p->wake);
+    if (p->driver.close != NULL)
+        p->driver.close(loop, p->driver.arg);
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     run_posted(&p->wake); /* pool work that ended meanwhile may have posted */
@@ -93,10 +95,10 @@ void loop_deinit(struct loop *loop) {
 
 void loop_run(struct loop *loop) {
     struct loop_private *p = loop->private;
-    if (p->driver.run != NULL)
-        p->driver.run(loop, p->driver.arg);
-    else
-        while (!p->stopping)
+    while (!p->stopping) /* the driver may come while it runs: the first server brings it */
+        if (p->driver.run != NULL)
+            p->driver.run(loop, p->driver.arg);
+        else
             uv_run(&loop->uv, UV_RUN_ONCE);
     p->stopping = false;
 }

@@ -34,6 +34,7 @@ void loop_stop(struct loop *loop);
 struct loop_driver {
     void (*run)(struct loop *loop, void *arg);
     void (*stop)(struct loop *loop, void *arg);
+    void (*close)(struct loop *loop, void *arg); /* when the loop goes; takes the driver out. May be NULL */
     void *arg;
 };
 void loop_set_driver(struct loop *loop, const struct loop_driver *driver);
