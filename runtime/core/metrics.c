@@ -423,10 +423,10 @@ static struct metric *series_locked(struct metric_family *family, const char *co
 }
 
 struct metric *metrics_series(struct metric_family *family, const char *const *labels) {
-    const char *names[LABELS_MAX + 1];
-    const char *values[LABELS_MAX + 1];
+    const char *names[LABELS_MAX + 1] = {NULL};
+    const char *values[LABELS_MAX + 1] = {NULL};
     size_t count = 0;
-    while (labels != NULL && labels[2 * count] != NULL && count <= LABELS_MAX) {
+    while (labels != NULL && count <= LABELS_MAX && labels[2 * count] != NULL) {
         names[count] = labels[2 * count];
         values[count] = labels[2 * count + 1];
         count++;
