@@ -1,0 +1,122 @@
+#include "media/ring.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "media/scene.h"
+
+static const float max_distance = 200;
+
+void ring_name(uint32_t views, uint32_t index, char name[VIEW_NAME_SIZE]) {
+    static const char *const names[8] = {"front", "front_right", "right", "back_right",
+                                         "back",  "back_left",   "left",  "front_left"};
+    if (views == 8 || views == 4 || views == 2 || views == 1) {
+        snprintf(name, VIEW_NAME_SIZE, "%s", names[index * (8 / views)]);
+        return;
+    }
+    double degrees = 360.0 * index / views;
+    if (360 % views == 0)
+        snprintf(name, VIEW_NAME_SIZE, "view_%03d", (int)(degrees + 0.5));
+    else /* two decimals tell 1/360 of a turn's fractions apart */
+        snprintf(name, VIEW_NAME_SIZE, "view_%06.2f", degrees);
+}
+
+/* The centre of the body's box at the wanted time and the largest box of any pose, both in one: the
+ * largest sizes put around that centre. */
+static int measure(const struct scene *scene, int clip, double time, float center[3], float box[6],
+                   struct err *err) {
+    float *palette = malloc((size_t)scene_joint_count(scene) * 12 * sizeof *palette);
+    if (palette == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a pose");
+    float half[3] = {0};
+    double seconds = clip == SCENE_REST ? 0 : scene_clip_seconds(scene, (uint32_t)clip);
+    int poses = seconds > 0 ? RING_POSES : 0;
+    for (int i = poses; i >= 0; i--) { /* the wanted one last, for its centre */
+        float now[6];
+        scene_pose(scene, clip, i == 0 ? time : seconds * (i - 1) / (poses - 1), palette);
+        gpu_scene_box(scene_gpu(scene), palette, now);
+        for (int k = 0; k < 3; k++) {
+            center[k] = (now[k] + now[k + 3]) / 2;
+            half[k] = fmaxf(half[k], (now[k + 3] - now[k]) / 2);
+        }
+    }
+    free(palette);
+    for (int k = 0; k < 3; k++) {
+        box[k] = center[k] - half[k];
+        box[k + 3] = center[k] + half[k];
+    }
+    return 0;
+}
+
+int ring_box_fits(const struct gpu_camera *camera, const float box[6]) {
+    const float *m = camera->camera_from_world;
+    float width = (float)camera->width, height = (float)camera->height;
+    for (int corner = 0; corner < 8; corner++) {
+        float p[3], c[3];
+        for (int k = 0; k < 3; k++)
+            p[k] = box[k + (corner >> k & 1) * 3];
+        for (int k = 0; k < 3; k++)
+            c[k] = m[k * 4] * p[0] + m[k * 4 + 1] * p[1] + m[k * 4 + 2] * p[2] + m[k * 4 + 3];
+        if (c[2] <= camera->near_plane)
+            return 0;
+        float x = (camera->fx * c[0] / c[2] + camera->cx) / width;
+        float y = (camera->fy * c[1] / c[2] + camera->cy) / height;
+        if (!(x >= RING_MARGIN && x <= 1 - RING_MARGIN && y >= RING_MARGIN && y <= 1 - RING_MARGIN))
+            return 0;
+    }
+    return 1;
+}
+
+static void place(const struct ring_options *options, uint32_t index, float distance,
+                  const float center[3], struct view_spec *spec) {
+    static const float radians = 3.14159265f / 180;
+    float degrees = 360.0f * (float)index / (float)options->views, angle = degrees * radians;
+    float eye[3] = {center[0] - distance * sinf(angle), options->height,
+                    center[2] + distance * cosf(angle)};
+    *spec = (struct view_spec){.azimuth = degrees,
+                               .distance = distance,
+                               .height = options->height,
+                               .fov = options->fov,
+                               .time = options->time};
+    ring_name(options->views, index, spec->name);
+    gpu_camera_look_at(&spec->camera, eye, center, options->fov * radians, options->width,
+                       options->height_pixels);
+}
+
+static int check_options(const struct ring_options *o, struct err *err) {
+    if (o->views < 1 || o->views > RING_MAX_VIEWS)
+        return err_set(err, ERR_INVALID, "a ring has 1 to %d views, not %u", RING_MAX_VIEWS,
+                       o->views);
+    if (!(o->distance >= 0.2f && o->distance <= max_distance))
+        return err_set(err, ERR_INVALID, "the cameras' distance must be 0.2 to %g m",
+                       (double)max_distance);
+    if (!(o->height >= -100 && o->height <= 100))
+        return err_set(err, ERR_INVALID, "the cameras' height must be -100 to 100 m");
+    if (!(o->fov >= 5 && o->fov <= 120))
+        return err_set(err, ERR_INVALID, "the field of view must be 5 to 120 degrees");
+    if (o->width < 16 || o->width > 8192 || o->height_pixels < 16 || o->height_pixels > 8192)
+        return err_set(err, ERR_INVALID, "a picture's sides must be 16 to 8192 pixels");
+    return 0;
+}
+
+int ring_place(const struct scene *scene, const struct ring_options *options,
+               struct view_spec *specs, struct err *err) {
+    float center[3], box[6], distance = options->distance;
+    int rc = check_options(options, err);
+    if (rc == 0)
+        rc = measure(scene, options->clip, options->time, center, box, err);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < options->views; i++) {
+        place(options, i, distance, center, &specs[i]);
+        while (!ring_box_fits(&specs[i].camera, box) && distance < max_distance) {
+            distance *= RING_STEP;
+            place(options, i, distance, center, &specs[i]);
+        }
+    }
+    for (uint32_t i = 0; i < options->views; i++)
+        place(options, i, distance, center, &specs[i]);
+    return 0;
+}

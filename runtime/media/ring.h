@@ -1,0 +1,63 @@
+/* ring.h - where the cameras of a ring stand.
+ *
+ * A ring has N cameras at equal steps around the body, all at the same height over the ground and
+ * the same distance from the body's axis, the vertical line through the centre of its box in the
+ * pose that is drawn; each looks at that centre. The first stands before the body (at +z, which the
+ * body faces); the next ones go round to its right hand, so that `right` shows its right side.
+ *
+ * Distance rule: the wished distance holds as long as the body is whole in every picture. The body
+ * counts with the largest box that it has in any pose of the clip (at most RING_POSES are looked
+ * at), centred where it stands now, and RING_MARGIN of the picture's sides stays free. Where it
+ * does not fit, the distance grows in steps of RING_STEP until it does; the same distance holds for
+ * all views, and for all times of a clip.
+ *
+ * Threads: no shared state; ring_place skins the body's vertices up to RING_POSES times, so call it
+ * on a pool thread. */
+#ifndef STANCE_MEDIA_RING_H
+#define STANCE_MEDIA_RING_H
+
+#include <stdint.h>
+
+#include "core/err.h"
+#include "stance_gpu.h"
+
+struct scene;
+
+#define RING_MARGIN 0.03f
+#define RING_STEP   1.05f
+
+enum { RING_POSES = 24, RING_MAX_VIEWS = 360, VIEW_NAME_SIZE = 32 };
+
+/* A camera with what people call it. */
+struct view_spec {
+    char name[VIEW_NAME_SIZE];
+    float azimuth;  /* degrees from the front towards the body's right; NAN: not of a ring */
+    float distance; /* metres from the ring's axis; NAN likewise */
+    float height;   /* metres over the ground */
+    float fov;      /* degrees, vertical; NAN: fx and fy say all */
+    double time;    /* seconds in the clip */
+    struct gpu_camera camera;
+};
+
+struct ring_options {
+    uint32_t views;
+    float distance, height; /* metres */
+    float fov;              /* degrees, vertical */
+    uint32_t width, height_pixels;
+    int clip; /* of the scene, or SCENE_REST */
+    double time;
+};
+
+/* Fills in specs[options->views]. ERR_INVALID for numbers outside what a camera can have,
+ * ERR_NO_MEMORY. */
+int ring_place(const struct scene *scene, const struct ring_options *options,
+               struct view_spec *specs, struct err *err);
+
+/* The name of camera `index` of `views`: "front", "front_right", ... for 8 (and 4), "view_045" by
+ * its degrees otherwise. */
+void ring_name(uint32_t views, uint32_t index, char name[VIEW_NAME_SIZE]);
+
+/* Whether the box [min xyz, max xyz] is in the camera's picture with the margin around it. */
+int ring_box_fits(const struct gpu_camera *camera, const float box[6]);
+
+#endif
