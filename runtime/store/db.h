@@ -40,9 +40,14 @@ struct db_options {
  * than this program. */
 int db_open(struct loop *loop, const struct db_options *options, struct db **out, struct err *err);
 
-/* Commits what is queued, waits for running reads to stop, folds the log into the file, unlocks.
+/* Commits what is queued, ends running reads (ERR_CLOSED), folds the log into the file, unlocks.
  * The answers to what was queued are still posted to the loop. NULL-safe. */
 void db_close(struct db *db);
+
+/* A closed db answers every call with ERR_CLOSED, and is freed with the last reference: for who may
+ * still call it from a pool thread. Any thread. */
+void db_retain(struct db *db);
+void db_release(struct db *db);
 
 /* -- Values and rows
  * --------------------------------------------------------------------------------------------- */

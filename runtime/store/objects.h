@@ -11,6 +11,7 @@
 #ifndef STANCE_STORE_OBJECTS_H
 #define STANCE_STORE_OBJECTS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,6 +50,7 @@ struct objects_backend {
 
 struct objects {
     const struct objects_backend *backend;
+    atomic_int references;
 };
 
 struct object_put {
@@ -57,7 +59,11 @@ struct object_put {
 
 /* Opens DATA_DIR/objects, making it (mode 0700) when it is not there. */
 int objects_open_files(const char *data_dir, struct objects **out, struct err *err);
-void objects_close(struct objects *objects); /* no put may be open; NULL-safe */
+void objects_close(struct objects *objects); /* gives back the opener's reference; NULL-safe */
+
+/* It lives as long as anyone holds a reference, an open put included. Any thread. */
+void objects_retain(struct objects *objects);
+void objects_release(struct objects *objects);
 
 /* A put in pieces. After a failed write only objects_abort is left. */
 int objects_begin(struct objects *objects, struct object_put **out, struct err *err);

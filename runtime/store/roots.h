@@ -22,7 +22,11 @@ struct roots;
 
 /* NULL when out of memory. */
 struct roots *roots_new(void);
-void roots_free(struct roots *roots); /* NULL-safe */
+void roots_free(struct roots *roots); /* gives back the maker's reference; NULL-safe */
+
+/* For work on other threads that may outlive the maker's reference. Any thread. */
+void roots_retain(struct roots *roots);
+void roots_release(struct roots *roots);
 
 /* Grants `folder` under `name` (letters, digits, '_', '-', at most 31). It must exist. */
 int roots_add(struct roots *roots, const char *name, const char *folder, bool writable,
