@@ -1,0 +1,130 @@
+/* kernels.h - the CPU kernels' interfaces: a table of them a vector width, and the plain C that
+ * they share.
+ *
+ * Kernels hold no state and allocate nothing; they may run on any number of threads over memory of
+ * their own. All widths write the same bytes. */
+#ifndef STANCE_GPU_KERNELS_H
+#define STANCE_GPU_KERNELS_H
+
+#include "../render/scene.h"
+#include "../render/view.h"
+
+/* Vertices after projection, [padded_vertices]. */
+struct gpu_projected {
+    int32_t *x, *y; /* steps of a GPU_SUBPIXEL-th of a pixel */
+    float *w; /* greater is nearer; -1: not projectable (behind, beyond the guard, not a number) */
+};
+
+/* What a projection covered. */
+struct gpu_extent {
+    int32_t min_x, max_x, min_y, max_y; /* steps; min > max: nothing */
+    bool clipped;                       /* some vertices were not projectable */
+};
+
+/* Triangles into a buffer of samples. */
+struct gpu_raster {
+    const struct gpu_scene *scene;
+    const float *vertices; /* skinned, [padded_vertices][GPU_VERTEX_FLOATS] */
+    struct gpu_projected projected;
+    struct gpu_projection projection;
+    const struct gpu_pattern *pattern;
+    int32_t x0, y0, x1, y1; /* pixels that are drawn, x1 and y1 not included */
+    float *depth;           /* [y1 - y0][stride]: w of each sample, 0 where there is nothing */
+    uint32_t *triangle;     /* likewise: 1 + index; NULL: not wanted */
+    size_t stride;          /* samples a row, GPU_BLOCK more than are drawn */
+};
+
+/* The sun's view of a body. */
+struct gpu_shadow {
+    float m[12];  /* light = m * world: across, down and towards the sun, in metres */
+    float scale;  /* texels a metre */
+    float x0, y0; /* light metres of the map's corner */
+    int32_t width, height;
+    size_t stride;
+    const float *depth; /* [height][stride], metres towards the sun, 0: nothing */
+    float base;         /* light z of depth 0 */
+    float softness;     /* metres */
+};
+
+/* What darkens the ground: the body's shadow in cells of the sun's view, and its nearness in cells
+ * of the plane. */
+struct gpu_ground {
+    float shadow_scale, shadow_x0, shadow_y0; /* cell = (light - x0) * scale */
+    int32_t shadow_width, shadow_height;
+    const float *shadow; /* 0..1; the outermost cells are 0 */
+    float contact_scale, contact_x0, contact_z0;
+    int32_t contact_width, contact_height;
+    const float *contact;            /* 0..1, likewise */
+    float centre_x, centre_z, reach; /* metres: where it fades into the background */
+};
+
+/* One pixel's share of one triangle. */
+struct gpu_fragments {
+    uint32_t *triangle;        /* index */
+    float *x, *y;              /* pixels: the middle of the samples that it covers */
+    float *weight;             /* share of the pixel's samples */
+    uint32_t *pixel;           /* column in the row */
+    float *red, *green, *blue; /* out: linear light, before the weight */
+};
+
+struct gpu_shade {
+    const struct gpu_scene *scene;
+    const float *vertices;
+    struct gpu_rays rays;
+    struct gpu_sun sun;
+    const struct gpu_lighting *lighting;
+    const struct gpu_shadow *shadow;
+    const struct gpu_ground *ground; /* NULL: none */
+    float pixel_size;                /* of a pixel at one metre: metres */
+};
+
+/* One row of a picture: what was shaded, over ground and background. */
+struct gpu_row {
+    int32_t y;
+    uint32_t width, height;
+    const float *red, *green, *blue, *coverage; /* [width + GPU_PAD], colours times coverage */
+    uint32_t *packed;                           /* [width + GPU_PAD]: scratch */
+    const uint8_t *tone;                        /* gpu_tone_table */
+    uint8_t *rgb;                               /* out: [width][3] */
+};
+
+struct gpu_kernels {
+    const char *name;
+    /* Skins vertices [first, first + count) of the scene into out [count][GPU_VERTEX_FLOATS]; first
+     * and count are multiples of GPU_PAD. */
+    void (*skin)(const struct gpu_scene *scene, const float *pose, uint32_t first, uint32_t count,
+                 float *out);
+    /* [min xyz, max xyz] of m * vertex, over those within 1e6 m of the origin; min > max if there
+     * are none. */
+    void (*bounds)(const float *vertices, uint32_t count, const float m[12], float box[6]);
+    void (*project)(const float *vertices, uint32_t count, const struct gpu_projection *projection,
+                    const struct gpu_projected *out, struct gpu_extent *extent);
+    void (*raster)(const struct gpu_raster *job);
+    /* Reads and writes whole vectors: the arrays are padded to GPU_PAD. */
+    void (*shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
+                  uint32_t count);
+    void (*compose)(const struct gpu_shade *job, const struct gpu_row *row);
+};
+
+/* The kernels of a width by name ("avx512", "avx2", "portable"), or the widest that this processor
+ * runs (NULL). NULL: unknown, or not for this processor. */
+const struct gpu_kernels *gpu_kernels_find(const char *name);
+
+/* -- Plain C, the same for every width ----------------------------------------------------------
+ */
+
+/* Rasterises one triangle of any size and place, near plane and all; the kernels leave it what does
+ * not fit their vectors. raster_slow.c */
+void gpu_raster_slow(const struct gpu_raster *job, uint32_t triangle);
+
+/* Whether a point of a triangle is above its material's cut-off. `inside` weighs its corners (any
+ * scale). */
+bool gpu_raster_solid(const struct gpu_raster *job, uint32_t triangle, const double inside[3]);
+
+/* Lists the triangles in a row's samples, pixel by pixel, and writes their coverage to `coverage`
+ * [width]. Returns how many. x0, y: the first pixel. fragments.c */
+uint32_t gpu_fragments_list(const struct gpu_pattern *pattern, const uint32_t *triangles,
+                            uint32_t width, int32_t x0, int32_t y, const struct gpu_fragments *out,
+                            float *coverage);
+
+#endif

@@ -1,0 +1,175 @@
+/* label.c - where the body and its anchors are in a picture; see stance_gpu.h. Bodies are skinned
+ * in portions on the stack, so that labelling needs no renderer. */
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    PORTION = 256, /* vertices; a multiple of GPU_PAD */
+    AROUND = 1,    /* pixels around a point whose depth is asked */
+};
+
+/* Of the radius: skin seen at a slant lies further before the point than the radius. */
+static const float radius_slack = 1.5f;
+static const float slack = 0.01f; /* metres */
+
+static void to_camera(const struct gpu_camera *camera, const float world[3], float out[3]) {
+    const float *m = camera->camera_from_world;
+    for (int r = 0; r < 3; r++)
+        out[r] = (m[4 * r] * world[0] + m[4 * r + 1] * world[1]) +
+                 (m[4 * r + 2] * world[2] + m[4 * r + 3]);
+}
+
+static void to_pixel(const struct gpu_camera *camera, const float at[3], float out[2]) {
+    out[0] = camera->fx * at[0] / at[2] + camera->cx;
+    out[1] = camera->fy * at[1] / at[2] + camera->cy;
+}
+
+/* -- Boxes --------------------------------------------------------------------------------------
+ */
+
+static uint32_t portion_size(const struct gpu_scene *scene, uint32_t first) {
+    uint32_t left = scene->padded_vertices - first;
+    return left < PORTION ? left : PORTION;
+}
+
+void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6]) {
+    static const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
+    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    float vertices[PORTION * GPU_VERTEX_FLOATS], part[6];
+    for (int i = 0; i < 3; i++) {
+        box[i] = INFINITY;
+        box[3 + i] = -INFINITY;
+    }
+    for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
+        uint32_t count = portion_size(scene, first);
+        kernels->skin(scene, pose, first, count, vertices);
+        kernels->bounds(vertices, count, identity, part);
+        for (int i = 0; i < 3; i++) {
+            box[i] = fminf(box[i], part[i]);
+            box[3 + i] = fmaxf(box[3 + i], part[3 + i]);
+        }
+    }
+    if (!(box[0] <= box[3]))
+        memset(box, 0, 6 * sizeof(float));
+}
+
+static void find_full_box(const struct gpu_scene *scene, const struct gpu_camera *camera,
+                          const float *pose, float box[4]) {
+    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    float vertices[PORTION * GPU_VERTEX_FLOATS];
+    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
+        uint32_t count = portion_size(scene, first);
+        kernels->skin(scene, pose, first, count, vertices);
+        for (uint32_t i = 0; i < count; i++) {
+            float at[3], pixel[2];
+            to_camera(camera, vertices + (size_t)i * GPU_VERTEX_FLOATS, at);
+            if (!(at[2] >= camera->near_plane && at[2] < 1e9f))
+                continue;
+            to_pixel(camera, at, pixel);
+            for (int axis = 0; axis < 2; axis++) {
+                low[axis] = fminf(low[axis], pixel[axis]);
+                high[axis] = fmaxf(high[axis], pixel[axis]);
+            }
+        }
+    }
+    bool any = low[0] <= high[0] && low[1] <= high[1];
+    for (int axis = 0; axis < 2; axis++) {
+        box[axis] = any ? low[axis] : 0.0f;
+        box[2 + axis] = any ? high[axis] : 0.0f;
+    }
+}
+
+static void find_visible(const struct gpu_camera *camera, const float *depth,
+                         struct gpu_label *label) {
+    uint32_t low_x = UINT32_MAX, high_x = 0, low_y = UINT32_MAX, high_y = 0, area = 0;
+    for (uint32_t y = 0; y < camera->height; y++) {
+        const float *row = depth + (size_t)y * camera->width;
+        uint32_t before = area;
+        for (uint32_t x = 0; x < camera->width; x++)
+            area += row[x] < INFINITY ? 1 : 0;
+        if (area == before)
+            continue;
+        uint32_t left = 0, right = camera->width - 1;
+        while (!(row[left] < INFINITY))
+            left++;
+        while (!(row[right] < INFINITY))
+            right--;
+        low_x = left < low_x ? left : low_x;
+        high_x = right > high_x ? right : high_x;
+        low_y = y < low_y ? y : low_y;
+        high_y = y;
+    }
+    label->area = area;
+    if (area > 0) {
+        label->box[0] = (float)low_x;
+        label->box[1] = (float)low_y;
+        label->box[2] = (float)(high_x + 1);
+        label->box[3] = (float)(high_y + 1);
+    }
+}
+
+/* -- Points -------------------------------------------------------------------------------------
+ */
+
+static void skin_anchor(const struct gpu_scene *scene, const float *pose,
+                        const struct gpu_anchor *anchor, float out[3]) {
+    memset(out, 0, 3 * sizeof(float));
+    for (int k = 0; k < 4; k++) {
+        if (anchor->weight[k] == 0.0f || anchor->joint[k] >= scene->joint_count)
+            continue;
+        const float *m = pose + (size_t)anchor->joint[k] * 12, *p = anchor->position;
+        for (int r = 0; r < 3; r++)
+            out[r] += anchor->weight[k] *
+                      (m[4 * r] * p[0] + m[4 * r + 1] * p[1] + m[4 * r + 2] * p[2] + m[4 * r + 3]);
+    }
+}
+
+/* Whether most of the pixels around a point show skin well before it. Most, not one: at the body's
+ * outline a single pixel would turn with the slightest move. */
+static bool occluded(const struct gpu_camera *camera, const float *depth, const float pixel[2],
+                     float limit) {
+    int32_t px = (int32_t)floorf(pixel[0]), py = (int32_t)floorf(pixel[1]);
+    int32_t looked = 0, before = 0;
+    for (int32_t y = py - AROUND; y <= py + AROUND; y++) {
+        for (int32_t x = px - AROUND; x <= px + AROUND; x++) {
+            if (x < 0 || y < 0 || x >= (int32_t)camera->width || y >= (int32_t)camera->height)
+                continue;
+            looked++;
+            before += depth[(size_t)y * camera->width + (size_t)x] < limit ? 1 : 0;
+        }
+    }
+    return 2 * before > looked;
+}
+
+static void place(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
+                  const float *depth, const struct gpu_anchor *anchor, struct gpu_point *point) {
+    *point = (struct gpu_point){.flags = 0};
+    skin_anchor(scene, pose, anchor, point->world);
+    to_camera(camera, point->world, point->camera);
+    if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f)) {
+        point->flags = GPU_POINT_BEHIND;
+        return;
+    }
+    to_pixel(camera, point->camera, point->pixel);
+    const float *pixel = point->pixel;
+    if (!(pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
+          pixel[1] < (float)camera->height))
+        return;
+    point->flags = GPU_POINT_IN_FRAME;
+    float limit = point->camera[2] - (radius_slack * fmaxf(anchor->radius, 0.0f) + slack);
+    if (occluded(camera, depth, pixel, limit))
+        point->flags |= GPU_POINT_OCCLUDED;
+}
+
+void gpu_label(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
+               const float *depth, const struct gpu_anchor *anchors, uint32_t anchor_count,
+               struct gpu_point *points, struct gpu_label *label) {
+    *label = (struct gpu_label){.area = 0};
+    find_visible(camera, depth, label);
+    find_full_box(scene, camera, pose, label->full_box);
+    for (uint32_t i = 0; i < anchor_count; i++)
+        place(scene, camera, pose, depth, &anchors[i], &points[i]);
+}

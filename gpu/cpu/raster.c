@@ -1,0 +1,239 @@
+/* raster.c - triangles into samples; see kernels.h.
+ *
+ * Bodies are made of triangles of about a pixel, so setting them up is most of the work: that is
+ * done for a vector of triangles at once. Then each is laid over blocks of GPU_BLOCK samples. Edges
+ * are integers: whether a sample is inside is exact, and two triangles that share an edge share no
+ * sample and leave none out (top-left rule). What is larger than SMALL pixels, or not projectable,
+ * goes to raster_slow.c. */
+#include "kernels.h"
+#include "simd.h"
+
+/* Steps a small triangle may extend: with GPU_BLOCK pixels beyond, coordinates from its first pixel
+ * stay below 2^15, and an edge function below 2^31. */
+enum { SMALL = 64 * GPU_SUBPIXEL };
+
+/* What setup makes of a vector of triangles, a lane each. Positions are relative to the first
+ * pixel's corner. */
+struct setup {
+    int32_t edge[3][GPU_LANES];     /* a | b << 16 of a * x + b * y + c, which is >= 0 inside */
+    int32_t constant[3][GPU_LANES]; /* c, one less where the edge itself is outside */
+    int32_t down[3][GPU_LANES];     /* b times a pixel */
+    float w[GPU_LANES], w_x[GPU_LANES], w_y[GPU_LANES]; /* w there, and what a step adds */
+    float w_min[GPU_LANES], w_max[GPU_LANES];
+    int32_t x[GPU_LANES], y[GPU_LANES];       /* the first pixel, from the job's corner */
+    int32_t wide[GPU_LANES], high[GPU_LANES]; /* the last pixel, from the first */
+    float corner_w[3][GPU_LANES];
+    uint32_t swapped; /* lanes whose second and third corner were exchanged */
+};
+
+struct corners {
+    vi x[3], y[3];
+    vf w[3];
+};
+
+static inline vi min3(const vi a[3]) {
+    return vi_min(vi_min(a[0], a[1]), a[2]);
+}
+
+static inline vi max3(const vi a[3]) {
+    return vi_max(vi_max(a[0], a[1]), a[2]);
+}
+
+static inline void exchange(vm mask, vi *a, vi *b) {
+    vi old = *a;
+    *a = vi_select(mask, *b, *a);
+    *b = vi_select(mask, old, *b);
+}
+
+/* The edge from corner i to corner j, for corners relative to the first pixel. */
+static inline void set_edge(struct setup *out, int slot, const struct corners *p, int i, int j) {
+    vi zero = vi_set1(0);
+    vi a = p->y[i] - p->y[j], b = p->x[j] - p->x[i];
+    vi c = zero - (a * p->x[i] + b * p->y[i]);
+    vm inclusive = vm_or(vi_less(zero, a), vm_and(vi_equal(a, zero), vi_less(zero, b)));
+    c -= vi_select(inclusive, zero, vi_set1(1));
+    vi_store(out->edge[slot], (a & vi_set1(0xffff)) | (b << 16));
+    vi_store(out->constant[slot], c);
+    vi_store(out->down[slot], b * vi_set1(GPU_SUBPIXEL));
+}
+
+/* w is a plane over the picture: 1 / z is linear there, and so is the sun's depth. */
+static inline void set_depth(struct setup *out, const struct corners *p, vi area) {
+    vf inverse = vf_set1(1.0f) / vf_from_vi(area);
+    vf x1 = vf_from_vi(p->x[1] - p->x[0]), y1 = vf_from_vi(p->y[1] - p->y[0]);
+    vf x2 = vf_from_vi(p->x[2] - p->x[0]), y2 = vf_from_vi(p->y[2] - p->y[0]);
+    vf w1 = p->w[1] - p->w[0], w2 = p->w[2] - p->w[0];
+    vf w_x = (w1 * y2 - w2 * y1) * inverse, w_y = (x1 * w2 - x2 * w1) * inverse;
+    vf_store(out->w_x, w_x);
+    vf_store(out->w_y, w_y);
+    vf_store(out->w, p->w[0] - (w_x * vf_from_vi(p->x[0]) + w_y * vf_from_vi(p->y[0])));
+    vf_store(out->w_min, vf_min(vf_min(p->w[0], p->w[1]), p->w[2]));
+    vf_store(out->w_max, vf_max(vf_max(p->w[0], p->w[1]), p->w[2]));
+}
+
+static inline void load_corners(const struct gpu_raster *job, uint32_t first, struct corners *p) {
+    for (int c = 0; c < 3; c++) {
+        vi index = vi_load(job->scene->corners[c] + first);
+        p->x[c] = vi_gather(job->projected.x, index);
+        p->y[c] = vi_gather(job->projected.y, index);
+        p->w[c] = vf_gather(job->projected.w, index);
+    }
+}
+
+/* Sets up triangles [first, first + GPU_LANES). Returns the lanes to draw; *slow gets those for
+ * raster_slow.c. */
+static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, struct setup *out,
+                              uint32_t *slow) {
+    const struct gpu_pattern *pattern = job->pattern;
+    const vi zero = vi_set1(0);
+    struct corners p;
+    load_corners(job, first, &p);
+    vi flags = vi_load(job->scene->flags + first);
+    vf nearest = vf_min(vf_min(p.w[0], p.w[1]), p.w[2]);
+    vm good = vf_less(vf_set1(0.0f), nearest);
+    vi low_x = min3(p.x), high_x = max3(p.x), low_y = min3(p.y), high_y = max3(p.y);
+
+    /* The pixels any of whose samples may be inside. */
+    vi to_first = vi_set1(GPU_SUBPIXEL - 1);
+    vi px0 = (low_x - vi_set1(pattern->max_x) + to_first) >> GPU_SUBPIXEL_BITS;
+    vi py0 = (low_y - vi_set1(pattern->max_y) + to_first) >> GPU_SUBPIXEL_BITS;
+    vi px1 = (high_x - vi_set1(pattern->min_x)) >> GPU_SUBPIXEL_BITS;
+    vi py1 = (high_y - vi_set1(pattern->min_y)) >> GPU_SUBPIXEL_BITS;
+    px0 = vi_max(px0, vi_set1(job->x0));
+    py0 = vi_max(py0, vi_set1(job->y0));
+    px1 = vi_min(px1, vi_set1(job->x1 - 1));
+    py1 = vi_min(py1, vi_set1(job->y1 - 1));
+    vm seen = vm_not(vm_or(vi_less(px1, px0), vi_less(py1, py0)));
+    vm hole = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_HOLE), zero));
+    vm small =
+        vm_and(vi_less(high_x - low_x, vi_set1(SMALL)), vi_less(high_y - low_y, vi_set1(SMALL)));
+    vm todo = vm_and(vm_and(good, seen), vm_not(hole));
+    *slow = vm_bits(vm_or(vm_and(todo, vm_not(small)), vm_not(vm_or(good, hole))));
+    todo = vm_and(todo, small);
+    if (vm_bits(todo) == 0)
+        return 0;
+
+    /* Lanes that are not to be drawn become points, so that nothing below overflows. */
+    vi origin_x = vi_select(todo, px0 << GPU_SUBPIXEL_BITS, zero);
+    vi origin_y = vi_select(todo, py0 << GPU_SUBPIXEL_BITS, zero);
+    for (int c = 0; c < 3; c++) {
+        p.x[c] = vi_select(todo, p.x[c], zero) - origin_x;
+        p.y[c] = vi_select(todo, p.y[c], zero) - origin_y;
+    }
+    vi area = (p.x[1] - p.x[0]) * (p.y[2] - p.y[0]) - (p.x[2] - p.x[0]) * (p.y[1] - p.y[0]);
+    vm front = vi_less(area, zero); /* y points down: counter-clockwise is negative */
+    vm both = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_DOUBLE_SIDED), zero));
+    todo = vm_and(todo, vm_or(front, vm_and(both, vi_less(zero, area))));
+    uint32_t lanes = vm_bits(todo);
+    if (lanes == 0)
+        return 0;
+    exchange(front, &p.x[1], &p.x[2]);
+    exchange(front, &p.y[1], &p.y[2]);
+    vf w1 = p.w[1];
+    p.w[1] = vf_select(front, p.w[2], p.w[1]);
+    p.w[2] = vf_select(front, w1, p.w[2]);
+    area = vi_select(front, zero - area, area);
+    area = vi_max(area, vi_set1(1));
+    set_edge(out, 0, &p, 1, 2);
+    set_edge(out, 1, &p, 2, 0);
+    set_edge(out, 2, &p, 0, 1);
+    set_depth(out, &p, area);
+    vi_store(out->x, px0 - vi_set1(job->x0));
+    vi_store(out->y, py0 - vi_set1(job->y0));
+    vi_store(out->wide, px1 - px0);
+    vi_store(out->high, py1 - py0);
+    for (int c = 0; c < 3; c++)
+        vf_store(out->corner_w[c], p.w[c]);
+    out->swapped = vm_bits(front);
+    return lanes;
+}
+
+/* The samples of `inside` that the material's alpha lets stand. edges: at those samples. */
+static vm keep_solid(const struct gpu_raster *job, const struct setup *setup, int lane,
+                     uint32_t triangle, const vi edges[3], vm inside) {
+    bool swapped = setup->swapped >> lane & 1;
+    int32_t keep[GPU_LANES] = {0};
+    uint32_t bits = vm_bits(inside);
+    for (int i = 0; i < GPU_LANES; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        double weights[3];
+        for (int c = 0; c < 3; c++) {
+            double w = job->projection.perspective ? (double)setup->corner_w[c][lane] : 1.0;
+            weights[c == 0 || !swapped ? c : 3 - c] = (double)edges[c][i] * w;
+        }
+        keep[i] = gpu_raster_solid(job, triangle, weights) ? -1 : 0;
+    }
+    return vm_and(inside, vi_less(vi_load(keep), vi_set1(0)));
+}
+
+static inline void draw(const struct gpu_raster *job, const struct setup *setup, int lane,
+                        uint32_t triangle, bool alpha) {
+    const struct gpu_pattern *pattern = job->pattern;
+    const int32_t samples = (int32_t)pattern->samples, step = GPU_BLOCK / samples;
+    const int32_t wide = setup->wide[lane], high = setup->high[lane];
+    const vf low = vf_set1(setup->w_min[lane]), top = vf_set1(setup->w_max[lane]);
+    const float w0 = setup->w[lane], w_x = setup->w_x[lane], w_y = setup->w_y[lane];
+    size_t corner = (size_t)setup->y[lane] * job->stride + (size_t)(setup->x[lane] * samples);
+    vi right[3];
+    for (int e = 0; e < 3; e++)
+        right[e] = vi_set1((int16_t)setup->edge[e][lane] * (step * GPU_SUBPIXEL));
+
+    for (int part = 0; part < GPU_BLOCK; part += GPU_LANES) {
+        if (part > wide * samples + samples - 1)
+            break;
+        vi xy = vi_load(pattern->block_xy + part);
+        vi left[3];
+        for (int e = 0; e < 3; e++)
+            left[e] =
+                vi_dot16(vi_set1(setup->edge[e][lane]), xy) + vi_set1(setup->constant[e][lane]);
+        vf across = vf_load(pattern->block_x + part) * vf_set1(w_x) +
+                    vf_load(pattern->block_y + part) * vf_set1(w_y);
+        size_t row = corner + (size_t)part;
+        for (int32_t y = 0; y <= high; y++, row += job->stride) {
+            float row_w = w0 + (float)(y * GPU_SUBPIXEL) * w_y;
+            vi at[3] = {left[0], left[1], left[2]};
+            float *depth = job->depth + row;
+            for (int32_t x = 0; x <= wide; x += step, depth += GPU_BLOCK) {
+                float base = row_w + (float)(x * GPU_SUBPIXEL) * w_x;
+                vm inside = vi_not_negative(at[0] | at[1] | at[2]);
+                vf w = vf_clamp(vf_set1(base) + across, low, top);
+                inside = vm_and(inside, vf_less(vf_load(depth), w));
+                if (vm_bits(inside) != 0) {
+                    if (alpha)
+                        inside = keep_solid(job, setup, lane, triangle, at, inside);
+                    vf_store_masked(depth, inside, w);
+                    if (job->triangle != NULL)
+                        vi_store_masked(job->triangle + (depth - job->depth), inside,
+                                        vi_set1((int32_t)triangle + 1));
+                }
+                for (int e = 0; e < 3; e++)
+                    at[e] += right[e];
+            }
+            for (int e = 0; e < 3; e++)
+                left[e] += vi_set1(setup->down[e][lane]);
+        }
+    }
+}
+
+void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job);
+
+void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job) {
+    struct setup setup;
+    for (uint32_t first = 0; first < job->scene->padded_triangles; first += GPU_LANES) {
+        uint32_t slow;
+        uint32_t lanes = set_up(job, first, &setup, &slow);
+        uint32_t all = lanes | slow;
+        while (all != 0) {
+            int lane = __builtin_ctz(all);
+            uint32_t triangle = first + (uint32_t)lane;
+            all &= all - 1;
+            if (slow >> lane & 1)
+                gpu_raster_slow(job, triangle);
+            else if (job->scene->flags[triangle] & GPU_TRIANGLE_ALPHA_TEST)
+                draw(job, &setup, lane, triangle, true);
+            else
+                draw(job, &setup, lane, triangle, false);
+        }
+    }
+}

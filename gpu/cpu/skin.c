@@ -1,0 +1,176 @@
+/* skin.c - linear blend skinning, bounds and projection; see kernels.h.
+ *
+ * A vertex's matrix is the weighted sum of its joints' (positions by all of it, normals by its left
+ * 3x3: exact for rotations with uniform scale, which is what skeletons have). One vertex at a time
+ * fills a vector: a 3x4 matrix is 12 floats side by side, and gathering 16 joints' matrices would
+ * cost more than all the arithmetic. */
+#include "kernels.h"
+#include "simd.h"
+
+/* -- Skinning -----------------------------------------------------------------------------------
+ */
+
+#if GPU_SIMD == 512
+
+/* The sum of a * b's four columns, three rows in use. */
+static inline __m128 sum_columns(__m512 product) {
+    __m512 pairs = product + _mm512_shuffle_f32x4(product, product, 0xb1); /* 0+1, 1+0, 2+3, 3+2 */
+    return _mm512_castps512_ps128(pairs) + _mm512_extractf32x4_ps(pairs, 2);
+}
+
+static inline void skin_one(const float *pose, const float *weights, const uint32_t *joints,
+                            uint32_t used, const float *from, float *to) {
+    const __m512i columns = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 12, 2, 6, 10, 12, 3, 7, 11, 12);
+    const __m512i spread = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    const __m512i spread_normal = _mm512_setr_epi32(4, 4, 4, 4, 5, 5, 5, 5, 6, 6, 6, 6, 7, 7, 7, 7);
+    __m512 sum = _mm512_set1_ps(weights[0]) * _mm512_maskz_loadu_ps(0x0fff, pose + joints[0]);
+    for (uint32_t k = 1; k < used; k++)
+        sum += _mm512_set1_ps(weights[k]) * _mm512_maskz_loadu_ps(0x0fff, pose + joints[k]);
+    __m512 matrix = _mm512_permutexvar_ps(columns, sum);
+    __m256 vertex = _mm256_loadu_ps(from);
+    __m512 wide = _mm512_castps256_ps512(vertex);
+    __m512 one = _mm512_set1_ps(1.0f);
+    __m128 position = sum_columns(matrix * _mm512_mask_permutexvar_ps(one, 0x0fff, spread, wide));
+    __m128 normal = sum_columns(matrix * _mm512_maskz_permutexvar_ps(0x0fff, spread_normal, wide));
+    __m256 out = _mm256_set_m128(normal, position);
+    _mm256_storeu_ps(to, _mm256_blend_ps(out, vertex, 0x88)); /* u and v stay */
+}
+
+#else
+
+static inline void skin_one(const float *pose, const float *weights, const uint32_t *joints,
+                            uint32_t used, const float *from, float *to) {
+    float sum[12];
+    for (int i = 0; i < 12; i++)
+        sum[i] = weights[0] * pose[joints[0] + i];
+    for (uint32_t k = 1; k < used; k++)
+        for (int i = 0; i < 12; i++)
+            sum[i] += weights[k] * pose[joints[k] + i];
+    for (int r = 0; r < 3; r++) {
+        const float *row = sum + 4 * r;
+        to[r] = (row[0] * from[0] + row[1] * from[1]) + (row[2] * from[2] + row[3] * 1.0f);
+        to[4 + r] = (row[0] * from[4] + row[1] * from[5]) + (row[2] * from[6] + row[3] * 0.0f);
+    }
+    to[3] = from[3];
+    to[7] = from[7];
+}
+
+#endif
+
+static void skin(const struct gpu_scene *scene, const float *pose, uint32_t first, uint32_t count,
+                 float *out) {
+    uint32_t influences = scene->influences;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t vertex = first + i;
+        uint32_t used = scene->used[vertex / GPU_PAD];
+        skin_one(pose, scene->weights + vertex * influences, scene->joints + vertex * influences,
+                 used, scene->vertices + vertex * GPU_VERTEX_FLOATS,
+                 out + (size_t)i * GPU_VERTEX_FLOATS);
+    }
+}
+
+/* -- Bounds and projection ----------------------------------------------------------------------
+ */
+
+static inline vi vertex_offsets(uint32_t first) {
+    return (vi_iota() + vi_set1((int32_t)first)) * vi_set1(GPU_VERTEX_FLOATS);
+}
+
+static inline void transform(const float *vertices, uint32_t first, const float m[12], vf out[3]) {
+    const float *base = vertices + (size_t)first * GPU_VERTEX_FLOATS;
+    vi offsets = vertex_offsets(0);
+    vf x = vf_gather(base, offsets), y = vf_gather(base + 1, offsets);
+    vf z = vf_gather(base + 2, offsets);
+    for (int r = 0; r < 3; r++)
+        out[r] = (vf_set1(m[4 * r]) * x + vf_set1(m[4 * r + 1]) * y) +
+                 (vf_set1(m[4 * r + 2]) * z + vf_set1(m[4 * r + 3]));
+}
+
+static inline vm within(vf value, float limit) {
+    return vm_and(vf_less(value, vf_set1(limit)), vf_less(vf_set1(-limit), value));
+}
+
+static void bounds(const float *vertices, uint32_t count, const float m[12], float box[6]) {
+    const float far = 1e6f;
+    vf low[3], high[3];
+    for (int r = 0; r < 3; r++) {
+        low[r] = vf_set1(far);
+        high[r] = vf_set1(-far);
+    }
+    for (uint32_t i = 0; i < count; i += GPU_LANES) {
+        vf at[3];
+        transform(vertices, i, m, at);
+        vm ok = vm_and(vm_and(within(at[0], far), within(at[1], far)), within(at[2], far));
+        for (int r = 0; r < 3; r++) {
+            low[r] = vf_min(low[r], vf_select(ok, at[r], low[r]));
+            high[r] = vf_max(high[r], vf_select(ok, at[r], high[r]));
+        }
+    }
+    for (int r = 0; r < 3; r++) {
+        box[r] = far;
+        box[3 + r] = -far;
+        for (int lane = 0; lane < GPU_LANES; lane++) {
+            box[r] = low[r][lane] < box[r] ? low[r][lane] : box[r];
+            box[3 + r] = high[r][lane] > box[3 + r] ? high[r][lane] : box[3 + r];
+        }
+    }
+}
+
+static void project(const float *vertices, uint32_t count, const struct gpu_projection *projection,
+                    const struct gpu_projected *out, struct gpu_extent *extent) {
+    const float steps = (float)GPU_SUBPIXEL, limit = (float)(GPU_GUARD * GPU_SUBPIXEL);
+    vf fx = vf_set1(projection->fx * steps), fy = vf_set1(projection->fy * steps);
+    vf cx = vf_set1(projection->cx * steps), cy = vf_set1(projection->cy * steps);
+    vf near = vf_set1(projection->near_plane), one = vf_set1(1.0f), zero = vf_set1(0.0f);
+    vi low_x = vi_set1(INT32_MAX), low_y = low_x, high_x = vi_set1(INT32_MIN), high_y = high_x;
+    uint32_t outside = 0;
+    for (uint32_t i = 0; i < count; i += GPU_LANES) {
+        vf at[3];
+        transform(vertices, i, projection->m, at);
+        vm ok = vm_and(vf_less_equal(near, at[2]), vf_less(at[2], vf_set1(1e9f)));
+        vf z = vf_select(ok, at[2], one);
+        vf w = projection->perspective ? one / z : z;
+        vf scale = projection->perspective ? w : one;
+        vf x = fx * at[0] * scale + cx, y = fy * at[1] * scale + cy;
+        ok = vm_and(ok, vm_and(within(x, limit), within(y, limit)));
+        vi ix = vi_round(vf_select(ok, x, zero)), iy = vi_round(vf_select(ok, y, zero));
+        low_x = vi_min(low_x, vi_select(ok, ix, low_x));
+        low_y = vi_min(low_y, vi_select(ok, iy, low_y));
+        high_x = vi_max(high_x, vi_select(ok, ix, high_x));
+        high_y = vi_max(high_y, vi_select(ok, iy, high_y));
+        outside |= vm_bits(vm_not(ok));
+        vi_store(out->x + i, ix);
+        vi_store(out->y + i, iy);
+        vf_store(out->w + i, vf_select(ok, w, vf_set1(-1.0f)));
+    }
+    *extent = (struct gpu_extent){INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, outside != 0};
+    for (int lane = 0; lane < GPU_LANES; lane++) {
+        extent->min_x = low_x[lane] < extent->min_x ? low_x[lane] : extent->min_x;
+        extent->max_x = high_x[lane] > extent->max_x ? high_x[lane] : extent->max_x;
+        extent->min_y = low_y[lane] < extent->min_y ? low_y[lane] : extent->min_y;
+        extent->max_y = high_y[lane] > extent->max_y ? high_y[lane] : extent->max_y;
+    }
+}
+
+/* -- Table --------------------------------------------------------------------------------------
+ */
+
+void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job);
+void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
+                           uint32_t count);
+void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
+
+#define GPU_STRING_JOIN(name) #name
+#define GPU_STRING(name)      GPU_STRING_JOIN(name)
+
+extern const struct gpu_kernels GPU_KERNEL(gpu_kernels);
+
+const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
+    .name = GPU_STRING(GPU_SUFFIX),
+    .skin = skin,
+    .bounds = bounds,
+    .project = project,
+    .raster = GPU_KERNEL(gpu_raster),
+    .shade = GPU_KERNEL(gpu_shade),
+    .compose = GPU_KERNEL(gpu_compose),
+};

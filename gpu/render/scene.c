@@ -1,0 +1,273 @@
+/* scene.c - checks a description and lays it out for the kernels; see scene.h. */
+#include "scene.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_COUNT = 1 << 26 }; /* of vertices and of triangles: byte offsets stay below 2^31 lanes */
+
+int gpu_fail(char *why, int code, const char *format, ...) {
+    if (why != NULL) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(why, GPU_WHY_SIZE, format, arguments);
+        va_end(arguments);
+    }
+    return code;
+}
+
+/* -- Checks -------------------------------------------------------------------------------------
+ */
+
+static int check_counts(const struct gpu_scene_desc *desc, char *why) {
+    if (desc->vertex_count > MAX_COUNT || desc->triangle_count > MAX_COUNT)
+        return gpu_fail(why, GPU_EINVAL, "%u vertices and %u triangles: at most %d of each",
+                        desc->vertex_count, desc->triangle_count, MAX_COUNT);
+    if (desc->joint_count == 0 || desc->joint_count > UINT16_MAX + 1)
+        return gpu_fail(why, GPU_EINVAL, "%u joints: a scene has 1 to 65536", desc->joint_count);
+    if (desc->material_count == 0 || desc->material_count > UINT16_MAX + 1)
+        return gpu_fail(why, GPU_EINVAL, "%u materials: a scene has 1 to 65536",
+                        desc->material_count);
+    if (desc->texture_count > UINT16_MAX + 1)
+        return gpu_fail(why, GPU_EINVAL, "%u textures: at most 65536", desc->texture_count);
+    if (desc->influences < 1 || desc->influences > GPU_MAX_INFLUENCES)
+        return gpu_fail(why, GPU_EINVAL, "%u joints a vertex: 1 to %d", desc->influences,
+                        GPU_MAX_INFLUENCES);
+    if (desc->vertex_count > 0 && (desc->positions == NULL || desc->normals == NULL ||
+                                   desc->joints == NULL || desc->weights == NULL))
+        return gpu_fail(why, GPU_EINVAL, "positions, normals, joints or weights are missing");
+    if (desc->triangle_count > 0 && (desc->indices == NULL || desc->materials == NULL))
+        return gpu_fail(why, GPU_EINVAL, "indices or materials are missing");
+    if (desc->material_table == NULL || (desc->texture_count > 0 && desc->textures == NULL))
+        return gpu_fail(why, GPU_EINVAL, "the material table or the textures are missing");
+    return GPU_OK;
+}
+
+static int check_references(const struct gpu_scene_desc *desc, char *why) {
+    for (uint32_t t = 0; t < desc->triangle_count; t++) {
+        for (int c = 0; c < 3; c++) {
+            uint32_t vertex = desc->indices[3 * (size_t)t + c];
+            if (vertex >= desc->vertex_count)
+                return gpu_fail(why, GPU_EINVAL, "triangle %u names vertex %u of %u", t, vertex,
+                                desc->vertex_count);
+        }
+        if (desc->materials[t] >= desc->material_count)
+            return gpu_fail(why, GPU_EINVAL, "triangle %u names material %u of %u", t,
+                            desc->materials[t], desc->material_count);
+    }
+    size_t slots = (size_t)desc->vertex_count * desc->influences;
+    for (size_t i = 0; i < slots; i++)
+        if (desc->joints[i] >= desc->joint_count)
+            return gpu_fail(why, GPU_EINVAL, "vertex %zu names joint %u of %u",
+                            i / desc->influences, desc->joints[i], desc->joint_count);
+    return GPU_OK;
+}
+
+static int check_materials(const struct gpu_scene_desc *desc, char *why) {
+    for (uint32_t m = 0; m < desc->material_count; m++) {
+        const struct gpu_material *material = &desc->material_table[m];
+        if (material->texture < -1 || material->texture >= (int64_t)desc->texture_count)
+            return gpu_fail(why, GPU_EINVAL, "material %u names texture %d of %u", m,
+                            material->texture, desc->texture_count);
+        for (int c = 0; c < 4; c++)
+            if (!isfinite(material->base_color[c]))
+                return gpu_fail(why, GPU_EINVAL, "material %u has a colour that is no number", m);
+        if (!isfinite(material->alpha_cutoff))
+            return gpu_fail(why, GPU_EINVAL, "material %u has a cut-off that is no number", m);
+    }
+    for (uint32_t i = 0; i < desc->texture_count; i++) {
+        const struct gpu_texture *texture = &desc->textures[i];
+        if (texture->width < 1 || texture->width > GPU_MAX_TEXTURE || texture->height < 1 ||
+            texture->height > GPU_MAX_TEXTURE)
+            return gpu_fail(why, GPU_EINVAL, "texture %u is %u x %u: 1 to %d texels a side", i,
+                            texture->width, texture->height, GPU_MAX_TEXTURE);
+        if (texture->rgba == NULL)
+            return gpu_fail(why, GPU_EINVAL, "texture %u has no texels", i);
+    }
+    return GPU_OK;
+}
+
+/* -- Layout -------------------------------------------------------------------------------------
+ */
+
+static uint32_t padded(uint32_t count) {
+    return (count + GPU_PAD - 1) / GPU_PAD * GPU_PAD;
+}
+
+static bool allocate(void *slot, size_t count, size_t size) {
+    size_t bytes = (count * size + 63) / 64 * 64;
+    void *memory = aligned_alloc(64, bytes > 0 ? bytes : 64);
+    if (memory == NULL)
+        return false;
+    memset(memory, 0, bytes > 0 ? bytes : 64);
+    memcpy(slot, &memory, sizeof memory);
+    return true;
+}
+
+static bool allocate_all(struct gpu_scene *scene, uint32_t levels, size_t texels) {
+    size_t vertices = scene->padded_vertices, triangles = scene->padded_triangles;
+    size_t slots = vertices * scene->influences, materials = scene->material_count;
+    bool ok = allocate(&scene->vertices, vertices * GPU_VERTEX_FLOATS, sizeof(float)) &&
+              allocate(&scene->weights, slots, sizeof(float)) &&
+              allocate(&scene->joints, slots, sizeof(uint32_t)) &&
+              allocate(&scene->used, vertices / GPU_PAD, 1) &&
+              allocate(&scene->materials, triangles, sizeof(uint32_t)) &&
+              allocate(&scene->flags, triangles, sizeof(uint32_t)) &&
+              allocate(&scene->material_cutoff, materials, sizeof(float)) &&
+              allocate(&scene->material_texture, materials, sizeof(int32_t)) &&
+              allocate(&scene->textures, scene->texture_count, sizeof *scene->textures) &&
+              allocate(&scene->level_offset, levels, sizeof(int32_t)) &&
+              allocate(&scene->level_width, levels, sizeof(int32_t)) &&
+              allocate(&scene->level_height, levels, sizeof(int32_t)) &&
+              allocate(&scene->texels, texels, sizeof(uint32_t));
+    for (int c = 0; ok && c < 3; c++)
+        ok = allocate(&scene->corners[c], triangles, sizeof(uint32_t));
+    for (int c = 0; ok && c < 4; c++)
+        ok = allocate(&scene->material_color[c], materials, sizeof(float));
+    return ok;
+}
+
+/* Largest weight first, so that a group of vertices can stop at the last one that counts. */
+static uint32_t copy_influences(struct gpu_scene *scene, const struct gpu_scene_desc *desc,
+                                uint32_t to, uint32_t from) {
+    const float *weights = desc->weights + (size_t)from * desc->influences;
+    const uint16_t *joints = desc->joints + (size_t)from * desc->influences;
+    float *out_weights = scene->weights + (size_t)to * scene->influences;
+    uint32_t *out_joints = scene->joints + (size_t)to * scene->influences;
+    uint32_t used = 0;
+    for (uint32_t k = 0; k < desc->influences; k++) {
+        if (weights[k] == 0.0f)
+            continue;
+        uint32_t at = used++;
+        for (; at > 0 && out_weights[at - 1] < weights[k]; at--) {
+            out_weights[at] = out_weights[at - 1];
+            out_joints[at] = out_joints[at - 1];
+        }
+        out_weights[at] = weights[k];
+        out_joints[at] = joints[k] * 12u;
+    }
+    for (uint32_t k = used; k < scene->influences; k++)
+        out_joints[k] = used > 0 ? out_joints[0] : 0; /* weight 0, but no stranger's NaN */
+    return used;
+}
+
+static void copy_vertices(struct gpu_scene *scene, const struct gpu_scene_desc *desc) {
+    for (uint32_t i = 0; i < scene->padded_vertices; i++) {
+        size_t from = i < desc->vertex_count ? i : desc->vertex_count - 1;
+        float *out = scene->vertices + (size_t)i * GPU_VERTEX_FLOATS;
+        for (int c = 0; c < 3; c++) {
+            out[c] = desc->positions[3 * from + c];
+            out[4 + c] = desc->normals[3 * from + c];
+        }
+        out[3] = desc->uvs != NULL ? desc->uvs[2 * from] : 0.0f;
+        out[7] = desc->uvs != NULL ? desc->uvs[2 * from + 1] : 0.0f;
+        uint32_t used = copy_influences(scene, desc, i, (uint32_t)from);
+        uint8_t *group = &scene->used[i / GPU_PAD];
+        if (used > *group)
+            *group = (uint8_t)used;
+    }
+}
+
+static void copy_triangles(struct gpu_scene *scene, const struct gpu_scene_desc *desc) {
+    for (uint32_t t = 0; t < desc->triangle_count; t++) {
+        for (int c = 0; c < 3; c++)
+            scene->corners[c][t] = desc->indices[3 * (size_t)t + c];
+        scene->materials[t] = desc->materials[t];
+        if (desc->material_table[desc->materials[t]].double_sided)
+            scene->flags[t] |= GPU_TRIANGLE_DOUBLE_SIDED;
+    }
+}
+
+static void copy_materials(struct gpu_scene *scene, const struct gpu_scene_desc *desc) {
+    uint32_t level = 0;
+    size_t offset = 0;
+    for (uint32_t i = 0; i < desc->texture_count; i++) {
+        size_t texels;
+        uint32_t levels;
+        gpu_texture_measure(desc->textures[i].width, desc->textures[i].height, &texels, &levels);
+        scene->textures[i] = (struct gpu_texture_levels){level, levels};
+        gpu_texture_store(scene, &desc->textures[i], level, offset);
+        level += levels;
+        offset += texels;
+    }
+    for (uint32_t m = 0; m < desc->material_count; m++) {
+        const struct gpu_material *material = &desc->material_table[m];
+        for (int c = 0; c < 4; c++)
+            scene->material_color[c][m] = material->base_color[c];
+        scene->material_cutoff[m] = material->alpha_cutoff;
+        scene->material_texture[m] = desc->uvs != NULL ? material->texture : -1;
+        scene->any_texture |= scene->material_texture[m] >= 0;
+    }
+}
+
+int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, char *why) {
+    *out = NULL;
+    int code = check_counts(desc, why);
+    if (code == GPU_OK)
+        code = check_references(desc, why);
+    if (code == GPU_OK)
+        code = check_materials(desc, why);
+    if (code != GPU_OK)
+        return code;
+    size_t texels = 0;
+    uint32_t levels = 0;
+    for (uint32_t i = 0; i < desc->texture_count; i++) {
+        size_t more;
+        uint32_t more_levels;
+        gpu_texture_measure(desc->textures[i].width, desc->textures[i].height, &more, &more_levels);
+        texels += more;
+        levels += more_levels;
+    }
+    if (texels > INT32_MAX)
+        return gpu_fail(why, GPU_EINVAL, "textures of %zu texels in all: at most %d", texels,
+                        INT32_MAX);
+    struct gpu_scene *scene = calloc(1, sizeof *scene);
+    if (scene == NULL)
+        return gpu_fail(why, GPU_ENOMEM, "out of memory");
+    scene->vertex_count = desc->vertex_count;
+    scene->triangle_count = desc->triangle_count;
+    scene->joint_count = desc->joint_count;
+    scene->material_count = desc->material_count;
+    scene->texture_count = desc->texture_count;
+    scene->influences = desc->influences;
+    scene->padded_vertices = padded(desc->vertex_count);
+    scene->padded_triangles = padded(desc->triangle_count);
+    scene->level_count = levels;
+    if (!allocate_all(scene, levels, texels)) {
+        gpu_scene_free(scene);
+        return gpu_fail(why, GPU_ENOMEM, "out of memory: %u vertices, %u triangles, %zu texels",
+                        desc->vertex_count, desc->triangle_count, texels);
+    }
+    copy_vertices(scene, desc);
+    copy_triangles(scene, desc);
+    copy_materials(scene, desc);
+    gpu_texture_classify(scene);
+    *out = scene;
+    return GPU_OK;
+}
+
+void gpu_scene_free(struct gpu_scene *scene) {
+    if (scene == NULL)
+        return;
+    free(scene->texels);
+    free(scene->level_height);
+    free(scene->level_width);
+    free(scene->level_offset);
+    free(scene->textures);
+    free(scene->material_texture);
+    free(scene->material_cutoff);
+    for (int c = 0; c < 4; c++)
+        free(scene->material_color[c]);
+    free(scene->flags);
+    free(scene->materials);
+    for (int c = 0; c < 3; c++)
+        free(scene->corners[c]);
+    free(scene->used);
+    free(scene->joints);
+    free(scene->weights);
+    free(scene->vertices);
+    free(scene);
+}

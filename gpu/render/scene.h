@@ -1,0 +1,71 @@
+/* scene.h - a character as the kernels want it: what gpu_scene_new makes of a gpu_scene_desc.
+ *
+ * A scene is immutable once made. Vertices and triangles are padded to GPU_PAD with copies of the
+ * last vertex and with triangles of no area, so that kernels run over whole vectors. */
+#ifndef STANCE_GPU_SCENE_H
+#define STANCE_GPU_SCENE_H
+
+#include "../stance_gpu.h"
+
+enum {
+    GPU_PAD = 16,          /* the widest vector, in floats */
+    GPU_VERTEX_FLOATS = 8, /* x y z u, nx ny nz v: one cache line holds two vertices */
+    GPU_MAX_INFLUENCES = 8,
+    GPU_MAX_LEVELS = 16,     /* of a texture's pyramid */
+    GPU_MAX_TEXTURE = 16384, /* texels a side */
+};
+
+enum gpu_triangle_flag {
+    GPU_TRIANGLE_DOUBLE_SIDED = 1,
+    GPU_TRIANGLE_ALPHA_TEST = 2, /* some of it is a hole, or may be */
+    GPU_TRIANGLE_HOLE = 4,       /* all of it is */
+};
+
+/* A texture's pyramid lies in gpu_scene.texels, level after level, rows from the top. A texel is R
+ * | G << 8 | B << 16 | A << 24, its colours square roots of linear light: that keeps eight bits
+ * enough in the dark, and decoding is one product a channel. */
+struct gpu_texture_levels {
+    uint32_t first, count; /* in gpu_scene.level_* */
+};
+
+struct gpu_scene {
+    uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count;
+    uint32_t padded_vertices, padded_triangles;
+    uint32_t influences; /* 1..8, as many as any vertex needs */
+    float *vertices;     /* [padded_vertices][GPU_VERTEX_FLOATS], bind space */
+    float *weights;      /* [padded_vertices][influences], largest first */
+    uint32_t *joints;    /* likewise; joint * 12: the offset in a pose's floats */
+    uint8_t *used; /* [padded_vertices / GPU_PAD]: influences that some vertex of the group has */
+    uint32_t *corners[3];        /* [padded_triangles] */
+    uint32_t *materials, *flags; /* likewise; enum gpu_triangle_flag */
+    float *material_color[4];    /* [material]; the fourth is alpha */
+    float *material_cutoff;
+    int32_t *material_texture; /* -1: none */
+    bool any_texture;
+    struct gpu_texture_levels *textures;
+    uint32_t level_count;
+    int32_t *level_offset, *level_width, *level_height;
+    uint32_t *texels;
+};
+
+/* Alpha of a material at a texture coordinate, bilinear, of the finest level. */
+float gpu_scene_alpha(const struct gpu_scene *scene, uint32_t material, float u, float v);
+
+/* -- texture.c ----------------------------------------------------------------------------------
+ */
+
+/* How many texels and levels a pyramid takes. */
+void gpu_texture_measure(uint32_t width, uint32_t height, size_t *texels, uint32_t *levels);
+
+/* Writes the pyramid of `texture` to the scene's tables, from `level` and `offset` on. */
+void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, uint32_t level,
+                       size_t offset);
+
+/* Sets GPU_TRIANGLE_ALPHA_TEST and GPU_TRIANGLE_HOLE of every triangle whose material has a
+ * cut-off. */
+void gpu_texture_classify(struct gpu_scene *scene);
+
+/* Writes a reason; always returns `code`. */
+int gpu_fail(char *why, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

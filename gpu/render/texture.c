@@ -1,0 +1,172 @@
+/* texture.c - texture pyramids, and which triangles an alpha cut-off concerns; see scene.h. */
+#include "scene.h"
+
+#include <math.h>
+
+/* -- Pyramids -----------------------------------------------------------------------------------
+ */
+
+static uint32_t half(uint32_t size) {
+    return size > 1 ? size / 2 : 1;
+}
+
+void gpu_texture_measure(uint32_t width, uint32_t height, size_t *texels, uint32_t *levels) {
+    *texels = (size_t)width * height;
+    *levels = 1;
+    while ((width > 1 || height > 1) && *levels < GPU_MAX_LEVELS) {
+        width = half(width);
+        height = half(height);
+        *texels += (size_t)width * height;
+        *levels += 1;
+    }
+}
+
+static void encode_table(uint8_t table[256]) {
+    for (int i = 0; i < 256; i++) {
+        double s = i / 255.0;
+        double linear = s <= 0.04045 ? s / 12.92 : pow((s + 0.055) / 1.055, 2.4);
+        table[i] = (uint8_t)lrint(255.0 * sqrt(linear));
+    }
+}
+
+/* The mean of four texels in linear light, each weighted by its alpha: what is invisible lends no
+ * colour to the rims of what is visible. */
+static uint32_t average(const uint32_t four[4]) {
+    uint32_t alpha = 0, sum[3] = {0}, plain[3] = {0};
+    for (int i = 0; i < 4; i++) {
+        uint32_t a = four[i] >> 24;
+        alpha += a;
+        for (int c = 0; c < 3; c++) {
+            uint32_t root = four[i] >> (8 * c) & 255;
+            sum[c] += root * root * a;
+            plain[c] += root * root;
+        }
+    }
+    uint32_t out = (alpha + 2) / 4 << 24;
+    for (int c = 0; c < 3; c++) {
+        float mean = alpha > 0 ? (float)sum[c] / (float)alpha : (float)plain[c] * 0.25f;
+        out |= (uint32_t)lrintf(sqrtf(mean)) << (8 * c);
+    }
+    return out;
+}
+
+static void shrink(const uint32_t *from, uint32_t width, uint32_t height, uint32_t *to) {
+    uint32_t out_width = half(width), out_height = half(height);
+    for (uint32_t y = 0; y < out_height; y++) {
+        const uint32_t *top = from + (size_t)(2 * y) * width;
+        const uint32_t *bottom = height > 1 ? top + width : top;
+        for (uint32_t x = 0; x < out_width; x++) {
+            uint32_t left = 2 * x, right = width > 1 ? left + 1 : left;
+            const uint32_t four[4] = {top[left], top[right], bottom[left], bottom[right]};
+            to[(size_t)y * out_width + x] = average(four);
+        }
+    }
+}
+
+void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, uint32_t level,
+                       size_t offset) {
+    uint8_t table[256];
+    encode_table(table);
+    uint32_t width = texture->width, height = texture->height;
+    uint32_t *texels = scene->texels + offset;
+    for (size_t i = 0; i < (size_t)width * height; i++) {
+        const uint8_t *rgba = texture->rgba + 4 * i;
+        texels[i] = table[rgba[0]] | (uint32_t)table[rgba[1]] << 8 |
+                    (uint32_t)table[rgba[2]] << 16 | (uint32_t)rgba[3] << 24;
+    }
+    for (uint32_t done = 0;; done++) {
+        scene->level_offset[level + done] = (int32_t)(texels - scene->texels);
+        scene->level_width[level + done] = (int32_t)width;
+        scene->level_height[level + done] = (int32_t)height;
+        if ((width == 1 && height == 1) || done + 1 == GPU_MAX_LEVELS)
+            return;
+        uint32_t *next = texels + (size_t)width * height;
+        shrink(texels, width, height, next);
+        width = half(width);
+        height = half(height);
+        texels = next;
+    }
+}
+
+/* -- Alpha --------------------------------------------------------------------------------------
+ */
+
+/* Keeps later conversions to int defined; a NaN becomes 0. */
+static float tame(float coordinate) {
+    if (!(fabsf(coordinate) < 65536.0f))
+        return 0.0f;
+    return coordinate - floorf(coordinate);
+}
+
+static int32_t wrap(int32_t i, int32_t size) {
+    i %= size;
+    return i < 0 ? i + size : i;
+}
+
+float gpu_scene_alpha(const struct gpu_scene *scene, uint32_t material, float u, float v) {
+    float base = scene->material_color[3][material];
+    int32_t texture = scene->material_texture[material];
+    if (texture < 0)
+        return base;
+    uint32_t level = scene->textures[texture].first;
+    int32_t width = scene->level_width[level], height = scene->level_height[level];
+    const uint32_t *texels = scene->texels + scene->level_offset[level];
+    float x = tame(u) * (float)width - 0.5f, y = tame(v) * (float)height - 0.5f;
+    float fx = x - floorf(x), fy = y - floorf(y);
+    int32_t x0 = wrap((int32_t)floorf(x), width), x1 = wrap(x0 + 1, width);
+    int32_t y0 = wrap((int32_t)floorf(y), height), y1 = wrap(y0 + 1, height);
+    float a = (float)(texels[(size_t)y0 * width + x0] >> 24);
+    float b = (float)(texels[(size_t)y0 * width + x1] >> 24);
+    float c = (float)(texels[(size_t)y1 * width + x0] >> 24);
+    float d = (float)(texels[(size_t)y1 * width + x1] >> 24);
+    float top = a + (b - a) * fx, bottom = c + (d - c) * fx;
+    return base * (1.0f / 255.0f) * (top + (bottom - top) * fy);
+}
+
+/* Whether all texels that a triangle can touch are above the cut-off, or all below, or neither. */
+static uint32_t classify(const struct gpu_scene *scene, uint32_t triangle) {
+    uint32_t material = scene->materials[triangle];
+    float cutoff = scene->material_cutoff[material], base = scene->material_color[3][material];
+    int32_t texture = scene->material_texture[material];
+    if (texture < 0)
+        return base < cutoff ? GPU_TRIANGLE_HOLE : 0;
+    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    for (int c = 0; c < 3; c++) {
+        const float *vertex =
+            scene->vertices + (size_t)scene->corners[c][triangle] * GPU_VERTEX_FLOATS;
+        for (int axis = 0; axis < 2; axis++) {
+            float at = vertex[3 + 4 * axis];
+            if (!(fabsf(at) < 65536.0f))
+                return GPU_TRIANGLE_ALPHA_TEST;
+            low[axis] = fminf(low[axis], at);
+            high[axis] = fmaxf(high[axis], at);
+        }
+    }
+    uint32_t level = scene->textures[texture].first;
+    int32_t size[2] = {scene->level_width[level], scene->level_height[level]};
+    int64_t from[2], to[2];
+    for (int axis = 0; axis < 2; axis++) {
+        from[axis] = (int64_t)floorf(low[axis] * (float)size[axis] - 0.5f) - 1;
+        to[axis] = (int64_t)floorf(high[axis] * (float)size[axis] - 0.5f) + 2;
+    }
+    if ((to[0] - from[0]) * (to[1] - from[1]) > 4096)
+        return GPU_TRIANGLE_ALPHA_TEST; /* looking would cost more than it saves */
+    bool some = false, all = true;
+    for (int64_t y = from[1]; y <= to[1]; y++) {
+        const uint32_t *row = scene->texels + scene->level_offset[level] +
+                              (size_t)wrap((int32_t)y, size[1]) * (size_t)size[0];
+        for (int64_t x = from[0]; x <= to[0]; x++) {
+            float alpha = (float)(row[wrap((int32_t)x, size[0])] >> 24);
+            bool solid = base * (1.0f / 255.0f) * alpha >= cutoff;
+            some |= solid;
+            all &= solid;
+        }
+    }
+    return all ? 0 : some ? GPU_TRIANGLE_ALPHA_TEST : GPU_TRIANGLE_HOLE;
+}
+
+void gpu_texture_classify(struct gpu_scene *scene) {
+    for (uint32_t t = 0; t < scene->triangle_count; t++)
+        if (scene->material_cutoff[scene->materials[t]] > 0.0f)
+            scene->flags[t] |= classify(scene, t);
+}

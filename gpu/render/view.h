@@ -1,0 +1,74 @@
+/* view.h - cameras, light, sample patterns and projected vertices: what all backends compute from a
+ * batch before any pixel, written once so that they agree. Nothing here allocates. */
+#ifndef STANCE_GPU_VIEW_H
+#define STANCE_GPU_VIEW_H
+
+#include "../stance_gpu.h"
+
+enum {
+    GPU_SUBPIXEL_BITS = 8,
+    GPU_SUBPIXEL =
+        1 << GPU_SUBPIXEL_BITS, /* steps a pixel that projected vertices are rounded to */
+    GPU_MAX_SIDE = 8192,        /* pixels a side */
+    GPU_GUARD = 16383, /* pixels: projected vertices beyond are clipped, so that |x| < 2^22 steps */
+    GPU_BLOCK = 16,    /* samples that are rasterised together: GPU_BLOCK / samples pixels */
+};
+
+/* Where the samples of a pixel lie, in steps from its corner, and the same spread over a block. */
+struct gpu_pattern {
+    uint32_t samples;
+    int32_t x[16], y[16]; /* [samples] */
+    int32_t min_x, max_x, min_y, max_y;
+    int32_t block_xy[GPU_BLOCK]; /* x | y << 16 of each sample, pixels side by side */
+    float block_x[GPU_BLOCK], block_y[GPU_BLOCK];
+};
+
+/* False where there is no such pattern. */
+bool gpu_pattern_init(struct gpu_pattern *pattern, uint32_t samples);
+
+/* How a point is projected: camera = m * point; perspective: (fx x / z + cx, fy y / z + cy) pixels
+ * and w = 1 / z; else (fx x + cx, fy y + cy) and w = z. A greater w is nearer; w > 0. */
+struct gpu_projection {
+    float m[12];
+    float fx, fy, cx, cy;
+    float near_plane;
+    bool perspective;
+};
+
+struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera);
+
+/* The eye and the ray through pixel (0, 0), and what a pixel to the right and a pixel down add to
+ * it; world space. A ray's length is chosen so that its camera z is 1. */
+struct gpu_rays {
+    float eye[3], origin[3], right[3], down[3];
+};
+
+struct gpu_rays gpu_camera_rays(const struct gpu_camera *camera);
+
+/* GPU_OK, or GPU_EINVAL and why. */
+int gpu_camera_check(const struct gpu_camera *camera, char *why);
+int gpu_lighting_check(const struct gpu_lighting *lighting, char *why);
+
+/* The sun and its picture's axes, unit length: seen from the sun, x is `across` and y is `down`. */
+struct gpu_sun {
+    float direction[3], across[3], down[3];
+};
+
+struct gpu_sun gpu_lighting_sun(const struct gpu_lighting *lighting);
+
+/* -- From linear light to sRGB ------------------------------------------------------------------
+ */
+
+enum {
+    GPU_TONE_STEPS = 8,    /* log2 of the entries an octave */
+    GPU_TONE_OCTAVES = 16, /* from 2^-12 to 2^4 */
+    GPU_TONE_ENTRIES = GPU_TONE_OCTAVES << GPU_TONE_STEPS,
+    GPU_TONE_LOWEST = (127 - 12) << 23, /* 2^-12 as the bits of a float */
+};
+
+/* The tone curve and sRGB's in one table: entry (bits of the float - GPU_TONE_LOWEST) >> (23 -
+ * GPU_TONE_STEPS), so that the dark is resolved as finely as the bright. 3 bytes more than entries,
+ * for those who read words. */
+void gpu_tone_table(uint8_t table[GPU_TONE_ENTRIES + 3]);
+
+#endif
