@@ -1,5 +1,6 @@
 #include "core/loop.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,6 +59,8 @@ int loop_init(struct loop *loop, struct err *err) {
         free(p);
         return err_set_uv(err, status, "cannot start the event loop");
     }
+    signal(SIGPIPE, SIG_IGN); /* libuv writes with write(2): a peer that is gone must be an error,
+                                 not our end */
     loop->private = p;
     p->last = &p->first;
     uv_mutex_init(&p->lock);
