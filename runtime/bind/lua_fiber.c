@@ -373,19 +373,17 @@ static void push_handle(lua_State *L, struct fiber *fiber) {
 
 static int fiber_spawn(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    struct fiber *fiber;
     struct err err;
     char name[48] = "fiber";
     struct fiber *parent = fiber_current(L);
     if (parent != NULL)
         snprintf(name, sizeof name, "%s", fiber_name(parent));
-    /* The handle is made first: from outside a fiber the new one may run to its end at once. */
     struct handle *handle = lua_newuserdata(L, sizeof *handle);
     handle->fiber = NULL;
     lua_insert(L, 1);
-    if (fiber_start(L, lua_gettop(L) - 2, name, NULL, NULL, &fiber, &err) != 0)
+    handle->fiber = fiber_start_retained(L, lua_gettop(L) - 2, name, &err);
+    if (handle->fiber == NULL)
         return luaL_error(L, "%s", err.message);
-    handle->fiber = fiber;
     luaL_getmetatable(L, fiber_type);
     lua_setmetatable(L, 1);
     lua_settop(L, 1);

@@ -26,6 +26,11 @@ struct services {
     const char *role;        /* "host", "worker", "spec" */
     const char *data_dir;
     int worker_index;
+    double started; /* loop_seconds when the process began */
+    int exit_code;
+    /* The host is up: tells whoever waits for it (a terminal, a parent process). May be NULL. */
+    void (*ready)(struct services *services, const char *url);
+    int stop_ref; /* registry: the function given to host.on_stop, or LUA_NOREF */
 };
 
 extern const struct vm_module bind_modules[];

@@ -188,21 +188,22 @@ static void drain(struct vm *vm) {
     vm->draining = false;
 }
 
-int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended ended, void *arg,
-                struct fiber **out, struct err *err) {
+/* Makes it ready; the caller drains. */
+static struct fiber *new_fiber(lua_State *L, int argument_count, const char *name, struct err *err) {
     struct vm *vm = vm_of(L);
-    if (vm->closing)
-        return err_set(err, ERR_CLOSED, "the script state is closing");
-    struct fiber *fiber = calloc(1, sizeof *fiber);
-    if (fiber == NULL)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    struct fiber *fiber = vm->closing ? NULL : calloc(1, sizeof *fiber);
+    if (fiber == NULL) {
+        if (vm->closing)
+            err_set(err, ERR_CLOSED, "the script state is closing");
+        else
+            err_set(err, ERR_NO_MEMORY, "out of memory");
+        return NULL;
+    }
     fiber->vm = vm;
     fiber->co = lua_newthread(L);
     fiber->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     fiber->references = 1;
     fiber->argument_count = argument_count;
-    fiber->ended = ended;
-    fiber->arg = arg;
     fiber_set_name(fiber, name);
     struct fiber *parent = vm->running;
     if (parent != NULL) {
@@ -216,11 +217,31 @@ int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended 
         vm->fibers->previous = &fiber->next;
     vm->fibers = fiber;
     vm->fiber_count++;
+    make_ready(fiber);
+    return fiber;
+}
+
+int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended ended, void *arg,
+                struct fiber **out, struct err *err) {
+    struct fiber *fiber = new_fiber(L, argument_count, name, err);
+    if (fiber == NULL)
+        return err->code;
+    fiber->ended = ended;
+    fiber->arg = arg;
     if (out != NULL)
         *out = fiber;
-    make_ready(fiber);
-    drain(vm);
+    drain(fiber->vm);
     return 0;
+}
+
+struct fiber *fiber_start_retained(lua_State *L, int argument_count, const char *name,
+                                   struct err *err) {
+    struct fiber *fiber = new_fiber(L, argument_count, name, err);
+    if (fiber == NULL)
+        return NULL;
+    fiber_retain(fiber);
+    drain(fiber->vm);
+    return fiber;
 }
 
 void fiber_close_all(struct vm *vm) {

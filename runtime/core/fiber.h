@@ -70,6 +70,10 @@ typedef void (*fiber_ended)(struct fiber *fiber, lua_State *co, int result_count
 int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended ended, void *arg,
                 struct fiber **out, struct err *err);
 
+/* The same without `ended`; the caller holds the result and lets go of it with fiber_release. NULL on failure. */
+struct fiber *fiber_start_retained(lua_State *L, int argument_count, const char *name,
+                                   struct err *err);
+
 /* Every wait of the fiber from now on raises {code = "cancelled", message = reason}. */
 void fiber_cancel(struct fiber *fiber, const char *reason);
 

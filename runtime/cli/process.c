@@ -1,0 +1,279 @@
+#include "cli/process.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bind/lua_host.h"
+#include "cli/output.h"
+#include "core/log.h"
+#include "store/db.h"
+#include "store/objects.h"
+#include "store/roots.h"
+
+/* -- Options
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+enum { OPTIONS_MAX = 96 };
+
+/* Options as text, so that config_load judges flag, environment and file alike. */
+static size_t add_settings(struct option *options, size_t count, const char **values, bool *flags,
+                           char (*names)[32]) {
+    size_t setting_count;
+    const struct config_setting *settings = config_settings(&setting_count);
+    for (size_t i = 0; i < setting_count && count + 1 < OPTIONS_MAX; i++) {
+        if (settings[i].secret)
+            continue;
+        snprintf(names[i], sizeof names[i], "%s", settings[i].name);
+        for (char *at = names[i]; *at; at++)
+            if (*at == '_')
+                *at = '-';
+        bool flag = settings[i].type == CONFIG_BOOL;
+        options[count++] = (struct option){.name = names[i],
+                                           .kind = flag ? OPTION_FLAG : OPTION_TEXT,
+                                           .to = flag ? (void *)&flags[i] : (void *)&values[i],
+                                           .value = flag ? NULL : "VALUE",
+                                           .help = settings[i].doc};
+    }
+    options[count] = (struct option){0};
+    return count;
+}
+
+int process_options(const struct usage *usage, const struct option *own, int argc, char **argv,
+                    struct config **config) {
+    struct option options[OPTIONS_MAX];
+    const char *values[OPTIONS_MAX] = {NULL};
+    bool on[OPTIONS_MAX] = {false};
+    char names[OPTIONS_MAX][32];
+    size_t count = 0;
+    for (; own != NULL && own[count].name != NULL; count++)
+        options[count] = own[count];
+    add_settings(options, count, values, on, names);
+    struct usage full = *usage;
+    full.options = options;
+    int operands;
+    int code = options_parse(&full, argc, argv, &operands);
+    if (code != OPTIONS_GO_ON)
+        return code;
+
+    size_t setting_count, flag_count = 0;
+    const struct config_setting *settings = config_settings(&setting_count);
+    struct config_flag given[OPTIONS_MAX];
+    for (size_t i = 0; i < setting_count; i++)
+        if (values[i] != NULL || on[i])
+            given[flag_count++] = (struct config_flag){settings[i].name, values[i]};
+    struct err err;
+    if (config_load(config, given, flag_count, &err) != 0)
+        return out_fail(EXIT_CONFIG, "%s", err.message);
+    return OPTIONS_GO_ON;
+}
+
+/* -- Scripts
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static bool has_boot(const char *folder) {
+    char path[PATH_MAX];
+    return snprintf(path, sizeof path, "%s/boot.lua", folder) < (int)sizeof path &&
+           access(path, R_OK) == 0;
+}
+
+int process_lua_dir(char *folder, size_t size, struct err *err) {
+    const char *given = getenv("STANCE_LUA");
+    if (given != NULL && *given != 0) {
+        snprintf(folder, size, "%s", given);
+        if (has_boot(folder))
+            return 0;
+        return err_set(err, ERR_NOT_FOUND, "STANCE_LUA is %s, but there is no boot.lua in it",
+                       given);
+    }
+    static const char *const places[] = {"../lua", "../../lua", "../share/stance/lua"};
+    char exe[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (length < 0)
+        return err_set_errno(err, errno, "cannot find this program's own file");
+    exe[length] = 0;
+    *strrchr(exe, '/') = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char candidate[2 * PATH_MAX], real[PATH_MAX];
+        snprintf(candidate, sizeof candidate, "%s/%s", exe, places[i]);
+        if (realpath(candidate, real) != NULL && has_boot(real)) {
+            snprintf(folder, size, "%s", real);
+            return 0;
+        }
+    }
+    return err_set(err, ERR_NOT_FOUND,
+                   "cannot find the built-in scripts near %s; set STANCE_LUA to the lua folder",
+                   exe);
+}
+
+int process_read_scripts(struct process *process, struct err *err) {
+    char lua[PATH_MAX], policies[PATH_MAX + 16];
+    int code = process_lua_dir(lua, sizeof lua, err);
+    if (code != 0)
+        return code;
+    snprintf(policies, sizeof policies, "%s/../policies", lua);
+    const char *workspace = config_string(process->config, "workspace");
+    struct stat stat_;
+    bool has_policies = stat(policies, &stat_) == 0;
+    if (workspace != NULL && *workspace == 0)
+        workspace = NULL;
+    return scripts_read(lua, has_policies ? policies : NULL, workspace, &process->scripts, err);
+}
+
+/* -- Opening
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+/* Pool threads: enough for the cores, and for a few that wait for the disk. */
+static void size_pool(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char text[16];
+    snprintf(text, sizeof text, "%ld", cores < 4 ? 4 : cores > 64 ? 64 : cores);
+    setenv("UV_THREADPOOL_SIZE", text, 0);
+}
+
+static int grant_roots(struct process *process, struct err *err) {
+    struct roots *roots = process->services.roots = roots_new();
+    if (roots == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    int code = roots_add(roots, "data", process->services.data_dir, true, err);
+    const char *workspace = config_string(process->config, "workspace");
+    if (code == 0 && workspace != NULL && *workspace != 0)
+        code = roots_add(roots, "workspace", workspace, false, err);
+    static const struct {
+        const char *setting, *prefix;
+        bool writable;
+    } lists[] = {{"output_roots", "output", true}, {"read_roots", "read", false}};
+    for (size_t k = 0; k < 2; k++) {
+        const char *const *list = config_list(process->config, lists[k].setting);
+        for (int i = 0; code == 0 && list && list[i]; i++) {
+            char name[32];
+            snprintf(name, sizeof name, "%s%d", lists[k].prefix, i + 1);
+            code = roots_add(roots, name, list[i], lists[k].writable, err);
+        }
+    }
+    return code;
+}
+
+static void configure_log(const struct config *config) {
+    enum log_level level = LOG_INFO;
+    log_parse_level(config_string(config, "log_level"), &level);
+    const char *format = config_string(config, "log_format");
+    log_configure(level, strcmp(format, "json") == 0   ? LOG_JSON
+                         : strcmp(format, "text") == 0 ? LOG_TEXT
+                                                       : LOG_AUTO);
+}
+
+int process_open(struct process *process, const char *role, struct config *config,
+                 struct err *err) {
+    memset(process, 0, sizeof *process);
+    process->config = config;
+    configure_log(config);
+    size_pool();
+    signal(SIGPIPE, SIG_IGN);
+    struct services *services = &process->services;
+    *services = (struct services){.config = config,
+                                  .role = role,
+                                  .data_dir = config_string(config, "data"),
+                                  .started = loop_seconds(),
+                                  .stop_ref = LUA_NOREF};
+    int code = loop_init(&process->loop, err);
+    if (code != 0)
+        return code;
+    services->loop = &process->loop;
+    if (strcmp(role, "host") == 0) {
+        struct db_options options = {.data_dir = services->data_dir};
+        code = db_open(&process->loop, &options, &services->db, err);
+    }
+    if (code == 0)
+        code = objects_open_files(services->data_dir, &services->objects, err);
+    if (code == 0)
+        code = grant_roots(process, err);
+    return code;
+}
+
+/* -- Running
+ * -----------------------------------------------------------------------------------------------------
+ */
+
+static void boot_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
+                       void *arg) {
+    (void)fiber, (void)co, (void)count;
+    struct process *process = arg;
+    if (err == NULL)
+        return;
+    log_error(process->services.role, "cannot start: %s", err->message);
+    log_debug(process->services.role, "%s", vm_traceback(process->vm));
+    process->services.exit_code = EXIT_FAILED;
+    loop_stop(&process->loop);
+}
+
+int process_start(struct process *process, struct err *err) {
+    bool host = process->services.db != NULL;
+    struct vm_options options = {
+        .name = process->services.role,
+        .memory_limit = host ? 0 : (size_t)config_int(process->config, "vm_memory"),
+        .jit = true,
+        .scripts = process->scripts,
+        .modules = bind_modules,
+        .host = &process->services,
+    };
+    int code = vm_new(&process->loop, &options, &process->vm, err);
+    if (code != 0)
+        return code;
+    lua_State *L = vm_lua(process->vm);
+    if ((code = vm_load(L, "boot.lua", err)) != 0)
+        return code;
+    return fiber_start(L, 0, "boot", boot_ended, process, NULL, err);
+}
+
+static void drain_over(uv_timer_t *timer) {
+    struct process *process = timer->data;
+    log_warn(process->services.role, "did not end in time; stopping at once");
+    loop_stop(&process->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct process *process = handle->data;
+    const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
+    if (process->stops++ > 0 || process->vm == NULL ||
+        !lua_host_begin_stop(vm_lua(process->vm), name)) {
+        loop_stop(&process->loop);
+        return;
+    }
+    double drain = config_number(process->config, "drain");
+    uv_timer_start(&process->drain, drain_over, (uint64_t)(drain * 1000) + 1000, 0);
+}
+
+int process_run(struct process *process) {
+    static const int numbers[] = {SIGTERM, SIGINT};
+    uv_timer_init(&process->loop.uv, &process->drain);
+    process->drain.data = process;
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(&process->loop.uv, &process->signals[i]);
+        process->signals[i].data = process;
+        uv_signal_start(&process->signals[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)&process->signals[i]);
+    }
+    loop_run(&process->loop);
+    return process->services.exit_code;
+}
+
+void process_close(struct process *process) {
+    vm_free(process->vm);
+    link_free(process->services.link);
+    db_close(process->services.db);
+    if (process->services.loop != NULL)
+        loop_deinit(&process->loop);
+    objects_close(process->services.objects);
+    roots_free(process->services.roots);
+    scripts_free(process->scripts);
+    config_free(process->config);
+}

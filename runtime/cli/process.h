@@ -1,0 +1,46 @@
+/* process.h - what `serve` and `worker` share: settings from the command line, the services, the
+ * script VM, signals.
+ *
+ * The order is: process_options, process_open, process_start, process_run, process_close. One
+ * thread. */
+#ifndef STANCE_CLI_PROCESS_H
+#define STANCE_CLI_PROCESS_H
+
+#include "bind/modules.h"
+#include "cli/options.h"
+#include "core/config.h"
+#include "core/scripts.h"
+
+struct process {
+    struct loop loop;
+    struct services services;
+    struct config *config;
+    struct scripts *scripts;
+    struct vm *vm;
+    uv_signal_t signals[2];
+    uv_timer_t drain;
+    int stops; /* how often we were asked to end */
+};
+
+/* Parses `own` (may be NULL) plus one flag a setting into `config`; no operands. Returns
+ * OPTIONS_GO_ON or the exit code. */
+int process_options(const struct usage *usage, const struct option *own, int argc, char **argv,
+                    struct config **config);
+
+/* Data folder, objects, roots, and for the role "host" the database. Takes over `config`. */
+int process_open(struct process *process, const char *role, struct config *config, struct err *err);
+
+/* The scripts on disk: built-in ones with the workspace over them. */
+int process_read_scripts(struct process *process, struct err *err);
+
+/* Where the built-in scripts are: $STANCE_LUA, or beside the program. `size` bytes. */
+int process_lua_dir(char *folder, size_t size, struct err *err);
+
+/* Makes the VM of process->scripts and runs boot.lua in a fiber. */
+int process_start(struct process *process, struct err *err);
+
+/* Until SIGTERM, SIGINT or host.stop; returns the exit code. */
+int process_run(struct process *process);
+void process_close(struct process *process);
+
+#endif
