@@ -1,0 +1,222 @@
+/* jobs.c - one job, as seen from the command line. */
+#include "cli/jobs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/fetch.h"
+#include "cli/memory.h"
+#include "cli/output.h"
+
+/* Long enough to be rare, short enough for a host that stops waiting at a minute. */
+enum { POLL_SECONDS = 20 };
+
+/* -- Interrupts -------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+void jobs_catch_interrupt(struct client *client) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    client_watch_interrupt(client, &interrupted);
+}
+
+bool jobs_interrupted(void) {
+    return interrupted != 0;
+}
+
+/* -- Requests ---------------------------------------------------------------------------------- */
+
+const char *jobs_text(const json_t *manifest, const char *field) {
+    const char *text = json_string_value(json_object_get(manifest, field));
+    return text ? text : "";
+}
+
+int jobs_submit(struct client *client, const json_t *submission, const char *key,
+                json_t **manifest) {
+    int code = client_call(client, "POST", "/api/jobs", submission, key, manifest);
+    if (code != EXIT_OK) {
+        return client_report(client, code);
+    }
+    if (!*jobs_text(*manifest, "job_id")) {
+        json_decref(*manifest);
+        return out_fail(EXIT_UPSTREAM, "%s answered without a job_id: is it a stance host?",
+                        client_url(client));
+    }
+    return EXIT_OK;
+}
+
+int jobs_get(struct client *client, const char *job_id, json_t **manifest) {
+    char *path = client_job_path(job_id, "");
+    int code = client_get(client, path, manifest);
+    free(path);
+    return code == EXIT_OK ? code : client_report(client, code);
+}
+
+/* -- Following --------------------------------------------------------------------------------- */
+
+static bool ended(const char *status) {
+    return strcmp(status, "completed") == 0 || strcmp(status, "failed") == 0 ||
+           strcmp(status, "cancelled") == 0;
+}
+
+struct follower {
+    struct bars *bars;
+    long long seq; /* of the last event seen */
+    double deadline;
+    bool over;
+};
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* One event: moves its bar; the one with the job's end ends the stream. */
+static bool on_event(void *arg, const json_t *event) {
+    struct follower *follower = arg;
+    const json_t *data = json_object_get(event, "data");
+    const json_t *done = json_object_get(data, "done");
+    const json_t *total = json_object_get(data, "total");
+    const char *name = jobs_text(data, "item");
+    follower->seq = json_integer_value(json_object_get(event, "seq"));
+    if (!*name) {
+        name = jobs_text(data, "note");
+    }
+    if (follower->bars && json_is_number(done) && json_is_number(total)) {
+        bars_set(follower->bars, *name ? name : "job", lround(json_number_value(done)),
+                 lround(json_number_value(total)));
+    }
+    follower->over = ended(jobs_text(data, "status"));
+    return !follower->over && seconds_now() < follower->deadline;
+}
+
+/* Until the job's end, the deadline, or an error of the host. */
+static int follow(struct client *client, const char *job_id, struct follower *follower,
+                  json_t **manifest) {
+    char *id = client_escape(job_id, false);
+    char tail[32];
+    snprintf(tail, sizeof tail, "?wait=%d", (int)POLL_SECONDS);
+    for (;;) {
+        char *events = memory_printf("/api/events?job=%s&after=%lld", id, follower->seq);
+        int code = client_lines(client, events, on_event, follower);
+        free(events);
+        if (code != EXIT_OK && (client_refused(client) || interrupted)) {
+            free(id);
+            return client_report(client, code);
+        }
+        char *path = client_job_path(job_id, follower->over ? tail : "");
+        code = client_get(client, path, manifest);
+        free(path);
+        if (code != EXIT_OK || ended(jobs_text(*manifest, "status"))) {
+            free(id);
+            return code == EXIT_OK ? code : client_report(client, code);
+        }
+        json_decref(*manifest);
+        *manifest = NULL;
+        if (seconds_now() >= follower->deadline) {
+            free(id);
+            return out_fail(EXIT_TIMEOUT, "%s has not ended yet", job_id);
+        }
+    }
+}
+
+int jobs_follow(struct client *client, const char *job_id, bool bars, double seconds,
+                json_t **manifest) {
+    struct follower follower = {
+        .bars = bars ? bars_new(stderr) : NULL,
+        .deadline = seconds > 0 ? seconds_now() + seconds : INFINITY,
+    };
+    *manifest = NULL;
+    int code = follow(client, job_id, &follower, manifest);
+    bars_free(follower.bars);
+    return code;
+}
+
+/* -- Telling ----------------------------------------------------------------------------------- */
+
+int jobs_verdict(const json_t *manifest) {
+    const char *status = jobs_text(manifest, "status");
+    const char *reason = jobs_text(manifest, "reason");
+    const json_t *error = json_object_get(manifest, "error");
+    const char *words =
+        json_is_string(error) ? json_string_value(error) : jobs_text(error, "message");
+    if (strcmp(status, "completed") != 0) {
+        return out_fail(EXIT_JOB_FAILED, "%s %s%s%s%s%s", jobs_text(manifest, "job_id"), status,
+                        *reason ? ": " : "", reason,
+                        *words && strcmp(words, reason) != 0 ? ": " : "",
+                        strcmp(words, reason) != 0 ? words : "");
+    }
+    const json_t *failures = json_object_get(json_object_get(manifest, "result"), "failed");
+    size_t index;
+    json_t *failure;
+    json_array_foreach(failures, index, failure) {
+        out_fail(EXIT_FAILED, "%s: %s", jobs_text(failure, "item"), jobs_text(failure, "message"));
+    }
+    return json_array_size(failures) > 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_field(const json_t *manifest, const char *field, const char *label) {
+    const json_t *value = json_object_get(manifest, field);
+    if (!value || json_is_null(value)) {
+        return;
+    }
+    if (json_is_string(value)) {
+        const char *text = json_string_value(value);
+        bool status = strcmp(field, "status") == 0;
+        printf("%-11s %s%s%s\n", label, status ? out_color(stdout, out_status_color(text)) : "",
+               text, status ? out_color(stdout, OUT_PLAIN) : "");
+        return;
+    }
+    char *text = memory_need(json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY));
+    printf("%-11s %s\n", label, text);
+    free(text);
+}
+
+void jobs_print(const json_t *manifest) {
+    static const char *const fields[][2] = {
+        {"job_id", "job"},         {"job_type", "type"},       {"status", "status"},
+        {"reason", "reason"},      {"error", "error"},         {"attempt", "attempt"},
+        {"created_at", "created"}, {"started_at", "started"},  {"ended_at", "ended"},
+        {"progress", "progress"},  {"artifacts", "artifacts"}, {"params", "params"},
+        {"generation", "scripts"}, {"result", "result"},
+    };
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        print_field(manifest, fields[i][0], fields[i][1]);
+    }
+}
+
+/* -- Fetching ---------------------------------------------------------------------------------- */
+
+int jobs_download(struct client *client, const char *job_id, const char *output, bool force,
+                  bool json) {
+    char *folder = output ? memory_need(strdup(output)) : memory_printf("stance-output/%s", job_id);
+    struct fetched fetched;
+    char bytes[32];
+    int code = strchr(job_id, '/') && !output
+                   ? out_fail(EXIT_USAGE, "\"%s\" is not a job id", job_id)
+                   : fetch_artifacts(client, job_id, folder, force, &fetched);
+    if (code == EXIT_OK && json) {
+        json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:I}", "job_id", job_id, "output_dir", folder,
+                                "files", (json_int_t)fetched.files, "kept",
+                                (json_int_t)fetched.kept, "bytes", (json_int_t)fetched.bytes);
+        out_json(all);
+        json_decref(all);
+    } else if (code == EXIT_OK) {
+        printf("%ld files, %s in %s", fetched.files, out_bytes(fetched.bytes, bytes, sizeof bytes),
+               folder);
+        printf(fetched.kept ? " (%ld more were there already)\n" : "\n", fetched.kept);
+    }
+    free(folder);
+    return code;
+}
