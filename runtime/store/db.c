@@ -44,9 +44,7 @@ struct db {
     atomic_bool closing; /* ends reads */
 };
 
-/* -- The writer
- * --------------------------------------------------------------------------------------------------
- */
+/* -- The writer -------------------------------------------------------------------------------- */
 
 struct group {
     struct db_transaction *first, **last;
@@ -260,9 +258,7 @@ int db_write(struct db *db, struct db_transaction *transaction, struct err *err)
     return transaction->err.code;
 }
 
-/* -- Readers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Readers ----------------------------------------------------------------------------------- */
 
 static struct db_conn *reader_new(struct db *db, struct err *err) {
     struct db_conn *conn = malloc(sizeof *conn);
@@ -308,28 +304,37 @@ static struct db_conn *take_reader(struct db *db, struct err *err) {
     }
 }
 
-int db_read(struct db *db, const char *sql, const struct db_value *values, size_t count,
-            struct db_rows **out, struct err *err) {
-    *out = NULL;
-    struct err reason = {0};
-    pthread_mutex_lock(&db->lock);
-    struct db_conn *conn = take_reader(db, &reason);
-    db->stats.reads++;
-    pthread_mutex_unlock(&db->lock);
-    if (conn == NULL)
-        return err_set(err, reason.code, "%s", reason.message);
-    struct db_statement statement = {
-        .sql = (char *)sql, .values = (struct db_value *)values, .count = count, .expect = DB_ANY};
-    int code = db_conn_run(conn, &statement, out, err);
-    pthread_mutex_lock(&db->lock);
-    db->idle[db->idle_count++] = conn;
-    pthread_cond_broadcast(&db->reader_free);
-    pthread_mutex_unlock(&db->lock);
+static int run_on(struct db_conn *conn, struct db_transaction *transaction) {
+    if (transaction->count == 1)
+        return db_transaction_run(transaction, conn);
+    int code = db_conn_exec(conn, "BEGIN", &transaction->err);
+    if (code == 0)
+        code = db_transaction_run(transaction, conn);
+    db_conn_roll_back(conn);
     return code;
 }
 
-/* -- Opening and closing
- * ----------------------------------------------------------------------------------------- */
+int db_read(struct db *db, struct db_transaction *transaction, struct err *err) {
+    transaction->err = (struct err){0};
+    pthread_mutex_lock(&db->lock);
+    struct db_conn *conn = take_reader(db, &transaction->err);
+    db->stats.reads++;
+    pthread_mutex_unlock(&db->lock);
+    if (conn != NULL) {
+        transaction->err = (struct err){0}; /* of a reader that could not be opened */
+        if (run_on(conn, transaction) < 0)
+            db_transaction_forget(transaction);
+        pthread_mutex_lock(&db->lock);
+        db->idle[db->idle_count++] = conn;
+        pthread_cond_broadcast(&db->reader_free);
+        pthread_mutex_unlock(&db->lock);
+    }
+    if (err != NULL)
+        *err = transaction->err;
+    return transaction->err.code;
+}
+
+/* -- Opening and closing ----------------------------------------------------------------------- */
 
 static int see_check(void *arg, int columns, char **values, char **names) {
     (void)names;

@@ -49,8 +49,7 @@ void db_close(struct db *db);
 void db_retain(struct db *db);
 void db_release(struct db *db);
 
-/* -- Values and rows
- * --------------------------------------------------------------------------------------------- */
+/* -- Values and rows --------------------------------------------------------------------------- */
 
 enum db_type { DB_NULL, DB_INTEGER, DB_REAL, DB_TEXT, DB_BLOB };
 
@@ -66,21 +65,18 @@ struct db_value {
     };
 };
 
+/* What a statement gave. It belongs to its transaction, with all that is read off it. */
 struct db_rows;
 
 size_t db_rows_count(const struct db_rows *rows);
 size_t db_rows_columns(const struct db_rows *rows);
 const char *db_rows_name(const struct db_rows *rows, size_t column);
-/* Lives as long as `rows`. */
 const struct db_value *db_rows_at(const struct db_rows *rows, size_t row, size_t column);
 int64_t db_rows_changes(const struct db_rows *rows); /* rows that the statement wrote */
 int64_t db_rows_last_id(
-    const struct db_rows *rows);         /* rowid of the last insert of this statement, else 0 */
-void db_rows_free(struct db_rows *rows); /* not those of a transaction */
+    const struct db_rows *rows); /* rowid of the last insert of this statement, else 0 */
 
-/* -- Writing
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 enum { DB_ANY = -1 };
 
@@ -115,17 +111,13 @@ void db_submit(struct db *db, struct db_transaction *transaction, db_done done, 
 /* Queues it and waits for its commit. The transaction stays the caller's. */
 int db_write(struct db *db, struct db_transaction *transaction, struct err *err);
 
-/* -- Reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
-/* Runs one statement that only reads, and waits for it. ERR_DENIED when it would write. */
-int db_read(struct db *db, const char *sql, const struct db_value *values, size_t count,
-            struct db_rows **out, struct err *err);
+/* Runs statements that only read, all on one snapshot, and waits for them. ERR_DENIED when one
+ * would write. The transaction stays the caller's and holds the rows. */
+int db_read(struct db *db, struct db_transaction *transaction, struct err *err);
 
-/* -- About
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- About ------------------------------------------------------------------------------------- */
 
 struct db_stats {
     uint64_t transactions;  /* acknowledged */

@@ -6,9 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* -- Errors
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Errors ------------------------------------------------------------------------------------ */
 
 static enum err_code code_of_constraint(int extended) {
     switch (extended) {
@@ -74,9 +72,7 @@ static int fail(struct db_conn *conn, int status, struct err *err) {
     return err_set(err, code_of(status), "database: %s", words);
 }
 
-/* -- Opening
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 /* What our callers' statements may not do: end the group's transaction, reach other files, weaken
  * durability. */
@@ -201,9 +197,7 @@ void db_conn_close(struct db_conn *conn) {
     conn->sqlite = NULL;
 }
 
-/* -- Statements
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Statements -------------------------------------------------------------------------------- */
 
 int db_conn_exec(struct db_conn *conn, const char *sql, struct err *err) {
     int status = sqlite3_exec(conn->sqlite, sql, NULL, NULL, NULL);

@@ -48,11 +48,11 @@ int db_conn_run(struct db_conn *conn, const struct db_statement *statement, stru
 /* Rolls back whatever is open. */
 void db_conn_roll_back(struct db_conn *conn);
 
-/* -- Rows (db_rows.c)
- * -------------------------------------------------------------------------------------------- */
+/* -- Rows (db_rows.c) -------------------------------------------------------------------------- */
 
 struct db_rows *db_rows_new(sqlite3_stmt *statement); /* NULL: no memory */
 int db_rows_add(struct db_rows *rows, sqlite3_stmt *statement, size_t limit, struct err *err);
+void db_rows_free(struct db_rows *rows); /* NULL-safe */
 void db_rows_set_effects(struct db_rows *rows, int64_t changes, int64_t last_id);
 
 #endif

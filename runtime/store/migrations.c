@@ -114,9 +114,7 @@ const struct db_migration db_migrations[] = {
     {0, NULL, NULL},
 };
 
-/* -- Running them
- * ------------------------------------------------------------------------------------------------
- */
+/* -- Running them ------------------------------------------------------------------------------ */
 
 static int query_int(struct db_conn *conn, const char *sql, int *out, struct err *err) {
     struct db_rows *rows;
