@@ -1,6 +1,5 @@
 /* glb.c - see glb.h. The JSON is written while the binary chunk grows: each array becomes one
  * buffer view and one accessor, in the order in which the JSON that follows refers to them. */
-#define _POSIX_C_SOURCE 200809L
 #include "media/glb.h"
 
 #include <math.h>
@@ -371,16 +370,31 @@ static int check_joints(const struct glb_document *d, struct err *err) {
     return 0;
 }
 
+static int check_primitive(const struct glb_document *d, uint32_t i, struct err *err) {
+    const struct glb_primitive *p = &d->primitives[i];
+    if (p->vertex_count < 3 || p->index_count < 3 || p->index_count % 3)
+        return err_set(err, ERR_INVALID, "primitive %u is not made of triangles", i);
+    if (p->material >= d->material_count)
+        return err_set(err, ERR_INVALID, "primitive %u has no material %u", i, p->material);
+    for (uint32_t k = 0; k < p->index_count; k++) {
+        if (p->indices[k] >= p->vertex_count)
+            return err_set(err, ERR_INVALID, "primitive %u has no vertex %u", i, p->indices[k]);
+    }
+    for (uint32_t k = 0; k < p->vertex_count * GLB_INFLUENCES; k++) {
+        if (p->joints[k] >= d->joint_count)
+            return err_set(err, ERR_INVALID, "primitive %u uses joint %u", i, p->joints[k]);
+    }
+    return 0;
+}
+
 static int check_document(const struct glb_document *d, struct err *err) {
     if (d->primitive_count < 1)
         return err_set(err, ERR_INVALID, "a mesh needs a primitive");
-    for (uint32_t i = 0; i < d->primitive_count; i++) {
-        const struct glb_primitive *p = &d->primitives[i];
-        if (p->vertex_count < 3 || p->index_count < 3 || p->index_count % 3)
-            return err_set(err, ERR_INVALID, "primitive %u is not made of triangles", i);
-        if (p->material >= d->material_count)
-            return err_set(err, ERR_INVALID, "primitive %u has no material %u", i, p->material);
-    }
+    int rc = check_joints(d, err);
+    for (uint32_t i = 0; !rc && i < d->primitive_count; i++)
+        rc = check_primitive(d, i, err);
+    if (rc)
+        return rc;
     for (uint32_t i = 0; i < d->material_count; i++) {
         if (d->materials[i].image >= (int)d->image_count)
             return err_set(err, ERR_INVALID, "material %u has no image %d", i,
@@ -390,7 +404,7 @@ static int check_document(const struct glb_document *d, struct err *err) {
         if (d->clips[i].frame_count < 1)
             return err_set(err, ERR_INVALID, "clip %s has no frame", d->clips[i].name);
     }
-    return check_joints(d, err);
+    return 0;
 }
 
 static void writer_deinit(struct writer *w) {

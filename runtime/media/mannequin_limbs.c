@@ -24,8 +24,8 @@ static const float DOWN[3] = {0, -1, 0}, LEFT[3] = {1, 0, 0}, FORWARD[3] = {0, 0
 
 /* From the collar bone at x 0.055 to the shoulder ball at 0.183. */
 static const struct lathe_ring COLLAR[] = {
-    ROUND(0.030F, 0),       ROUND(0.031F, 0.040F), ROUND(0.060F, 0.050F), ROUND(0.083F, 0.049F),
-    ROUND(0.096F, 0.0445F), EDGE(0.102F, 0.041F),  EDGE(0.104F, 0.0375F), ROUND(0.098F, 0),
+    ROUND(0.020F, 0),       ROUND(0.022F, 0.026F), ROUND(0.045F, 0.041F), ROUND(0.075F, 0.0465F),
+    ROUND(0.093F, 0.0440F), EDGE(0.102F, 0.0395F), EDGE(0.104F, 0.0365F), ROUND(0.098F, 0),
 };
 
 static const struct lathe_ring UPPER_ARM[] = {
@@ -90,9 +90,9 @@ static const struct lathe_ring SHIN[] = {
  * little finger. */
 static const struct lathe_ring PALM[] = {
     {.at = 0.021F},
-    {.at = 0.0165F, .side = 0.0150F, .front = 0.0120F, .back = 0.0120F, .crease = true},
-    {.at = 0.0180F, .side = 0.0175F, .front = 0.0135F, .back = 0.0135F, .crease = true},
-    {.at = 0.032F, .side = 0.0265F, .front = 0.0145F, .back = 0.0165F, .square = 2.3F},
+    {.at = 0.0175F, .side = 0.0170F, .front = 0.0145F, .back = 0.0145F, .crease = true},
+    {.at = 0.0188F, .side = 0.0190F, .front = 0.0152F, .back = 0.0152F, .crease = true},
+    {.at = 0.032F, .side = 0.0265F, .front = 0.0155F, .back = 0.0170F, .square = 2.3F},
     {.at = 0.052F, .side = 0.0345F, .front = 0.0145F, .back = 0.0170F, .square = 2.6F},
     {.at = 0.073F, .side = 0.0385F, .front = 0.0135F, .back = 0.0150F, .square = 2.8F},
     {.at = 0.086F, .side = 0.0390F, .front = 0.0120F, .back = 0.0125F, .square = 2.8F},
@@ -167,7 +167,7 @@ static const struct lathe_ring TOES[] = {
      .square = 2.5F,
      .crease = true},
     {.at = 0.036F, .side = 0.0450F, .front = 0.0160F, .back = 0.034F, .square = 2.5F},
-    {.at = 0.058F, .side = 0.0370F, .front = 0.0095F, .back = 0.030F, .square = 2.4F},
+    {.at = 0.058F, .side = 0.0385F, .front = 0.0100F, .back = 0.030F, .square = 2.4F},
     {.at = 0.072F,
      .side = 0.0230F,
      .front = 0.0030F,
@@ -179,8 +179,8 @@ static const struct lathe_ring TOES[] = {
 
 /* The dowel about which the toes turn, along the left. */
 static const struct lathe_ring DOWEL[] = {
-    ROUND(-0.0445F, 0),     EDGE(-0.0445F, 0.0150F), EDGE(-0.0425F, 0.0175F),
-    EDGE(0.0425F, 0.0175F), EDGE(0.0445F, 0.0150F),  ROUND(0.0445F, 0),
+    ROUND(-0.0420F, 0),     EDGE(-0.0420F, 0.0150F), EDGE(-0.0400F, 0.0175F),
+    EDGE(0.0400F, 0.0175F), EDGE(0.0420F, 0.0150F),  ROUND(0.0420F, 0),
 };
 
 static void add_limb(struct mannequin_build *build, enum mannequin_tone tone, int bone,
@@ -206,7 +206,7 @@ void mannequin_add_limbs(struct mannequin_build *build) {
     mannequin_add_ball(build, BONE_LEFT_LEG, LEFT, 0.0450F, 30);
     add_limb(build, TONE_BODY, BONE_LEFT_LEG, DOWN, FORWARD,
              mannequin_part(build, SHIN, COUNT(SHIN), 36));
-    mannequin_add_ball(build, BONE_LEFT_FOOT, LEFT, 0.0370F, 26);
+    mannequin_add_ball(build, BONE_LEFT_FOOT, LEFT, 0.0335F, 26);
 }
 
 /* -- Hand
@@ -235,8 +235,8 @@ static void add_phalanx(struct mannequin_build *build, int bone, float radius, b
         ROUND(end - 0.35F * r, 0.66F * r),
         ROUND(end, 0),
     };
-    struct lathe_part part = mannequin_part(build, rings, COUNT(rings), 14);
-    part.turn *= 2.2F;
+    struct lathe_part part = mannequin_part(build, rings, COUNT(rings), 12);
+    part.turn *= 2.4F;
     add_limb(build, TONE_EXTREMITY, bone, axis, UP, part);
 }
 

@@ -26,7 +26,7 @@ struct lathe_part mannequin_part(struct mannequin_build *build, const struct lat
     uint32_t around = 2 * (uint32_t)lroundf((float)segments * build->fineness / 2);
     struct lathe_part part = {
         .rings = rings, .ring_count = ring_count, .segments = around < 6 ? 6 : around};
-    part.turn = 0.21F / build->fineness;
+    part.turn = 0.26F / build->fineness;
     part.grain[0] = next_random(build);
     part.grain[1] = next_random(build);
     return part;
@@ -93,13 +93,15 @@ static const struct lathe_ring PELVIS[] = {
 
 /* From Spine1 at 1.115: an egg that pelvis and chest both cup. */
 static const struct lathe_ring WAIST[] = {
-    {.at = -0.105F},
-    {.at = -0.095F, .side = 0.052F, .front = 0.036F, .back = 0.036F},
-    {.at = -0.065F, .side = 0.092F, .front = 0.066F, .back = 0.065F, .square = 2.1F},
-    {.at = -0.012F, .side = 0.105F, .front = 0.078F, .back = 0.074F, .square = 2.2F},
-    {.at = 0.045F, .side = 0.095F, .front = 0.070F, .back = 0.068F, .square = 2.1F},
-    {.at = 0.078F, .side = 0.056F, .front = 0.040F, .back = 0.040F},
-    {.at = 0.088F},
+    {.at = -0.104F},
+    {.at = -0.096F, .side = 0.046F, .front = 0.033F, .back = 0.033F},
+    {.at = -0.072F, .side = 0.080F, .front = 0.057F, .back = 0.056F, .square = 2.1F},
+    {.at = -0.036F, .side = 0.098F, .front = 0.072F, .back = 0.069F, .square = 2.15F},
+    {.at = -0.004F, .side = 0.102F, .front = 0.076F, .back = 0.072F, .square = 2.15F},
+    {.at = 0.030F, .side = 0.095F, .front = 0.070F, .back = 0.067F, .square = 2.1F},
+    {.at = 0.064F, .side = 0.069F, .front = 0.050F, .back = 0.049F},
+    {.at = 0.080F, .side = 0.040F, .front = 0.029F, .back = 0.029F},
+    {.at = 0.086F},
 };
 
 /* From Spine2 at 1.215. */
@@ -151,14 +153,16 @@ static const struct lathe_ring CHEST[] = {
 
 /* From the neck's bone at 1.462, leaning forward to the head's. */
 static const struct lathe_ring NECK[] = {
-    {.at = 0.012F},
-    {.at = 0.012F, .side = 0.039F, .front = 0.039F, .back = 0.039F, .crease = true},
-    {.at = 0.016F, .side = 0.043F, .front = 0.043F, .back = 0.043F, .crease = true},
-    {.at = 0.022F, .side = 0.042F, .front = 0.042F, .back = 0.042F},
-    {.at = 0.040F, .side = 0.0375F, .front = 0.0375F, .back = 0.0375F},
-    {.at = 0.058F, .side = 0.036F, .front = 0.036F, .back = 0.036F},
-    {.at = 0.085F, .side = 0.037F, .front = 0.037F, .back = 0.037F, .crease = true},
-    {.at = 0.085F},
+    {.at = 0.026F},
+    {.at = 0.0195F, .side = 0.0415F, .front = 0.0415F, .back = 0.0415F, .crease = true},
+    {.at = 0.0205F, .side = 0.0430F, .front = 0.0430F, .back = 0.0430F, .crease = true},
+    {.at = 0.0230F, .side = 0.0435F, .front = 0.0435F, .back = 0.0435F},
+    {.at = 0.0280F, .side = 0.0420F, .front = 0.0420F, .back = 0.0420F},
+    {.at = 0.0370F, .side = 0.0385F, .front = 0.0385F, .back = 0.0385F},
+    {.at = 0.0450F, .side = 0.0378F, .front = 0.0378F, .back = 0.0378F},
+    {.at = 0.0510F, .side = 0.0388F, .front = 0.0388F, .back = 0.0388F, .crease = true},
+    {.at = 0.0520F, .side = 0.0375F, .front = 0.0375F, .back = 0.0375F, .crease = true},
+    {.at = 0.0460F},
 };
 
 /* From the head's bone at 1.535: an egg, its point the chin. */
@@ -222,18 +226,18 @@ static void add_neck(struct mannequin_build *build) {
     struct lathe_part part = mannequin_part(build, NECK, COUNT(NECK), 32);
     part.frame = mannequin_frame(build, BONE_NECK, axis, FORWARD);
     lathe_turn(&build->mesh[TONE_BODY], &part);
-    mannequin_add_ball(build, BONE_NECK, UP, 0.047F, 28);
+    mannequin_add_ball(build, BONE_NECK, UP, 0.0455F, 28);
     mannequin_add_ball(build, BONE_HEAD, UP, 0.043F, 28);
 }
 
 void mannequin_add_trunk(struct mannequin_build *build) {
-    add_piece(build, BONE_HIPS, TONE_BODY, mannequin_part(build, PELVIS, COUNT(PELVIS), 52));
+    add_piece(build, BONE_HIPS, TONE_BODY, mannequin_part(build, PELVIS, COUNT(PELVIS), 48));
     add_waist(build);
-    struct lathe_part chest = mannequin_part(build, CHEST, COUNT(CHEST), 56);
+    struct lathe_part chest = mannequin_part(build, CHEST, COUNT(CHEST), 52);
     chest.shape = carve_chest;
     add_piece(build, BONE_SPINE2, TONE_BODY, chest);
     add_neck(build);
-    struct lathe_part head = mannequin_part(build, HEAD, COUNT(HEAD), 52);
+    struct lathe_part head = mannequin_part(build, HEAD, COUNT(HEAD), 48);
     head.shape = carve_face;
     add_piece(build, BONE_HEAD, TONE_BODY, head);
 }

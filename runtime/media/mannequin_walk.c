@@ -1,6 +1,6 @@
 /* mannequin_walk.c - how the mannequin walks and stands.
  *
- * The walk is that of an adult on level ground at 1.2 m/s, seen from a camera that goes along: the
+ * The walk is that of an adult on level ground at 1.15 m/s, seen from a camera that goes along: the
  * floor moves back under the feet. A foot's cycle begins when its heel strikes. In stance the foot
  * is bound to the floor: it rolls over the heel, stands, rolls over the toes' hinge and at last
  * over the toes' tip; the leg follows by inverse kinematics, so that nothing slides or sinks. In
@@ -20,18 +20,18 @@ static const double TURN = 6.28318530717958647692, DEGREE = 0.017453292519943295
 const double WALK_SECONDS = 1.1, IDLE_SECONDS = 4.0;
 
 static const double STANCE = 0.62; /* share of the cycle with the foot on the floor */
-static const double STRIDE = 1.30; /* metres a cycle */
-static const double REACH =
-    0.315; /* metres: the ankle before the hips when its foot strikes, were it flat */
-static const double TRACK = 0.062;      /* metres: the feet's distance from the middle line */
-static const double HEADING = 5;        /* degrees: toes point outwards */
+static const double STRIDE = 1.27; /* metres a cycle */
+static const double REACH = 0.294; /* metres: the ankle before the hips when the heel strikes */
+static const double TRACK = 0.062; /* metres: the feet's distance from the middle line */
+static const double HEADING = 5;   /* degrees: toes point outwards */
 static const double STRIKE_PITCH = -17; /* degrees: the sole at heel strike */
 static const double LEAVE_PITCH = 60;   /* degrees: the sole when the toes leave the floor */
+static const double RISE = 0.37, RISE_POWER = 2.2; /* when the heel rises, and how suddenly */
 
 /* The points about which a standing foot rolls, from the ankle or from the toes' hinge (y, z,
  * metres). */
-static const double HEEL[3] = {0, -0.085, -0.040};
-static const double TIP[3] = {0, -0.021, 0.064};
+static const double HEEL[3] = {0, -0.085, -0.045};
+static const double TIP[3] = {0, -0.021, 0.066};
 
 static double smooth_step(double t) {
     t = fmin(fmax(t, 0), 1);
@@ -44,7 +44,7 @@ static double smooth_step(double t) {
 
 static void move_pelvis(struct pose *pose, double phase) {
     pose->root[0] += 0.020 * sin(TURN * (phase - 0.04));
-    pose->root[1] += -0.030 + 0.019 * cos(2 * TURN * (phase - 0.30));
+    pose->root[1] += -0.0262 + 0.0125 * cos(2 * TURN * (phase - 0.255));
     pose->root[2] += 0.006 * sin(2 * TURN * (phase - 0.05));
     pose_turn(pose, BONE_HIPS, AXIS_X, 3.0 + 0.8 * cos(2 * TURN * (phase - 0.05)));
     pose_turn(pose, BONE_HIPS, AXIS_Z, 3.5 * sin(TURN * (phase + 0.06)));
@@ -65,8 +65,8 @@ static void find_left_hip(const struct mannequin_rig *rig, double phase, double 
 static double stance_pitch(double phase) {
     if (phase < 0.10)
         return STRIKE_PITCH * (1 - phase / 0.10) * (1 - phase / 0.10);
-    double rise = fmax((phase - 0.33) / (STANCE - 0.33), 0);
-    return LEAVE_PITCH * pow(rise, 1.7);
+    double rise = fmax((phase - RISE) / (STANCE - RISE), 0);
+    return LEAVE_PITCH * pow(rise, RISE_POWER);
 }
 
 /* Adds `scale` times an offset of the foot, pitched and headed. */
@@ -155,12 +155,12 @@ static void swing(const struct mannequin_rig *rig, double phase, struct foothold
     };
     const struct key bend[] = {
         {STANCE, left.bend, (left.bend - before.bend) / h},
-        {0.735, 62, 0},
-        {0.955, 7, -60},
+        {0.735, 64, 0},
+        {0.968, 5, -60},
         {1, strike.bend, fmin((after.bend - strike.bend) / h, 150)},
     };
     const struct key pitch[] = {
-        {STANCE, LEAVE_PITCH, LEAVE_PITCH * 1.7 / (STANCE - 0.33)},
+        {STANCE, LEAVE_PITCH, 0.4 * LEAVE_PITCH * RISE_POWER / (STANCE - RISE)},
         {0.86, -2, -130},
         {0.96, STRIKE_PITCH, 0},
         {1, STRIKE_PITCH, 0},
@@ -214,7 +214,7 @@ static void walk_left(const struct mannequin_rig *rig, double phase, struct pose
         swing(rig, phase, &hold);
     pose_place_left_foot(pose, &hold);
     double forward = -cos(TURN * (phase - 0.02));
-    pose_hang_left_arm(pose, 1 + 21 * forward, 22 + 12 * -cos(TURN * (phase - 0.06)), 16);
+    pose_hang_left_arm(pose, 1 + 21 * forward, 20 - 10 * cos(TURN * (phase - 0.06)), 16);
 }
 
 void pose_walk(const struct mannequin_rig *rig, double phase, struct pose *pose) {
