@@ -67,6 +67,10 @@ help: ## this list
 	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## /\1 /' | \
 	    while read -r name words; do printf '  make %-22s %s\n' "$$name" "$$words"; done
 
+# `make V=1` shows whole commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1) $(2)")
+
 # -- Compile and link --------------------------------------------------------------------------------------------------
 
 # Says at once which library is missing, rather than letting the compiler stumble over its header.
@@ -75,7 +79,8 @@ deps:
 
 $(B)/obj/%.o: %.c | deps
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,cc,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 # The commit is a header of its own, rewritten only when it changes, so that a commit rebuilds one file.
 $(B)/gen/commit.h: FORCE
@@ -91,18 +96,21 @@ $(B)/gpu/libstance_gpu.a: FORCE
 
 $(B)/libstance.a: $(OBJECTS)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(Q)$(AR) rcs $@ $^
 
 $(B)/stance: $(B)/obj/runtime/main.o $(OBJECTS) $(GPU_LIB)
-	$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # The spec runner and the C tests take the same objects; -rdynamic lets Lua's C modules find the host's symbols.
 $(B)/stance-spec: $(B)/obj/spec/c/spec_main.o $(OBJECTS) $(GPU_LIB)
-	$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(B)/spec/%: $(B)/obj/spec/c/%.o $(B)/libstance.a $(GPU_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) ## everything that the tests run, without running it
 

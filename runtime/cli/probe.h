@@ -12,4 +12,7 @@ json_t *probe_libraries(void);
 /* Writes what draws with `backend` ("cpu (avx512)"), or why nothing does; tells which. */
 bool probe_kernels(const char *backend, char *text, size_t size);
 
+/* Whether libwebsockets can run on libev. */
+bool probe_event_library(void);
+
 #endif
