@@ -1,0 +1,156 @@
+/* bench.c - milliseconds a view by stage, and what moving the stages' bytes alone would take. */
+#include "check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { VIEWS = 8, SIDE = 512, ROUNDS = 12 };
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Bytes a second of a copy that fits no cache. */
+static double copy_speed(void) {
+    const size_t size = 64u << 20;
+    char *from = malloc(size), *to = malloc(size);
+    if (from == NULL || to == NULL)
+        abort();
+    memset(from, 1, size);
+    memset(to, 2, size);
+    double best = 1e9;
+    for (int i = 0; i < 5; i++) {
+        double start = now();
+        memcpy(to, from, size);
+        best = fmin(best, now() - start);
+        from[i] = to[i + 1];
+    }
+    free(to);
+    free(from);
+    return 2.0 * (double)size / best;
+}
+
+struct figures {
+    double skin, shadow, raster, shade, label, total, floor; /* milliseconds a view */
+};
+
+static double median(double *values, int count) {
+    for (int i = 1; i < count; i++)
+        for (int j = i; j > 0 && values[j] < values[j - 1]; j--) {
+            double swap = values[j];
+            values[j] = values[j - 1];
+            values[j - 1] = swap;
+        }
+    return values[count / 2];
+}
+
+/* What has to be read and written at least: the body once skinned, its samples once, the picture
+ * once. */
+static double least_bytes(const struct body *body, const struct gpu_label *label) {
+    double skin = body->desc.vertex_count * (32.0 + 32.0 + 16.0) / VIEWS;
+    double body_samples = label->area * 4.0 * 8.0;
+    return skin + body->desc.vertex_count * 44.0 + body->desc.triangle_count * 20.0 +
+           body_samples * 2.0 + SIDE * SIDE * (3.0 + 4.0);
+}
+
+static struct figures measure(const char *backend, uint32_t triangles, bool textured,
+                              double speed) {
+    struct body body;
+    struct gpu_scene *scene;
+    struct gpu_renderer *renderer;
+    char why[GPU_WHY_SIZE];
+    float pose[BODY_JOINTS * 12];
+    struct gpu_view views[VIEWS] = {{.pose = 0}};
+    struct gpu_image images[VIEWS] = {{0}};
+    const float target[3] = {0, 0.9f, 0};
+    body_init_person(&body, triangles, textured);
+    body_pose(0.2f, pose);
+    if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK ||
+        gpu_renderer_new(backend, &renderer, why) != GPU_OK)
+        abort();
+    for (int i = 0; i < VIEWS; i++) {
+        float angle = 6.2831853f * (float)i / VIEWS;
+        const float eye[3] = {3.5f * sinf(angle), 1.6f, 3.5f * cosf(angle)};
+        gpu_camera_look_at(&views[i].camera, eye, target, 0.7f, SIDE, SIDE);
+        images[i].rgb = malloc(3 * SIDE * SIDE);
+        images[i].depth = malloc(SIDE * SIDE * sizeof(float));
+    }
+    struct gpu_batch batch = {
+        .view_count = VIEWS, .pose_count = 1, .views = views, .poses = pose, .samples = 4};
+    gpu_lighting_default(&batch.lighting);
+    static double times[5][ROUNDS];
+    struct gpu_label label = {.area = 0};
+    for (int round = -2; round < ROUNDS; round++) { /* two to warm up */
+        struct gpu_timings timings = {0};
+        if (gpu_render(renderer, scene, &batch, images, &timings, why) != GPU_OK)
+            abort();
+        double start = now();
+        struct gpu_anchor anchor = body_anchor(4);
+        struct gpu_point point;
+        for (int i = 0; i < VIEWS; i++)
+            gpu_label(scene, &views[i].camera, pose, images[i].depth, &anchor, 1, &point, &label);
+        timings.label = now() - start;
+        if (round < 0)
+            continue;
+        const double stages[5] = {timings.skin, timings.shadow, timings.raster, timings.shade,
+                                  timings.label};
+        for (int s = 0; s < 5; s++)
+            times[s][round] = stages[s] * 1e3 / VIEWS;
+    }
+    struct figures out = {.skin = median(times[0], ROUNDS),
+                          .shadow = median(times[1], ROUNDS),
+                          .raster = median(times[2], ROUNDS),
+                          .shade = median(times[3], ROUNDS),
+                          .label = median(times[4], ROUNDS),
+                          .floor = least_bytes(&body, &label) / speed * 1e3};
+    out.total = out.skin + out.shadow + out.raster + out.shade;
+    for (int i = 0; i < VIEWS; i++) {
+        free(images[i].rgb);
+        free(images[i].depth);
+    }
+    gpu_renderer_free(renderer);
+    gpu_scene_free(scene);
+    body_free(&body);
+    return out;
+}
+
+int bench_run(const char *path) {
+    static const uint32_t sizes[] = {11000, 30000, 50000};
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        perror(path);
+        return 1;
+    }
+    double speed = copy_speed();
+    fprintf(file, "{\"bench\":\"gpu_render\",\"unit\":\"ms CPU a view\",\"side\":%d,\"samples\":4,",
+            SIDE);
+    fprintf(file, "\"views_a_pose\":%d,\"copy_gb_s\":%.1f,\"runs\":[", VIEWS, speed * 1e-9);
+    printf("%-13s %9s %8s %6s %6s %6s %6s %6s %6s %6s\n", "backend", "triangles", "textured",
+           "skin", "shadow", "raster", "shade", "total", "label", "floor");
+    const char *separator = "";
+    for (int b = 0; check_backends()[b] != NULL; b++) {
+        const char *backend = check_backends()[b];
+        for (int i = 0; i < 6; i++) {
+            uint32_t triangles = sizes[i / 2];
+            bool textured = i % 2 == 1;
+            struct figures f = measure(backend, triangles, textured, speed);
+            printf("%-13s %9u %8s %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f\n", backend, triangles,
+                   textured ? "yes" : "no", f.skin, f.shadow, f.raster, f.shade, f.total, f.label,
+                   f.floor);
+            fprintf(file,
+                    "%s\n{\"backend\":\"%s\",\"triangles\":%u,\"textured\":%s,\"skin\":%.4f,"
+                    "\"shadow\":%.4f,\"raster\":%.4f,\"shade\":%.4f,\"total\":%.4f,\"label\":%.4f,"
+                    "\"floor\":%.4f}",
+                    separator, backend, triangles, textured ? "true" : "false", f.skin, f.shadow,
+                    f.raster, f.shade, f.total, f.label, f.floor);
+            separator = ",";
+        }
+    }
+    fprintf(file, "\n]}\n");
+    return fclose(file) == 0 ? 0 : 1;
+}

@@ -1,0 +1,39 @@
+/* check.h - the check program's parts. Each check_* runs its cases and counts them by check_that.
+ */
+#ifndef STANCE_GPU_CHECK_H
+#define STANCE_GPU_CHECK_H
+
+#include "body.h"
+
+/* Counts a case; prints it when it failed. */
+void check_that(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void check_skip(const char *why);
+
+/* Pictures of one view that free themselves with pictures_free. */
+struct pictures {
+    uint32_t width, height;
+    uint8_t *rgb;
+    float *depth, *coverage;
+    uint32_t *triangle;
+};
+
+/* Draws one view with a backend ("cpu:avx512", ...); stops the program where that fails. */
+struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
+                              const struct gpu_camera *camera, const float *pose, uint32_t samples);
+void pictures_free(struct pictures *pictures);
+
+/* The widths that this processor runs, as backends; NULL at the end. */
+const char *const *check_backends(void);
+
+void check_widths(void);    /* every width writes the same bytes */
+void check_reference(void); /* pictures against rays in double precision */
+void check_skinning(void);
+void check_cameras(void);
+void check_labels(void);
+void check_input(void); /* what is refused, and what must be survived */
+void check_light(void);
+
+/* Timings by stage to a JSON file. */
+int bench_run(const char *path);
+
+#endif

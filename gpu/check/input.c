@@ -1,0 +1,253 @@
+/* input.c - what is refused with a reason, what must be survived, and what light must do. */
+#include "check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -- Scenes that are refused --------------------------------------------------------------------
+ */
+
+static void refuse(struct body *body, const char *what) {
+    struct gpu_scene *scene = NULL;
+    char why[GPU_WHY_SIZE] = "";
+    int code = gpu_scene_new(&body->desc, &scene, why);
+    check_that(code == GPU_EINVAL && scene == NULL && why[0] != '\0', "%s: %d, \"%s\"", what, code,
+               why);
+    gpu_scene_free(scene);
+    body_free(body);
+    body_init_random(body, 5, 1);
+}
+
+static void check_scenes(void) {
+    struct body body;
+    body_init_random(&body, 5, 1);
+    body.indices[7] = 15;
+    refuse(&body, "an index beyond the vertices");
+    body.materials[2] = 3;
+    refuse(&body, "a material beyond the table");
+    body.joints[4] = 1;
+    refuse(&body, "a joint beyond the skeleton");
+    body.table[1].texture = 2;
+    refuse(&body, "a texture beyond the list");
+    body.table[0].base_color[1] = NAN;
+    refuse(&body, "a colour that is no number");
+    body.textures[1].width = 0;
+    refuse(&body, "a texture without width");
+    body.textures[0].rgba = NULL;
+    refuse(&body, "a texture without texels");
+    body.desc.influences = 9;
+    refuse(&body, "nine joints a vertex");
+    body.desc.joint_count = 0;
+    refuse(&body, "no joints");
+    body.desc.positions = NULL;
+    refuse(&body, "no positions");
+    body_free(&body);
+}
+
+/* -- Batches that are refused -------------------------------------------------------------------
+ */
+
+struct stage {
+    struct body body;
+    struct gpu_scene *scene;
+    struct gpu_renderer *renderer;
+    float *pose; /* 1 joint of a random body, BODY_JOINTS of a person */
+    struct gpu_view view;
+    struct gpu_image image;
+    struct gpu_batch batch;
+};
+
+static void stage_init(struct stage *stage, uint32_t width, uint32_t height) {
+    char why[GPU_WHY_SIZE];
+    const float eye[3] = {0, 1.2f, 2.5f}, target[3] = {0, 0.9f, 0};
+    memset(stage, 0, sizeof *stage);
+    body_init_person(&stage->body, 3000, true);
+    stage->pose = malloc(BODY_JOINTS * 12 * sizeof(float));
+    body_pose(0.3f, stage->pose);
+    if (gpu_scene_new(&stage->body.desc, &stage->scene, why) != GPU_OK ||
+        gpu_renderer_new("auto", &stage->renderer, why) != GPU_OK)
+        abort();
+    gpu_camera_look_at(&stage->view.camera, eye, target, 0.8f, width, height);
+    stage->image.rgb = malloc((size_t)3 * width * height);
+    stage->image.depth = malloc((size_t)width * height * sizeof(float));
+    stage->batch = (struct gpu_batch){.view_count = 1,
+                                      .pose_count = 1,
+                                      .views = &stage->view,
+                                      .poses = stage->pose,
+                                      .samples = 4};
+    gpu_lighting_default(&stage->batch.lighting);
+}
+
+static void stage_deinit(struct stage *stage) {
+    free(stage->image.depth);
+    free(stage->image.rgb);
+    free(stage->pose);
+    gpu_renderer_free(stage->renderer);
+    gpu_scene_free(stage->scene);
+    body_free(&stage->body);
+}
+
+static int stage_draw(struct stage *stage, char *why) {
+    why[0] = '\0';
+    return gpu_render(stage->renderer, stage->scene, &stage->batch, &stage->image, NULL, why);
+}
+
+static void refuse_batch(struct stage *stage, const char *what) {
+    char why[GPU_WHY_SIZE];
+    int code = stage_draw(stage, why);
+    check_that(code == GPU_EINVAL && why[0] != '\0', "%s: %d, \"%s\"", what, code, why);
+    stage_deinit(stage);
+    stage_init(stage, 40, 30);
+}
+
+static void check_batches(void) {
+    struct stage stage;
+    stage_init(&stage, 40, 30);
+    stage.batch.samples = 3;
+    refuse_batch(&stage, "3 samples");
+    stage.view.pose = 1;
+    refuse_batch(&stage, "a pose beyond the list");
+    stage.view.camera.width = 8193;
+    refuse_batch(&stage, "a picture too wide");
+    stage.view.camera.height = 0;
+    refuse_batch(&stage, "a picture without height");
+    stage.view.camera.fx = 0.0f;
+    refuse_batch(&stage, "no focal length");
+    stage.view.camera.near_plane = -1.0f;
+    refuse_batch(&stage, "a near plane behind the eye");
+    stage.view.camera.camera_from_world[5] = NAN;
+    refuse_batch(&stage, "a camera that is no number");
+    stage.batch.shadow_size = 9;
+    refuse_batch(&stage, "a tiny shadow map");
+    memset(stage.batch.lighting.sun_direction, 0, 3 * sizeof(float));
+    refuse_batch(&stage, "a sun nowhere");
+    stage.batch.lighting.exposure = NAN;
+    refuse_batch(&stage, "an exposure that is no number");
+    stage_deinit(&stage);
+}
+
+/* -- What must be survived ----------------------------------------------------------------------
+ */
+
+static void check_odd_poses(void) {
+    static const float values[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e18f, 1e7f, 0.0f};
+    struct stage stage;
+    stage_init(&stage, 64, 64);
+    for (size_t v = 0; v < sizeof values / sizeof values[0]; v++) {
+        for (int all = 0; all < 2; all++) {
+            char why[GPU_WHY_SIZE];
+            struct gpu_label label;
+            struct gpu_point point;
+            struct gpu_anchor anchor = body_anchor(6);
+            float box[6];
+            body_pose(0.3f, stage.pose);
+            for (int i = 0; i < BODY_JOINTS * 12; i++)
+                if (all || i / 12 == 6)
+                    stage.pose[i] = values[v];
+            check_that(stage_draw(&stage, why) == GPU_OK, "a pose of %g: %s", (double)values[v],
+                       why);
+            gpu_scene_box(stage.scene, stage.pose, box);
+            gpu_label(stage.scene, &stage.view.camera, stage.pose, stage.image.depth, &anchor, 1,
+                      &point, &label);
+            check_that(isfinite(box[0]) && isfinite(box[5]) && isfinite(label.full_box[0]),
+                       "a pose of %g makes an endless box", (double)values[v]);
+            check_that(all || label.area > 100, "a pose of %g in one joint loses the body",
+                       (double)values[v]);
+        }
+    }
+    stage_deinit(&stage);
+}
+
+static void check_sizes(void) {
+    static const uint32_t sizes[][2] = {{1, 1}, {2, 1}, {3, 7}, {8192, 3}, {2, 8192}, {4096, 2048}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct stage stage;
+        char why[GPU_WHY_SIZE];
+        stage_init(&stage, sizes[i][0], sizes[i][1]);
+        stage.batch.samples = i % 2 == 0 ? 16 : 8;
+        check_that(stage_draw(&stage, why) == GPU_OK, "%u x %u: %s", sizes[i][0], sizes[i][1], why);
+        stage_deinit(&stage);
+    }
+}
+
+static void check_empty(void) {
+    struct stage stage;
+    char why[GPU_WHY_SIZE];
+    stage_init(&stage, 50, 40);
+    gpu_scene_free(stage.scene);
+    stage.body.desc.triangle_count = 0;
+    check_that(gpu_scene_new(&stage.body.desc, &stage.scene, why) == GPU_OK, "no triangles: %s",
+               why);
+    check_that(stage_draw(&stage, why) == GPU_OK && isinf(stage.image.depth[20 * 50 + 25]),
+               "no triangles: %s", why);
+    gpu_scene_free(stage.scene);
+    stage.body.desc.vertex_count = 0;
+    check_that(gpu_scene_new(&stage.body.desc, &stage.scene, why) == GPU_OK, "no vertices: %s",
+               why);
+    check_that(stage_draw(&stage, why) == GPU_OK, "no vertices: %s", why);
+    stage.batch.view_count = 0;
+    check_that(stage_draw(&stage, why) == GPU_OK, "no views: %s", why);
+    stage_deinit(&stage);
+}
+
+static void check_renderers(void) {
+    struct gpu_renderer *renderer;
+    char why[GPU_WHY_SIZE] = "";
+    check_that(gpu_renderer_new("cuda", &renderer, why) == GPU_EDEVICE && renderer == NULL &&
+                   why[0] != '\0',
+               "cuda without kernels: %s", why);
+    check_that(gpu_renderer_new("vulkan", &renderer, why) == GPU_EINVAL, "an unknown backend");
+    check_that(gpu_renderer_new("cpu:avx4096", &renderer, why) == GPU_EDEVICE, "an unknown width");
+    check_that(gpu_renderer_new("auto", &renderer, why) == GPU_OK &&
+                   strncmp(gpu_renderer_backend(renderer), "cpu (", 5) == 0,
+               "auto: %s", why);
+    gpu_renderer_free(renderer);
+    gpu_renderer_free(NULL);
+    gpu_scene_free(NULL);
+}
+
+void check_input(void) {
+    check_scenes();
+    check_batches();
+    check_odd_poses();
+    check_sizes();
+    check_empty();
+    check_renderers();
+}
+
+/* -- Light --------------------------------------------------------------------------------------
+ */
+
+static double brightness(const struct stage *stage, uint32_t x0, uint32_t y0, uint32_t size) {
+    double sum = 0.0;
+    for (uint32_t y = y0; y < y0 + size; y++)
+        for (uint32_t x = x0; x < x0 + size; x++)
+            sum += stage->image.rgb[3 * (y * stage->view.camera.width + x) + 1];
+    return sum / (size * size);
+}
+
+void check_light(void) {
+    struct stage stage;
+    char why[GPU_WHY_SIZE];
+    const float eye[3] = {0, 4.0f, 0.01f}, target[3] = {0, 0, 0};
+    stage_init(&stage, 200, 200);
+    gpu_camera_look_at(&stage.view.camera, eye, target, 0.9f, 200, 200);
+    stage.batch.lighting.sun_direction[0] = 1.0f;
+    stage.batch.lighting.sun_direction[1] = 1.0f;
+    stage.batch.lighting.sun_direction[2] = 0.0f;
+    check_that(stage_draw(&stage, why) == GPU_OK, "from above: %s", why);
+    /* The sun stands to the right (+x), so the shadow lies to the left of the body. */
+    double shade = brightness(&stage, 42, 94, 12), lit = brightness(&stage, 146, 94, 12);
+    check_that(shade < lit * 0.85 && shade > lit * 0.3, "shadow %g, lit ground %g", shade, lit);
+    double corner = brightness(&stage, 0, 0, 8), other = brightness(&stage, 192, 0, 8);
+    check_that(fabs(corner - other) < 6.0, "unlike corners: %g, %g", corner, other);
+
+    stage.batch.lighting.exposure = 0.0f;
+    check_that(stage_draw(&stage, why) == GPU_OK && brightness(&stage, 0, 0, 200) == 0.0,
+               "no exposure is not black");
+    stage.batch.lighting.exposure = 1e6f;
+    check_that(stage_draw(&stage, why) == GPU_OK && brightness(&stage, 0, 0, 200) > 250.0,
+               "endless exposure is not white");
+    stage_deinit(&stage);
+}

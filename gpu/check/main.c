@@ -1,0 +1,108 @@
+/* main.c - `gpu_check` runs the checks, `gpu_check bench FILE` the timings. */
+#include "check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int passed, failed, skipped;
+
+void check_that(bool ok, const char *format, ...) {
+    if (ok) {
+        passed++;
+        return;
+    }
+    failed++;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("FAILED ", stdout);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
+void check_skip(const char *why) {
+    skipped++;
+    printf("skipped: %s\n", why);
+}
+
+const char *const *check_backends(void) {
+    static const char *found[4];
+    static const char *const all[] = {"cpu:portable", "cpu:avx2", "cpu:avx512"};
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        struct gpu_renderer *renderer;
+        char why[GPU_WHY_SIZE];
+        if (gpu_renderer_new(all[i], &renderer, why) == GPU_OK)
+            found[count++] = all[i];
+        gpu_renderer_free(renderer);
+    }
+    found[count] = NULL;
+    return found;
+}
+
+struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
+                              const struct gpu_camera *camera, const float *pose,
+                              uint32_t samples) {
+    size_t pixels = (size_t)camera->width * camera->height;
+    struct pictures out = {.width = camera->width,
+                           .height = camera->height,
+                           .rgb = malloc(3 * pixels),
+                           .depth = malloc(pixels * sizeof(float)),
+                           .coverage = malloc(pixels * sizeof(float)),
+                           .triangle = malloc(pixels * sizeof(uint32_t))};
+    struct gpu_image image = {out.rgb, out.depth, out.triangle, out.coverage};
+    struct gpu_view view = {.camera = *camera};
+    struct gpu_batch batch = {
+        .view_count = 1, .pose_count = 1, .views = &view, .poses = pose, .samples = samples};
+    gpu_lighting_default(&batch.lighting);
+    struct gpu_renderer *renderer;
+    char why[GPU_WHY_SIZE] = "out of memory";
+    int code = gpu_renderer_new(backend, &renderer, why);
+    if (code == GPU_OK)
+        code = gpu_render(renderer, scene, &batch, &image, NULL, why);
+    gpu_renderer_free(renderer);
+    if (code != GPU_OK || out.triangle == NULL) {
+        fprintf(stderr, "gpu_check: %s: %s\n", backend, why);
+        exit(1);
+    }
+    return out;
+}
+
+void pictures_free(struct pictures *pictures) {
+    free(pictures->rgb);
+    free(pictures->depth);
+    free(pictures->coverage);
+    free(pictures->triangle);
+    memset(pictures, 0, sizeof *pictures);
+}
+
+static int run_checks(void) {
+    static const struct {
+        const char *name;
+        void (*run)(void);
+    } checks[] = {
+        {"skinning", check_skinning},   {"cameras", check_cameras}, {"widths", check_widths},
+        {"reference", check_reference}, {"labels", check_labels},   {"light", check_light},
+        {"input", check_input},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
+        int before = passed, before_failed = failed;
+        checks[i].run();
+        printf("%-10s %d passed, %d failed\n", checks[i].name, passed - before,
+               failed - before_failed);
+    }
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+    return failed == 0 ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 1)
+        return run_checks();
+    if (argc == 3 && strcmp(argv[1], "bench") == 0)
+        return bench_run(argv[2]);
+    fprintf(stderr, "usage: gpu_check [bench FILE]\n");
+    return 2;
+}

@@ -1,0 +1,123 @@
+/* widths.c - every width of the kernels must write the same bytes, and so must a view alone and
+ * among others. */
+#include "check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool same(const struct pictures *a, const struct pictures *b, const char **what) {
+    size_t pixels = (size_t)a->width * a->height;
+    const struct {
+        const char *name;
+        const void *a, *b;
+        size_t size;
+    } parts[] = {{"triangles", a->triangle, b->triangle, 4 * pixels},
+                 {"depths", a->depth, b->depth, 4 * pixels},
+                 {"coverage", a->coverage, b->coverage, 4 * pixels},
+                 {"colours", a->rgb, b->rgb, 3 * pixels}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        *what = parts[i].name;
+        if (memcmp(parts[i].a, parts[i].b, parts[i].size) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void compare(const char *name, const struct gpu_scene_desc *desc,
+                    const struct gpu_camera *camera, const float *pose, uint32_t samples) {
+    const char *const *backends = check_backends();
+    struct gpu_scene *scene;
+    char why[GPU_WHY_SIZE];
+    if (gpu_scene_new(desc, &scene, why) != GPU_OK)
+        abort();
+    struct pictures first = pictures_draw(backends[0], scene, camera, pose, samples);
+    for (int i = 1; backends[i] != NULL; i++) {
+        struct pictures other = pictures_draw(backends[i], scene, camera, pose, samples);
+        const char *what;
+        bool ok = same(&first, &other, &what);
+        check_that(ok, "%s, %u samples: other %s by %s than by %s", name, samples, what,
+                   backends[i], backends[0]);
+        pictures_free(&other);
+    }
+    pictures_free(&first);
+    gpu_scene_free(scene);
+}
+
+static void compare_person(uint32_t triangles, bool textured, uint32_t samples) {
+    struct body body;
+    float pose[BODY_JOINTS * 12];
+    body_init_person(&body, triangles, textured);
+    static const float eyes[4][3] = {
+        {1.5f, 1.6f, 3.0f}, {-0.4f, 1.5f, 0.6f}, {0.02f, 1.3f, 0.03f}, {0, 0.2f, -2.0f}};
+    const float target[3] = {0, 0.9f, 0};
+    for (int i = 0; i < 4; i++) {
+        struct gpu_camera camera;
+        body_pose(0.25f * (float)i, pose);
+        gpu_camera_look_at(&camera, eyes[i], target, 0.8f, 203, 157);
+        compare(textured ? "textured body" : "body", &body.desc, &camera, pose, samples);
+    }
+    body_free(&body);
+}
+
+/* One by one and in one batch. */
+static void compare_batch(void) {
+    enum { VIEWS = 3 };
+    struct body body;
+    struct gpu_scene *scene;
+    struct gpu_renderer *renderer;
+    char why[GPU_WHY_SIZE];
+    float poses[2][BODY_JOINTS * 12];
+    const float eye[3] = {1, 1.5f, 2.5f}, target[3] = {0, 1, 0};
+    struct gpu_view views[VIEWS];
+    struct gpu_image images[VIEWS] = {{0}};
+    body_init_person(&body, 5000, true);
+    body_pose(0.1f, poses[0]);
+    body_pose(0.6f, poses[1]);
+    if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK ||
+        gpu_renderer_new("cpu", &renderer, why) != GPU_OK)
+        abort();
+    for (uint32_t i = 0; i < VIEWS; i++) {
+        gpu_camera_look_at(&views[i].camera, eye, target, 0.8f, 90 + 40 * i, 130 - 30 * i);
+        views[i].pose = i % 2;
+        images[i].rgb = malloc((size_t)3 * views[i].camera.width * views[i].camera.height);
+    }
+    struct gpu_batch batch = {
+        .view_count = VIEWS, .pose_count = 2, .views = views, .poses = poses[0], .samples = 4};
+    gpu_lighting_default(&batch.lighting);
+    check_that(gpu_render(renderer, scene, &batch, images, NULL, why) == GPU_OK, "batch: %s", why);
+    for (uint32_t i = 0; i < VIEWS; i++) {
+        const struct gpu_camera *camera = &views[i].camera;
+        struct pictures alone = pictures_draw("cpu", scene, camera, poses[views[i].pose], 4);
+        size_t bytes = (size_t)3 * camera->width * camera->height;
+        check_that(memcmp(alone.rgb, images[i].rgb, bytes) == 0,
+                   "view %u differs alone and in a batch", i);
+        pictures_free(&alone);
+        free(images[i].rgb);
+    }
+    gpu_renderer_free(renderer);
+    gpu_scene_free(scene);
+    body_free(&body);
+}
+
+void check_widths(void) {
+    static const uint32_t counts[4] = {1, 4, 8, 16};
+    const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}, target[3] = {0, 0, 0};
+    compare_batch();
+    if (check_backends()[1] == NULL) {
+        check_skip("this processor runs one width only");
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        compare_person(20400, false, counts[i]);
+        compare_person(6000, true, counts[i]);
+    }
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct body body;
+        struct gpu_camera camera;
+        const float eye[3] = {0.3f * (float)seed, 0.2f, 0.5f};
+        body_init_random(&body, 500, seed);
+        gpu_camera_look_at(&camera, eye, target, 1.0f, 320, 200);
+        compare("random scene", &body.desc, &camera, identity, counts[seed % 4]);
+        body_free(&body);
+    }
+}
