@@ -44,6 +44,9 @@ MISSING := $(shell pkg-config --exists $(PKGS) 2>/dev/null || \
     $(if $(wildcard /usr/include/ev.h /usr/local/include/ev.h),,libev)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
+ifeq ($(findstring clang,$(CC)),)
+WARNINGS += -Wno-format-truncation # snprintf cuts long texts on purpose
+endif
 CPPFLAGS += -D_GNU_SOURCE -Iruntime -Igpu $(patsubst -I%,-isystem %,$(PKG_CFLAGS))
 CFLAGS ?= -fstack-protector-strong
 ALL_CFLAGS = -std=c11 $(OPT) $(WARNINGS) -fPIE -pthread $(CFLAGS)
@@ -91,8 +94,9 @@ $(B)/obj/runtime/cli/version.o: $(B)/gen/commit.h
 $(B)/obj/runtime/cli/version.o: CPPFLAGS += -I$(B)/gen
 
 # The kernels have a Makefile of their own, which knows whether anything changed.
+GPU_FLAGS = BUILD=$(CURDIR)/$(B) CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)"
 $(B)/gpu/libstance_gpu.a: FORCE
-	@$(MAKE) --no-print-directory -C gpu BUILD=$(CURDIR)/$(B)/gpu CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)" lib
+	$(Q)$(MAKE) --no-print-directory -C gpu $(GPU_FLAGS) all
 
 $(B)/libstance.a: $(OBJECTS)
 	@rm -f $@
@@ -133,7 +137,7 @@ bench: $(B)/stance $(B)/stance-spec ## timings: a view by stage, 48 views throug
 	@spec/run.sh bench
 
 gpu-check: ## the kernels against their reference, in every backend that is here
-	@$(MAKE) --no-print-directory -C gpu BUILD=$(CURDIR)/$(B)/gpu CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)" check
+	@$(MAKE) --no-print-directory -C gpu $(GPU_FLAGS) check
 
 lint: compile_commands.json ## clang-format, clang-tidy, luacheck, shellcheck, aarch64
 	@spec/lint.sh

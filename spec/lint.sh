@@ -78,7 +78,10 @@ cross_one() {
     "$cross" -std=c11 -D_GNU_SOURCE -Iruntime -Igpu -Ibuild/gen -idirafter /usr/include/luajit-2.1 -idirafter /usr/include \
         -idirafter "/usr/include/$(gcc -print-multiarch)" -Wall -Wextra -c "$1" -o /dev/null
 }
-cross_all() { c_files | grep '^\(runtime\|gpu\)/.*\.c$' | xargs -P "$(nproc)" -I{} bash -c 'cross_one {}'; }
+cross_all() {
+    make -s -j"$(nproc)" -C gpu BUILD="$PWD/build/aarch64" CC="$cross" AR=aarch64-linux-gnu-gcc-ar CFLAGS=-O1 all &&
+        c_files | grep '^runtime/.*\.c$' | xargs -P "$(nproc)" -I{} bash -c 'cross_one {}'
+}
 export -f cross_one
 export cross
 if [ "$cross" ]; then

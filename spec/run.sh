@@ -104,7 +104,7 @@ step_tsan() {
 bench() {
     local file
     build/stance version
-    [ ! -e gpu/Makefile ] || make -s -C gpu BUILD="$PWD/build/gpu" bench
+    [ ! -e gpu/Makefile ] || make -s -C gpu BUILD="$PWD/build" bench
     for file in spec/bench/*_bench.lua; do
         [ -e "$file" ] && build/stance-spec "$file"
     done
