@@ -37,6 +37,9 @@ struct objects_backend {
     int (*commit)(struct object_put *put, struct object_info *out,
                   struct err *err);        /* frees, always */
     void (*abort)(struct object_put *put); /* frees */
+    /* Counts as a put of these contents: they are there, whole, and durable. Else ERR_NOT_FOUND. */
+    int (*refresh)(struct objects *objects, const char *hash, int64_t size, struct object_info *out,
+                   struct err *err);
     int (*open)(struct objects *objects, const char *hash, int64_t *size, struct err *err);
     int (*stat)(struct objects *objects, const char *hash, struct object_info *out,
                 struct err *err);
