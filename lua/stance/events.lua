@@ -1,0 +1,117 @@
+--- events.lua - what happened, in order, for whoever watches: a cursor misses nothing.
+---
+--- Events are rows that commit with the change they tell of; their `seq` only grows. The bus reads each new row once, keeps the
+--- last few thousand as ready JSON, and wakes all watchers; one that is further behind reads the table.
+local json, time, log = require "json", require "time", require("log").named "events"
+local fiber = require "fiber"
+local signal = require "stance.signal"
+
+local M = {}
+
+local keep, batch = 4096, 500
+
+---@class stance.event
+---@field seq integer
+---@field type string "job.submitted", "job.progress", ...
+---@field job_id string|nil
+---@field text string the event as JSON: {seq, ts, type, job_id, data}
+
+---@class stance.events
+local Bus = {}
+Bus.__index = Bus
+
+---@param row table a row of the events table
+---@return stance.event
+local function to_event(row)
+  return {
+    seq = row.seq, type = row.type, job_id = row.job_id,
+    text = ('{"seq":%d,"ts":"%s","type":%s,"job_id":%s,"data":%s}'):format(row.seq, time.iso(row.ts), json.encode(row.type),
+      row.job_id and json.encode(row.job_id) or "null", row.data or "{}"),
+  }
+end
+
+--- Starts at the newest event. Must be made in a fiber.
+---@param db table the db module
+---@return stance.events
+function M.new(db)
+  local rows = assert(db.query "SELECT ifnull(max(seq), 0) AS last FROM events")
+  local self = setmetatable({ db = db, last = rows[1].last, first = rows[1].last + 1, ring = {}, came = signal.new(),
+    dirty = signal.new() }, Bus)
+  self.pump = fiber.spawn(self.run, self)
+  self.pump:name "events"
+  return self
+end
+
+--- There are new rows. Cheap; never waits.
+function Bus:notify()
+  self.stale = true
+  self.dirty:notify()
+end
+
+function Bus:run()
+  while true do
+    if not self.stale then self.dirty:wait() end
+    self.stale = false
+    repeat
+      local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", self.last, batch)
+      if not rows then
+        log.warn("cannot read events", { reason = tostring(why) })
+        fiber.sleep(0.5)
+        self.stale, rows = true, {}
+      end
+      for _, row in ipairs(rows) do
+        self.last = row.seq
+        self.ring[row.seq] = to_event(row)
+      end
+      while self.first <= self.last - keep do
+        self.ring[self.first] = nil
+        self.first = self.first + 1
+      end
+      if #rows > 0 then self.came:notify() end
+    until #rows < batch
+  end
+end
+
+--- The newest cursor.
+---@return integer
+function Bus:cursor() return self.last end
+
+--- Events after a cursor, oldest first, at most 500; of one job when `job_id` is given. Waits until there is at least one, or
+--- until `timeout` seconds have passed (then an empty list). The second result is the next cursor.
+---@param cursor integer
+---@param job_id? string
+---@param timeout? number
+---@return stance.event[]|nil events, integer|table cursor_or_err
+function Bus:after(cursor, job_id, timeout)
+  local until_time = timeout and time.monotonic() + timeout
+  while true do
+    local events, next_cursor = self:read(cursor, job_id)
+    if not events then return nil, next_cursor end
+    cursor = next_cursor
+    if #events > 0 then return events, cursor end
+    local left = until_time and until_time - time.monotonic()
+    if cursor >= self.last and (left and left <= 0 or not self.came:wait(left)) then return {}, cursor end
+  end
+end
+
+function Bus:read(cursor, job_id)
+  local events = {}
+  if cursor + 1 >= self.first then
+    local last = math.min(self.last, cursor + batch)
+    for seq = cursor + 1, last do
+      local event = self.ring[seq]
+      if event and (not job_id or event.job_id == job_id) then events[#events + 1] = event end
+    end
+    return events, math.max(cursor, last)
+  end
+  local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? AND seq <= ? AND (job_id = ?3 OR ?3 IS NULL) ORDER BY seq LIMIT ?",
+    cursor, self.last, job_id, batch)
+  if not rows then return nil, why end
+  for i, row in ipairs(rows) do events[i] = to_event(row) end
+  return events, #rows == batch and rows[batch].seq or self.last
+end
+
+--- Waits until anything new has come, or the time is up.
+function Bus:wait(timeout) return self.came:wait(timeout) end
+
+return M

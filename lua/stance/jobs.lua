@@ -1,0 +1,390 @@
+--- jobs.lua - the host's side of the job engine: what people ask of jobs, and what workers say of them.
+local crypto, json, time = require "crypto", require "json", require "time"
+local host, log, metrics = require "host", require("log").named "jobs", require "metrics"
+local fiber = require "fiber"
+local err, ids, workflows = require "stance.err", require "stance.ids", require "stance.workflows"
+local events, signal, sqlite = require "stance.events", require "stance.signal", require "stance.queue.sqlite"
+
+local M = {}
+
+local ended = { completed = true, failed = true, cancelled = true }
+
+---@class stance.jobs the job service of a host
+local Jobs = {}
+Jobs.__index = Jobs
+
+--- Opens the queue: recovers what a former host left running. Must be made in a fiber.
+---@param options { db: table, now?: fun(): number, lease: number, max_attempts: integer }
+---@return stance.jobs
+function M.new(options)
+  local self = setmetatable({ db = options.db, now = options.now or time.now, lease = options.lease,
+    max_attempts = options.max_attempts, work = signal.new(), cancels = signal.new() }, Jobs)
+  self.events = events.new(options.db)
+  self.queue = sqlite.new { db = options.db, now = self.now, changed = function() self:on_change() end }
+  self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.", labels = { "type", "status" } }
+  self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
+  local back = assert(self.queue:recover())
+  if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
+  return self
+end
+
+function Jobs:on_change()
+  self.events:notify()
+  self.work:notify()
+end
+
+-- -- Looking --------------------------------------------------------------------------------------------------------
+
+local function decode(value) return value and json.decode(value) or nil end
+
+--- A job as the API shows it (DESIGN: job manifest, and what it has come to).
+---@param row table a row of the jobs table
+---@return table
+local function manifest(row)
+  return {
+    job_id = row.id, job_type = row.type, status = row.status, reason = row.reason, params = decode(row.params),
+    schema_version = 1, generation = row.generation, attempt = row.attempt, error = decode(row.error), priority = row.priority,
+    created_at = time.iso(row.created_at), started_at = row.started_at and time.iso(row.started_at),
+    ended_at = row.ended_at and time.iso(row.ended_at), progress = decode(row.progress), result = decode(row.result),
+    parent = row.parent, worker = row.worker, artifacts = row.artifact_count,
+  }
+end
+
+local row_sql = "SELECT *, (SELECT count(*) FROM artifacts WHERE job_id = jobs.id) AS artifact_count FROM jobs "
+
+function Jobs:row(id)
+  local rows, why = self.db.query(row_sql .. "WHERE id = ?", id)
+  if not rows then return nil, why end
+  if not rows[1] then return nil, err("not_found", "there is no job %s", id) end
+  return rows[1]
+end
+
+---@param id string
+---@return table|nil manifest, table|nil err
+function Jobs:get(id)
+  local row, why = self:row(id)
+  if not row then return nil, why end
+  return manifest(row)
+end
+
+--- Waits until the job has ended, at most `timeout` seconds; returns its manifest either way.
+function Jobs:wait(id, timeout)
+  local until_time = time.monotonic() + timeout
+  while true do
+    local job, why = self:get(id)
+    local left = until_time - time.monotonic()
+    if not job or ended[job.status] or left <= 0 then return job, why end
+    self.events:wait(left)
+  end
+end
+
+--- Jobs, newest first.
+---@param filter { status?: string, type?: string, parent?: string, limit?: integer, after?: integer }
+---@return { jobs: table[], next: integer|nil }|nil, table|nil err
+function Jobs:list(filter)
+  local where, parameters = { "1" }, {}
+  local function add(clause, value)
+    if value == nil then return end
+    where[#where + 1], parameters[#parameters + 1] = clause, value
+  end
+  add("status = ?", filter.status)
+  add("type = ?", filter.type)
+  add("parent = ?", filter.parent)
+  add("seq < ?", filter.after)
+  local limit = filter.limit or 50
+  parameters[#parameters + 1] = limit + 1
+  local rows, why = self.db.query(row_sql .. "WHERE " .. table.concat(where, " AND ") .. " ORDER BY seq DESC LIMIT ?", unpack(parameters))
+  if not rows then return nil, why end
+  local jobs = {}
+  for i = 1, math.min(limit, #rows) do jobs[i] = manifest(rows[i]) end
+  return { jobs = jobs, next = rows[limit + 1] and rows[limit].seq or nil }
+end
+
+--- How many jobs there are in each state.
+---@return table<string, integer>
+function Jobs:counts()
+  local counts = { pending = 0, processing = 0, completed = 0, failed = 0, cancelled = 0 }
+  for _, row in ipairs(assert(self.db.query "SELECT status, count(*) AS n FROM jobs GROUP BY status")) do counts[row.status] = row.n end
+  return counts
+end
+
+---@return table[]|nil artifacts {name, size, sha256, media_type, created_at}
+function Jobs:artifacts(id)
+  local row, why = self:row(id)
+  if not row then return nil, why end
+  local rows
+  rows, why = self.db.query("SELECT name, size, hash AS sha256, media_type, created_at FROM artifacts WHERE job_id = ? ORDER BY name", id)
+  for _, artifact in ipairs(rows or {}) do artifact.created_at = time.iso(artifact.created_at) end
+  return rows, why
+end
+
+function Jobs:artifact(id, name)
+  local rows, why = self.db.query("SELECT name, size, hash AS sha256, media_type FROM artifacts WHERE job_id = ? AND name = ?", id, name)
+  if not rows then return nil, why end
+  if not rows[1] then return nil, err("not_found", "%s has no artifact '%s'", id, name) end
+  return rows[1]
+end
+
+--- Log lines of a job, oldest first.
+---@return { entries: table[], next: integer }|nil, table|nil err
+function Jobs:logs(id, after, limit)
+  local row, why = self:row(id)
+  if not row then return nil, why end
+  local rows
+  rows, why = self.db.query("SELECT seq, ts, data FROM events WHERE job_id = ? AND type = 'job.log' AND seq > ? ORDER BY seq LIMIT ?", id,
+    after or 0, limit or 1000)
+  if not rows then return nil, why end
+  local entries = {}
+  for i, line in ipairs(rows) do
+    local entry = json.decode(line.data)
+    entry.seq, entry.ts = line.seq, time.iso(line.ts)
+    entries[i] = entry
+  end
+  return { entries = entries, next = #rows > 0 and rows[#rows].seq or after or 0 }
+end
+
+-- -- Asking ---------------------------------------------------------------------------------------------------------
+
+---@class stance.submission
+---@field job_type string
+---@field params? table
+---@field priority? integer higher first
+---@field delay_s? number seconds before it may start
+---@field deadline_s? number seconds after which it fails when it has not ended
+---@field idempotency_key? string
+---@field principal? string
+---@field parent? string
+---@field traceparent? string
+
+--- Accepts a job: when this returns it is on disk. The same idempotency key with the same submission returns the first job;
+--- with another one it is a conflict.
+---@param submission stance.submission
+---@return table|nil manifest, table|nil err, boolean|nil replayed
+function Jobs:submit(submission)
+  local workflow, why = workflows.load(submission.job_type)
+  if not workflow then return nil, why end
+  local params
+  params, why = workflow.params:check(submission.params or {})
+  if not params then
+    for _, detail in ipairs(why.errors or {}) do detail.path = detail.path == "" and "params" or "params." .. detail.path end
+    return nil, why
+  end
+  local now, job_type = self.now(), submission.job_type
+  local job = {
+    id = ids.job(job_type, now), type = job_type, params = params, generation = host.generation(), priority = submission.priority,
+    max_attempts = self.max_attempts, run_at = now + (submission.delay_s or 0),
+    deadline = submission.deadline_s and now + submission.deadline_s, principal = submission.principal, parent = submission.parent,
+    traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
+  }
+  if job.idempotency_key then job.request_hash = crypto.sha256(job_type .. json.encode(submission.params or {})) end
+  local ok
+  ok, why = self.queue:submit(job)
+  if ok then
+    self.submitted_total:inc { type = job_type }
+    log.info("job accepted", { jobId = job.id })
+    return self:get(job.id)
+  end
+  if not why.job_id then return nil, why end
+  if why.request_hash ~= job.request_hash then
+    return nil, err("conflict", "the idempotency key '%s' was used for another submission", job.idempotency_key)
+  end
+  local earlier
+  earlier, why = self:get(why.job_id)
+  return earlier, why, true
+end
+
+--- Cancels a job and its children. Pending ones end at once; running ones at their next wait.
+function Jobs:cancel(id, reason)
+  local row, why = self:row(id)
+  if not row then return nil, why end
+  local state, worker = self.queue:cancel(id, reason or "cancelled")
+  if not state then return nil, worker end
+  log.info("job cancelled", { jobId = id, state = state })
+  if state == "cancelling" and self.on_cancel then self.on_cancel(worker, id) end
+  local children = self.db.query("SELECT id FROM jobs WHERE parent = ? AND status IN ('pending', 'processing')", id)
+  for _, child in ipairs(children or {}) do self:cancel(child.id, "its parent was cancelled") end
+  return self:get(id)
+end
+
+--- Runs a failed or cancelled job again; its finished steps stay finished.
+function Jobs:retry(id)
+  local row, why = self:row(id)
+  if not row then return nil, why end
+  local ok
+  ok, why = self.queue:retry(id)
+  if not ok then
+    if why.code ~= "conflict" then return nil, why end
+    return nil, err("conflict", "%s is %s; only failed and cancelled jobs can be retried", id, row.status)
+  end
+  return self:get(id)
+end
+
+-- -- Workers --------------------------------------------------------------------------------------------------------
+
+--- Job types that may not start now, because as many run as their workflow allows.
+function Jobs:full_types()
+  local full = {}
+  for _, row in ipairs(assert(self.db.query "SELECT type, count(*) AS n FROM jobs WHERE status = 'processing' GROUP BY type")) do
+    local workflow = workflows.load(row.type)
+    if workflow and workflow.concurrency and row.n >= workflow.concurrency then full[#full + 1] = row.type end
+  end
+  return full
+end
+
+local ops = {}
+
+--- Waits for work: returns as soon as there is some, or an empty list after `wait` seconds.
+function ops.claim(self, worker, request)
+  local until_time = time.monotonic() + (request.wait or 20)
+  while true do
+    local jobs, why = self.queue:claim { worker = worker, generation = request.generation, limit = request.limit, lease = self.lease,
+      without = self:full_types() }
+    if not jobs then return nil, why end
+    local claims = {}
+    for i, job in ipairs(jobs) do
+      claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
+        deadline = job.deadline, journal = assert(self.queue:journal(job.id)) }
+    end
+    local left = until_time - time.monotonic()
+    if #claims > 0 or left <= 0 then return claims end
+    local due = self.queue:next_due()
+    if due then left = math.min(left, math.max(0.001, due - self.now())) end
+    self.work:wait(left)
+  end
+end
+
+function ops.extend(self, _, request) return self.queue:extend(request.leases, self.lease) end
+
+function ops.step(self, _, request)
+  local ok, why = self.queue:step(request.id, request.epoch, request.step, request.note)
+  return ok and true, why
+end
+
+function ops.note(self, _, request)
+  local ok, why = self.queue:note(request.id, request.epoch, request.note)
+  return ok and true, why
+end
+
+local function finish(status)
+  return function(self, _, request)
+    local queue, ok, why = self.queue, nil, nil
+    if status == "completed" then ok, why = queue:complete(request.id, request.epoch, request.result)
+    elseif status == "cancelled" then ok, why = queue:cancelled(request.id, request.epoch, request.reason)
+    else ok, why = queue:fail(request.id, request.epoch, request.error, request.retry_at) end
+    if not ok then return nil, why end
+    local shown = request.retry_at and "retrying" or status
+    self.ended_total:inc { type = request.type, status = shown }
+    log.info("job " .. shown, { jobId = request.id, reason = request.reason or request.error and request.error.message })
+    return true
+  end
+end
+
+ops.complete, ops.fail, ops.cancelled = finish "completed", finish "failed", finish "cancelled"
+
+function ops.release(self, _, request)
+  local ok, why = self.queue:release(request.id, request.epoch)
+  return ok and true, why
+end
+
+--- job:spawn: the key makes it the same child however often the parent's step runs.
+function ops.spawn(self, _, request)
+  local child, why = self:submit { job_type = request.job_type, params = request.params, parent = request.id, priority = request.priority,
+    idempotency_key = request.id .. "/" .. request.key, principal = "job" }
+  return child and child.job_id, why
+end
+
+--- Waits up to `wait` seconds for the end of a job; returns its manifest.
+function ops.join(self, _, request) return self:wait(request.child, request.wait or 20) end
+
+--- Waits up to `wait` seconds for a signal and journals it; false when none came.
+function ops.signal(self, _, request)
+  local until_time = time.monotonic() + (request.wait or 20)
+  while true do
+    local taken, why = self.queue:take_signal(request.id, request.epoch, request.name, request.key)
+    if taken then return taken end
+    if why then return nil, why end
+    local left = until_time - time.monotonic()
+    if left <= 0 then return false end
+    self.events:wait(left)
+  end
+end
+
+function ops.artifact(self, _, request) return self:artifact(request.id, request.name) end
+
+--- The scripts of a generation, for a worker that is starting.
+function ops.scripts(self, _, request)
+  local list = {}
+  if request.generation == host.generation() then
+    for i, script in ipairs(host.scripts()) do
+      list[i] = { path = script.path, origin = script.origin, text = host.script(script.path) }
+    end
+    return list
+  end
+  local rows, why = self.db.query("SELECT manifest FROM generations WHERE name = ?", request.generation)
+  if not rows then return nil, why end
+  if not rows[1] then return nil, err("not_found", "generation %s is not known", request.generation) end
+  for path, hash in pairs(json.decode(rows[1].manifest)) do
+    local found = assert(self.db.query("SELECT text FROM scripts WHERE hash = ?", hash))[1]
+    if not found then return nil, err("corrupt", "the text of %s (%s) is lost", path, hash) end
+    list[#list + 1] = { path = path, text = found.text }
+  end
+  return list
+end
+
+--- Keeps the texts of this host's generation, so that its jobs can go on after the files have changed.
+function Jobs:keep_generation()
+  local statements, texts = {}, {}
+  for _, script in ipairs(host.scripts()) do
+    texts[script.path] = script.hash
+    statements[#statements + 1] = { "INSERT OR IGNORE INTO scripts (hash, text) VALUES (?, ?)", script.hash, host.script(script.path) }
+  end
+  statements[#statements + 1] = { "INSERT OR IGNORE INTO generations (name, created_at, manifest) VALUES (?, ?, ?)", host.generation(),
+    self.now(), json.encode(texts) }
+  return self.db.transaction(statements)
+end
+
+--- Generations, besides the present one, that unfinished jobs belong to.
+---@return string[]
+function Jobs:old_generations()
+  local names = {}
+  for i, row in ipairs(assert(self.db.query([[SELECT DISTINCT generation FROM jobs WHERE status IN ('pending', 'processing')
+      AND generation <> ?]], host.generation()))) do names[i] = row.generation end
+  return names
+end
+
+--- Answers one request of a worker: JSON in, JSON out ({ok = ...} or {err = {code, message}}).
+---@param worker string
+---@param payload string
+---@return string
+function Jobs:answer(worker, payload)
+  local request = json.decode(payload)
+  local op = ops[request.op]
+  local result, why
+  if op then result, why = op(self, worker, request) else why = err("invalid", "no operation '%s'", tostring(request.op)) end
+  if result == nil then
+    why = why or err("internal", "no answer to '%s'", tostring(request.op))
+    return json.encode { err = { code = why.code, message = why.message } }
+  end
+  return json.encode { ok = result }
+end
+
+--- A worker's process has ended: what it had goes back into the queue.
+function Jobs:worker_died(worker, reason)
+  local back, failed = self.queue:worker_died(worker, reason)
+  if not back then return log.error("cannot put a dead worker's jobs back", { worker = worker, reason = tostring(failed) }) end
+  if back + failed > 0 then log.warn("a worker died with jobs", { worker = worker, resumed = back, failed = failed, reason = reason }) end
+end
+
+--- Runs for ever: leases and deadlines that nobody else watches.
+function Jobs:watch()
+  while true do
+    fiber.sleep(1)
+    if self.queue:has_expired() then
+      local back, failed = self.queue:expire()
+      if back then log.warn("jobs expired", { resumed = back, failed = failed })
+      else log.error("cannot expire jobs", { reason = tostring(failed) }) end
+    end
+  end
+end
+
+return M

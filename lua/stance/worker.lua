@@ -1,0 +1,157 @@
+--- worker.lua - a worker process: claims jobs from the host and runs their workflows as fibers.
+local fiber, host, json = require "fiber", require "host", require "json"
+local log, time = require("log").named "worker", require "time"
+local err, job_api, workflows = require "stance.err", require "stance.job", require "stance.workflows"
+
+local M = {}
+
+local max_active = 4 -- jobs that compute at the same time; those that only wait are not counted
+local claim_wait = 20
+local backoff_least, backoff_most = 1, 60
+
+local active, running, freed = 0, {}, fiber.channel(1)
+local stopping = false
+
+--- One request to the host.
+---@param op string
+---@param fields table
+---@param timeout? number seconds
+---@return any|nil result, table|nil err
+local function call(op, fields, timeout)
+  fields.op = op
+  local reply, why = host.call(json.encode(fields), timeout or 60)
+  if not reply then return nil, why end
+  local answer = json.decode(reply)
+  if answer.err then return nil, err(answer.err.code, "%s", answer.err.message) end
+  return answer.ok
+end
+
+local function slot_change(by)
+  active = active + by
+  if by < 0 then freed:put(true, 0) end
+end
+
+-- -- One job --------------------------------------------------------------------------------------------------------
+
+local function retry_at(workflow, claim, why)
+  if job_api.is_permanent(why) or claim.attempt > (workflow.retries or 0) then return nil end
+  return time.now() + math.min(backoff_most, backoff_least * 2 ^ (claim.attempt - 1))
+end
+
+--- Tells the host how the job ended; what it answers `conflict` is somebody else's job by now.
+local function report(op, claim, fields)
+  fields.id, fields.epoch, fields.type = claim.id, claim.epoch, claim.type
+  local ok, why = call(op, fields)
+  if ok then return end
+  if why.code == "conflict" then log.warn("the job was taken over meanwhile", { jobId = claim.id })
+  else log.error("cannot report the end of a job", { jobId = claim.id, reason = why.message }) end
+end
+
+local function run_workflow(claim, workflow, job)
+  local deadline = claim.deadline and claim.deadline - time.now()
+  if workflow.timeout and (not deadline or workflow.timeout < deadline) then deadline = workflow.timeout end
+  local function run() return workflow.run(job, claim.params) end
+  local result
+  if deadline then result = fiber.deadline(deadline, run) else result = run() end
+  job:flush()
+  return result
+end
+
+local function as_error(value)
+  if type(value) == "table" and value.code then return { code = value.code, message = tostring(value.message) } end
+  return { code = "script", message = tostring(value) }
+end
+
+local function finish(entry, ok, result)
+  local claim, job = entry.claim, entry.job
+  if ok then return report("complete", claim, { result = result == nil and json.null or result }) end
+  local why = as_error(result)
+  if job.lost then return log.warn("the job was taken over meanwhile", { jobId = claim.id }) end
+  if stopping then return report("release", claim, {}) end
+  if entry.cancelled then return report("cancelled", claim, { reason = "cancelled" }) end
+  job:end_note()
+  report("fail", claim, { error = why, retry_at = retry_at(entry.workflow, claim, why) })
+end
+
+local function run(claim)
+  fiber.self():job(claim.id)
+  local workflow, why = workflows.load(claim.type)
+  if not workflow then return report("fail", claim, { error = as_error(why) }) end
+  local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call, slot = slot_change } }
+  running[claim.id] = entry
+  slot_change(1)
+  entry.fiber = fiber.spawn(run_workflow, claim, workflow, entry.job)
+  entry.fiber:name(claim.id)
+  local ok, result = entry.fiber:join()
+  running[claim.id] = nil
+  entry.job:close()
+  finish(entry, ok, result)
+  slot_change(-1)
+end
+
+-- -- The process ----------------------------------------------------------------------------------------------------
+
+local function cancel(id, reason)
+  local entry = running[id]
+  if not entry then return end
+  entry.cancelled = true
+  if entry.fiber then entry.fiber:cancel(reason) end
+end
+
+local function obey()
+  while true do
+    local text = host.receive()
+    if not text then return end
+    local event = json.decode(text)
+    if event.op == "cancel" then cancel(event.id, "cancelled") end
+  end
+end
+
+local function keep_leases()
+  local every = host.config "job_lease" / 3
+  while true do
+    fiber.sleep(every)
+    local leases = {}
+    for id, entry in pairs(running) do leases[#leases + 1] = { id = id, epoch = entry.claim.epoch } end
+    local answer, why = call("extend", { leases = leases, memory = host.memory() })
+    if not answer then log.warn("cannot prolong leases", { reason = why.message }) end
+    for _, id in ipairs(answer and answer.lost or {}) do
+      local entry = running[id]
+      if entry then entry.job.lost = true; entry.fiber:cancel("the lease was lost") end
+    end
+    for _, id in ipairs(answer and answer.cancel or {}) do cancel(id, "cancelled") end
+  end
+end
+
+local function claim_jobs()
+  while not stopping do
+    if active >= max_active then
+      freed:get()
+    else
+      local claims, why = call("claim", { generation = host.generation(), limit = max_active - active, wait = claim_wait }, claim_wait + 30)
+      if not claims then
+        log.warn("cannot claim jobs", { reason = why.message })
+        fiber.sleep(1)
+      end
+      for _, claim in ipairs(claims or {}) do fiber.spawn(run, claim) end
+      fiber.sleep(0) -- the new fibers take their slots
+    end
+  end
+end
+
+--- Gives back what runs, so that another worker goes on at once.
+local function stop()
+  stopping = true
+  for _, entry in pairs(running) do entry.fiber:cancel("the worker is stopping") end
+  while next(running) do fiber.sleep(0.01) end
+  fiber.sleep(0.05) -- the releases are on their way
+end
+
+function M.start()
+  host.on_stop(stop)
+  fiber.spawn(obey):name "host events"
+  fiber.spawn(keep_leases):name "leases"
+  claim_jobs()
+end
+
+return M

@@ -1,0 +1,66 @@
+--- workflows.lua - finds workflow scripts by job type and checks their shape.
+---
+--- A workflow is workflows/<type>.lua, a script without side effects that returns a table: `name`, `version`, `params` (a
+--- schema of stance.schema), `run(job, params)`, and optionally `estimate(params)`, `check()`, `retries`, `timeout` (seconds),
+--- `concurrency` (jobs of this type at once).
+local host = require "host"
+local err = require "stance.err"
+
+local M = {}
+
+---@class stance.workflow
+---@field name string
+---@field version integer
+---@field params table schema of its parameters
+---@field run fun(job: stance.job, params: table): any
+---@field estimate? fun(params: table): table
+---@field retries? integer how often a run that failed is tried again
+---@field timeout? number seconds a run may take
+---@field concurrency? integer jobs of this type that may run at once
+
+local shape = {
+  name = { "string", true }, version = { "number", true }, params = { "table", true }, run = { "function", true },
+  estimate = { "function" }, check = { "function" }, migrate = { "function" },
+  retries = { "number" }, timeout = { "number" }, concurrency = { "number" },
+}
+
+local function check_shape(name, workflow)
+  if type(workflow) ~= "table" then return nil, ("must return a table, not a %s"):format(type(workflow)) end
+  for field, rule in pairs(shape) do
+    local value = workflow[field]
+    if value == nil and rule[2] then return nil, ("has no '%s'"):format(field) end
+    if value ~= nil and type(value) ~= rule[1] then
+      return nil, ("'%s' must be a %s, not a %s"):format(field, rule[1], type(value))
+    end
+  end
+  if workflow.name ~= name then return nil, ("is named '%s'; the file's name and `name` must agree"):format(workflow.name) end
+  if type(workflow.params.check) ~= "function" then return nil, "'params' must be a schema (t.object{...})" end
+  return workflow
+end
+
+--- The job types of this generation, sorted.
+---@return string[]
+function M.names()
+  local names = {}
+  for _, script in ipairs(host.scripts()) do
+    local name = script.path:match "^workflows/([%w_-]+)%.lua$"
+    if name then names[#names + 1] = name end
+  end
+  return names
+end
+
+--- The workflow of a job type. `not_found` when there is no such script, `invalid` when it is broken.
+---@param name string
+---@return stance.workflow|nil, table|nil err
+function M.load(name)
+  if type(name) ~= "string" or not name:match "^[%w_-]+$" or not host.script("workflows/" .. name .. ".lua") then
+    return nil, err("not_found", "there is no workflow '%s'; there are: %s", tostring(name), table.concat(M.names(), ", "))
+  end
+  local ok, workflow = pcall(require, "workflows." .. name)
+  if not ok then return nil, err("invalid", "workflows/%s.lua: %s", name, tostring(workflow)) end
+  local good, why = check_shape(name, workflow)
+  if not good then return nil, err("invalid", "workflows/%s.lua %s", name, why) end
+  return workflow
+end
+
+return M
