@@ -85,9 +85,7 @@ static void run_in(uv_timer_t *timer, double seconds, uv_timer_cb call) {
     uv_timer_start(timer, call, seconds > 0 ? (uint64_t)(seconds * 1e3) : 0, 0);
 }
 
-/* -- Freeing
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Freeing ----------------------------------------------------------------------------------- */
 
 static void free_words(char **words) {
     for (char **word = words; word != NULL && *word != NULL; word++) {
@@ -150,9 +148,7 @@ void child_free(struct child *child) {
     leave(child);
 }
 
-/* -- Its output
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Its output -------------------------------------------------------------------------------- */
 
 static void log_line(struct capture *capture) {
     char pid[16];
@@ -219,9 +215,7 @@ static void open_capture(struct child *child, int fd) {
     uv_read_start((uv_stream_t *)&capture->pipe, offer_buffer, output_read);
 }
 
-/* -- Its link
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Its link ---------------------------------------------------------------------------------- */
 
 static void kill_now(struct child *child) {
     kill(-child->pid, SIGKILL);
@@ -297,9 +291,7 @@ static int open_link(struct child *child, int fd, struct err *err) {
     return code;
 }
 
-/* -- Its life
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Its life ---------------------------------------------------------------------------------- */
 
 static void announce(struct child *child) {
     if (!child->announced) {
@@ -521,8 +513,7 @@ static void check_death(uv_signal_t *handle, int number) {
     settle(child);
 }
 
-/* -- Making and stopping one
- * ------------------------------------------------------------------------------------- */
+/* -- Making and stopping one ------------------------------------------------------------------- */
 
 static bool same_name(const char *a, const char *b) {
     size_t size = strcspn(a, "=");
@@ -645,8 +636,7 @@ void child_stop(struct child *child, double grace) {
     }
 }
 
-/* -- Looking at one
- * ---------------------------------------------------------------------------------------------- */
+/* -- Looking at one ---------------------------------------------------------------------------- */
 
 const char *child_name(const struct child *child) {
     return child->options.name;

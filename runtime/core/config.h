@@ -80,6 +80,11 @@ struct config_row {
 };
 const struct config_row *config_rows(const struct config *config, size_t *count);
 
+/* "127.0.0.1:5001" or "[::1]:5001" (the host without brackets), as the setting `listen` is written.
+ */
+int config_parse_address(const char *text, char *host, size_t host_size, int *port,
+                         struct err *err);
+
 /* The config file that was read, or NULL. */
 const char *config_file(const struct config *config);
 

@@ -13,8 +13,9 @@
 #include "core/child.h"
 
 #ifndef SYS_close_range
-#define SYS_close_range 436 /* the same on every architecture; headers before glibc 2.34 lack it   \
-                             */
+#define SYS_close_range                                                                            \
+    436 /* the same on every architecture; headers before glibc 2.34 lack it                       \
+         */
 #endif
 
 enum {
@@ -79,9 +80,7 @@ static _Noreturn void become(const struct launch *launch, int tell, pid_t host) 
     _exit(told > 0 ? 127 : 126);
 }
 
-/* -- In ours
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- In ours ----------------------------------------------------------------------------------- */
 
 static int read_reason(int fd) {
     int reason = 0;

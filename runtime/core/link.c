@@ -71,8 +71,7 @@ static uint64_t get_le(const unsigned char *in, int size) {
     return value;
 }
 
-/* -- The end of a link
- * ------------------------------------------------------------------------------------------- */
+/* -- The end of a link ------------------------------------------------------------------------- */
 
 static void release(struct link *link) {
     if (link->freed && link->open_handles == 0 && link->busy == 0) {
@@ -168,8 +167,7 @@ void link_free(struct link *link) {
     leave(link);
 }
 
-/* -- Pending requests
- * -------------------------------------------------------------------------------------------- */
+/* -- Pending requests -------------------------------------------------------------------------- */
 
 static struct pending *take_pending(struct link *link, uint64_t id) {
     struct pending **place = &link->pending[id % BUCKETS];
@@ -237,9 +235,7 @@ static void expire(uv_timer_t *timer) {
     leave(link);
 }
 
-/* -- Out
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- Out --------------------------------------------------------------------------------------- */
 
 static void written(uv_write_t *write, int status) {
     struct outgoing *out = write->data;
@@ -375,9 +371,7 @@ static void tick(uv_timer_t *timer) {
     leave(link);
 }
 
-/* -- In
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- In ---------------------------------------------------------------------------------------- */
 
 static void got_answer(struct link *link, bool ok, uint64_t id, const char *payload, size_t size) {
     struct pending *pending = take_pending(link, id);
@@ -515,9 +509,7 @@ static void has_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     leave(link);
 }
 
-/* -- Making one
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Making one -------------------------------------------------------------------------------- */
 
 static struct link *make(struct loop *loop, const struct link_options *options, struct err *err) {
     struct link *link = calloc(1, sizeof *link);
@@ -609,8 +601,7 @@ int link_connect(struct loop *loop, const char *path, const struct link_options 
     return 0;
 }
 
-/* -- Looking at one
- * ---------------------------------------------------------------------------------------------- */
+/* -- Looking at one ---------------------------------------------------------------------------- */
 
 double link_last_beat(const struct link *link) {
     return link->last_beat;

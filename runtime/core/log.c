@@ -37,9 +37,7 @@ static struct {
     atomic_bool has_colours;
 } state = {LOG_INFO, LOG_JSON, STDERR_FILENO, false, false};
 
-/* -- Settings
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Settings ---------------------------------------------------------------------------------- */
 
 static void apply_format(void) {
     int fd = atomic_load(&state.fd);
@@ -78,9 +76,7 @@ bool log_enabled(enum log_level level) {
     return (int)level >= atomic_load_explicit(&state.least, memory_order_relaxed);
 }
 
-/* -- A line
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- A line ------------------------------------------------------------------------------------ */
 
 struct line {
     size_t used;
@@ -186,9 +182,7 @@ static bool is_literal(const struct log_field *field) {
     return true;
 }
 
-/* -- JSON form
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- JSON form --------------------------------------------------------------------------------- */
 
 static void stamp(char out[32], struct timespec *now, struct tm *utc) {
     clock_gettime(CLOCK_REALTIME, now);
@@ -254,9 +248,7 @@ static void format_json(struct line *line, enum log_level level, const char *ser
     line->used += strlen(tail);
 }
 
-/* -- Text form
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Text form --------------------------------------------------------------------------------- */
 
 static void format_text(struct line *line, enum log_level level, const char *service,
                         const char *message, const struct log_field *fields, size_t field_count) {
@@ -289,9 +281,7 @@ static void format_text(struct line *line, enum log_level level, const char *ser
     line->bytes[line->used++] = '\n';
 }
 
-/* -- Writing
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 /* One write in all usual cases. Where stderr is a pipe that somebody made non-blocking and nobody
  * reads, the line is lost after a moment: a log must not stop the process. */

@@ -1,8 +1,8 @@
 /* log.h - structured log lines: one JSON object a line, or a readable line on a terminal.
  *
- * Every line has ts (ISO 8601 UTC, milliseconds), level, service (which part speaks: "net", "store", "worker", a
- * script's name), message, and the fields given; requestId and jobId come from the running fiber. Goes to stderr. Any thread;
- * a line is one write(2). */
+ * Every line has ts (ISO 8601 UTC, milliseconds), level, service (which part speaks: "net",
+ * "store", "worker", a script's name), message, and the fields given; requestId and jobId come from
+ * the running fiber. Goes to stderr. Any thread; a line is one write(2). */
 #ifndef STANCE_CORE_LOG_H
 #define STANCE_CORE_LOG_H
 
@@ -15,7 +15,8 @@ enum log_format { LOG_AUTO, LOG_JSON, LOG_TEXT }; /* AUTO: text on a terminal */
 struct log_field {
     const char *key;
     const char *value;
-    bool literal; /* value is JSON already (a number, true, an object), else a string to be quoted */
+    bool
+        literal; /* value is JSON already (a number, true, an object), else a string to be quoted */
 };
 
 void log_configure(enum log_level least, enum log_format format);
@@ -25,14 +26,14 @@ bool log_enabled(enum log_level level);
 /* What processes and tests may redirect: default stderr. */
 void log_set_fd(int fd);
 
-void log_write(enum log_level level, const char *service, const char *message, const struct log_field *fields,
-               size_t field_count);
+void log_write(enum log_level level, const char *service, const char *message,
+               const struct log_field *fields, size_t field_count);
 void log_printf(enum log_level level, const char *service, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 #define log_debug(service, ...) log_printf(LOG_DEBUG, service, __VA_ARGS__)
-#define log_info(service, ...) log_printf(LOG_INFO, service, __VA_ARGS__)
-#define log_warn(service, ...) log_printf(LOG_WARN, service, __VA_ARGS__)
+#define log_info(service, ...)  log_printf(LOG_INFO, service, __VA_ARGS__)
+#define log_warn(service, ...)  log_printf(LOG_WARN, service, __VA_ARGS__)
 #define log_error(service, ...) log_printf(LOG_ERROR, service, __VA_ARGS__)
 
 #endif

@@ -61,9 +61,7 @@ static struct {
     size_t collector_count;
 } registry = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* -- Numbers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Numbers ----------------------------------------------------------------------------------- */
 
 static uint64_t bits_of(double value) {
     uint64_t bits;
@@ -116,9 +114,7 @@ double metric_value(const struct metric *metric) {
     return number_of(atomic_load_explicit(&metric->value, memory_order_relaxed));
 }
 
-/* -- Families
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Families ---------------------------------------------------------------------------------- */
 
 static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -261,9 +257,7 @@ struct metric_family *metrics_family(enum metric_type type, const char *name, co
     return family;
 }
 
-/* -- Labels
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Labels ------------------------------------------------------------------------------------ */
 
 static int check_labels(const struct metric_family *family, const char *const *names, size_t count,
                         struct err *err) {
@@ -437,9 +431,7 @@ struct metric *metrics_series(struct metric_family *family, const char *const *l
     return metric;
 }
 
-/* -- Text
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Text -------------------------------------------------------------------------------------- */
 
 void metrics_on_collect(void (*collect)(void *arg), void *arg) {
     pthread_mutex_lock(&registry.lock);

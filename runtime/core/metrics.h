@@ -1,7 +1,8 @@
 /* metrics.h - counters, gauges and histograms, rendered as Prometheus text 0.0.4.
  *
- * A family has a name, a help line and a type; a series is a family with label values. Families and series live until
- * the process ends. Looking one up takes a lock; adding to a series does not (atomics). Any thread. */
+ * A family has a name, a help line and a type; a series is a family with label values. Families and
+ * series live until the process ends. Looking one up takes a lock; adding to a series does not
+ * (atomics). Any thread. */
 #ifndef STANCE_CORE_METRICS_H
 #define STANCE_CORE_METRICS_H
 
@@ -15,18 +16,21 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 struct metric_family;
 struct metric; /* a series */
 
-/* The family, made on first use. Buckets (ascending upper bounds, without +Inf) for histograms only: NULL takes
- * 0.5 ms .. 10 s. A name that exists with another type, or that Prometheus would refuse: NULL and `err`. */
-struct metric_family *metrics_family(enum metric_type type, const char *name, const char *help, const double *buckets,
-                                     size_t bucket_count, struct err *err);
+/* The family, made on first use. Buckets (ascending upper bounds, without +Inf) for histograms
+ * only: NULL takes 0.5 ms .. 10 s. A name that exists with another type, or that Prometheus would
+ * refuse: NULL and `err`. */
+struct metric_family *metrics_family(enum metric_type type, const char *name, const char *help,
+                                     const double *buckets, size_t bucket_count, struct err *err);
 
-/* Settles the names of the family's labels, which its first series does otherwise. ERR_INVALID for names that Prometheus
- * would refuse, ERR_EXISTS when it has others already. */
-int metrics_labels(struct metric_family *family, const char *const *names, size_t count, struct err *err);
+/* Settles the names of the family's labels, which its first series does otherwise. ERR_INVALID for
+ * names that Prometheus would refuse, ERR_EXISTS when it has others already. */
+int metrics_labels(struct metric_family *family, const char *const *names, size_t count,
+                   struct err *err);
 
-/* The series with these label values, made on first use: names and values as alternating strings, ended by NULL
- * ({"method", "GET", NULL}); NULL or empty: no labels. A family holds at most 1,000 series; beyond that all further ones share
- * the series with every value "other". */
+/* The series with these label values, made on first use: names and values as alternating strings,
+ * ended by NULL
+ * ({"method", "GET", NULL}); NULL or empty: no labels. A family holds at most 1,000 series; beyond
+ * that all further ones share the series with every value "other". */
 struct metric *metrics_series(struct metric_family *family, const char *const *labels);
 
 void metric_add(struct metric *metric, double delta);

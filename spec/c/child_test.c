@@ -17,8 +17,7 @@
 
 static struct loop loop;
 
-/* -- The children's side
- * ----------------------------------------------------------------------------------------- */
+/* -- The children's side ----------------------------------------------------------------------- */
 
 static void echo(struct link *link, uint64_t id, const char *payload, size_t size, void *arg) {
     (void)arg;
@@ -117,8 +116,7 @@ static int play(const char *role) {
     return strcmp(role, "dies") == 0 || strcmp(role, "forker") == 0 ? 3 : play_linked(role);
 }
 
-/* -- The host's side
- * --------------------------------------------------------------------------------------------- */
+/* -- The host's side --------------------------------------------------------------------------- */
 
 struct watch {
     int links, exits, gone, answers, closes, events;

@@ -152,9 +152,7 @@ static void ask(struct side *side, const char *text, double timeout) {
     CHECK(link_request(side->link, text, strlen(text), timeout, on_answer, side, NULL) != 0);
 }
 
-/* -- Talk
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Talk -------------------------------------------------------------------------------------- */
 
 static void carries_requests_both_ways(void) {
     struct side a = {0}, b = {0};
@@ -241,8 +239,7 @@ static void refuses_requests_where_nobody_takes_them(void) {
     close_side(&b);
 }
 
-/* -- Requests that end otherwise
- * --------------------------------------------------------------------------------- */
+/* -- Requests that end otherwise --------------------------------------------------------------- */
 
 static void times_requests_out(void) {
     struct side a = {0}, slow = {0}, b = {.keep_quiet = true};
@@ -325,9 +322,7 @@ static void reads_what_was_sent_before_the_end(void) {
     close_side(&a);
 }
 
-/* -- Budget
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Budget ------------------------------------------------------------------------------------ */
 
 static void refuses_beyond_its_budget(void) {
     int ends[2];
@@ -358,8 +353,7 @@ static void refuses_beyond_its_budget(void) {
     close(ends[1]);
 }
 
-/* -- Malformed input
- * --------------------------------------------------------------------------------------------- */
+/* -- Malformed input --------------------------------------------------------------------------- */
 
 static void ends_at_malformed_frames(void) {
     static const struct {
@@ -454,9 +448,7 @@ static void survives_fuzzed_streams(void) {
     }
 }
 
-/* -- Paths
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Paths ------------------------------------------------------------------------------------- */
 
 static struct side accepted;
 

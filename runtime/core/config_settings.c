@@ -1,0 +1,137 @@
+/* The table of all settings, and finding one by name. */
+#include <ctype.h>
+#include <string.h>
+
+#include "core/config.h"
+
+#define KIB 1024.0
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+enum { NAME_SIZE = 64 };
+
+static const struct config_setting settings[] = {
+    {"config", CONFIG_PATH, NULL,
+     "config file (default: ~/.config/stance/config.lua, /etc/stance/config.lua, if there)", 0, 0,
+     NULL, false},
+    {"listen", CONFIG_STRING, "127.0.0.1:5001", "where the host listens, HOST:PORT; 0: a free port",
+     0, 0, NULL, false},
+    {"data", CONFIG_PATH, NULL,
+     "data folder (default: $XDG_DATA_HOME/stance, ~/.local/share/stance)", 0, 0, NULL, false},
+    {"workspace", CONFIG_PATH, NULL,
+     "folder of scripts laid over the built-in ones (default: DATA/workspace, if there)", 0, 0,
+     NULL, false},
+    {"workers", CONFIG_INT, NULL, "worker processes (default: one a core, at most 8)", 0, 256, NULL,
+     false},
+    {"log_level", CONFIG_STRING, "info", "least level that is logged", 0, 0,
+     "debug info warn error", false},
+    {"log_format", CONFIG_STRING, "auto", "form of log lines; auto: text on a terminal, else JSON",
+     0, 0, "auto json text", false},
+    {"hosts", CONFIG_LIST, NULL, "names besides localhost that requests may give as Host", 0, 0,
+     NULL, false},
+    {"origins", CONFIG_LIST, NULL, "web origins besides the host's own that browsers may call from",
+     0, 0, NULL, false},
+    {"max_body", CONFIG_SIZE, "8 MiB", "largest request body that is held in memory", KIB, GIB,
+     NULL, false},
+    {"ws_send_budget", CONFIG_SIZE, "1 MiB", "unsent bytes after which a slow watcher is cut off",
+     16 * KIB, GIB, NULL, false},
+    {"job_lease", CONFIG_DURATION, "30s", "how long a silent worker keeps a job", 1, 3600, NULL,
+     false},
+    {"job_max_attempts", CONFIG_INT, "3", "attempts before a job that kills workers is given up", 1,
+     100, NULL, false},
+    {"read_roots", CONFIG_PATHS, "/", "folders that scripts may read", 0, 0, NULL, false},
+    {"output_roots", CONFIG_PATHS, NULL, "folders that results may be written to (default: DATA)",
+     0, 0, NULL, false},
+    {"characters_dir", CONFIG_PATH, NULL,
+     "where characters are looked up by name (default: DATA/characters)", 0, 0, NULL, false},
+    {"vm_memory", CONFIG_SIZE, "256 MiB", "memory that the scripts of one process may take",
+     4 * MIB, 64 * GIB, NULL, false},
+    {"drain", CONFIG_DURATION, "10s", "how long running work may take to end after SIGTERM", 0,
+     3600, NULL, false},
+    {"events_keep", CONFIG_INT, "100000", "events kept for clients that come back", 100, 1e9, NULL,
+     false},
+    {"url", CONFIG_STRING, NULL, "host that commands talk to (default: http://LISTEN)", 0, 0, NULL,
+     false},
+    {"socket", CONFIG_PATH, NULL, "socket of the console (default: DATA/console.sock)", 0, 0, NULL,
+     false},
+    {"token", CONFIG_STRING, NULL,
+     "bearer token that commands send; STANCE_TOKEN or STANCE_TOKEN_FILE only", 0, 0, NULL, true},
+};
+
+static const size_t setting_count = sizeof settings / sizeof *settings;
+
+const struct config_setting *config_settings(size_t *count) {
+    *count = setting_count;
+    return settings;
+}
+
+/* "--log-level" and "LOG_LEVEL" become "log_level". */
+static void plain_name(char out[NAME_SIZE], const char *name) {
+    size_t used = 0;
+    name += strspn(name, "-");
+    for (; *name != '\0' && used < NAME_SIZE - 1; name++) {
+        out[used++] = *name == '-' ? '_' : (char)tolower((unsigned char)*name);
+    }
+    out[used] = '\0';
+}
+
+const struct config_setting *config_setting_find(const char *name) {
+    char plain[NAME_SIZE];
+    plain_name(plain, name);
+    for (size_t i = 0; i < setting_count; i++) {
+        if (strcmp(settings[i].name, plain) == 0) {
+            return &settings[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t least_of(size_t a, size_t b, size_t c) {
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Edits from one to the other: insert, delete, replace, swap neighbours (optimal string alignment).
+ */
+static size_t distance(const char *a, const char *b) {
+    size_t rows[3][NAME_SIZE];
+    size_t width = strlen(b);
+    for (size_t j = 0; j <= width; j++) {
+        rows[0][j] = j;
+    }
+    for (size_t i = 1; a[i - 1] != '\0'; i++) {
+        size_t *now = rows[i % 3];
+        const size_t *before = rows[(i + 2) % 3], *two_before = rows[(i + 1) % 3];
+        now[0] = i;
+        for (size_t j = 1; j <= width; j++) {
+            size_t change = a[i - 1] != b[j - 1];
+            now[j] = least_of(before[j] + 1, now[j - 1] + 1, before[j - 1] + change);
+            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && two_before[j - 2] + 1 < now[j]) {
+                now[j] = two_before[j - 2] + 1;
+            }
+        }
+    }
+    return rows[strlen(a) % 3][width];
+}
+
+const char *config_nearest(const char *name) {
+    char plain[NAME_SIZE];
+    plain_name(plain, name);
+    size_t size = strlen(plain);
+    const char *nearest = NULL;
+    size_t least = size < 8 ? 1 : 2;
+    for (size_t i = 0; i < setting_count; i++) {
+        size_t edits = distance(plain, settings[i].name);
+        if (edits <= least) {
+            least = edits;
+            nearest = settings[i].name;
+        }
+    }
+    for (size_t i = 0; nearest == NULL && size >= 3 && i < setting_count; i++) {
+        if (strncmp(settings[i].name, plain, size) == 0) {
+            nearest = settings[i].name;
+        }
+    }
+    return nearest;
+}
