@@ -51,8 +51,7 @@ struct writer {
     bool failed;
 };
 
-/* -- The binary chunk
- * -------------------------------------------------------------------------------------------- */
+/* -- The binary chunk -------------------------------------------------------------------------- */
 
 /* Adds bytes as one buffer view, aligned to 4. Returns its index. */
 static uint32_t writer_add_view(struct writer *w, const void *bytes, size_t size, int target) {
@@ -128,8 +127,7 @@ static uint32_t writer_add_array(struct writer *w, const void *values, uint32_t 
     return w->accessor_count++;
 }
 
-/* -- The JSON chunk
- * ---------------------------------------------------------------------------------------------- */
+/* -- The JSON chunk ---------------------------------------------------------------------------- */
 
 static void print_string(FILE *file, const char *text) {
     fputc('"', file);
@@ -329,32 +327,32 @@ static void write_json(struct writer *w) {
     w->json = NULL;
 }
 
-/* -- The file
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- The file ---------------------------------------------------------------------------------- */
 
-static void put_u32(uint8_t *at, size_t value) {
+/* Writes 4 bytes, the lowest first; returns where the next go. */
+static uint8_t *put_u32(uint8_t *at, size_t value) {
     for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
+        *at++ = (uint8_t)(value >> (8 * i));
+    return at;
 }
 
 /* Header, JSON chunk padded with blanks, binary chunk. Returns NULL when memory is short. */
 static uint8_t *join_chunks(const struct writer *w, size_t *size) {
     size_t json_padded = (w->json_size + 3) & ~(size_t)3;
     *size = 12 + 8 + json_padded + 8 + w->binary_size;
-    uint8_t *file = malloc(*size);
+    uint8_t *file = malloc(*size), *at = file;
     if (!file)
         return NULL;
-    memcpy(file, "glTF", 4);
-    put_u32(file + 4, 2);
-    put_u32(file + 8, *size);
-    put_u32(file + 12, json_padded);
-    memcpy(file + 16, "JSON", 4);
-    memset(file + 20, ' ', json_padded);
-    memcpy(file + 20, w->json_text, w->json_size);
-    put_u32(file + 20 + json_padded, w->binary_size);
-    memcpy(file + 24 + json_padded, "BIN\0", 4);
-    memcpy(file + 28 + json_padded, w->binary, w->binary_size);
+    at = put_u32(at, 0x46546C67); /* "glTF" */
+    at = put_u32(at, 2);
+    at = put_u32(at, *size);
+    at = put_u32(at, json_padded);
+    at = put_u32(at, 0x4E4F534A); /* "JSON" */
+    memset(at, ' ', json_padded);
+    memcpy(at, w->json_text, w->json_size);
+    at = put_u32(at + json_padded, w->binary_size);
+    at = put_u32(at, 0x004E4942); /* "BIN" */
+    memcpy(at, w->binary, w->binary_size);
     return file;
 }
 

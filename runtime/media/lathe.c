@@ -12,9 +12,7 @@ static const double WRAPPED_RADIUS = 0.03; /* thicker parts wear the picture all
 
 enum { COORDS = 6, SAMPLES = 16, MAX_ROWS = 16 };
 
-/* -- Mesh
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Mesh -------------------------------------------------------------------------------------- */
 
 void turned_mesh_deinit(struct turned_mesh *mesh) {
     free(mesh->positions);
@@ -94,9 +92,7 @@ void turned_mesh_mirror(struct turned_mesh *mesh, uint32_t first_vertex, uint32_
     mesh->index_count += indices;
 }
 
-/* -- Profile
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Profile ----------------------------------------------------------------------------------- */
 
 /* The curve from one ring to the next, as a cubic in t = 0..1 for each of a ring's numbers. */
 struct stretch {
@@ -174,9 +170,7 @@ static int stretch_rows(const struct stretch *s, double turn) {
     return rows < 1 ? 1 : rows > MAX_ROWS ? MAX_ROWS : rows;
 }
 
-/* -- Surface
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Surface ----------------------------------------------------------------------------------- */
 
 static void surface_at(const struct lathe_part *part, const struct stretch *s, double t,
                        double angle, double p[3]) {
@@ -231,9 +225,7 @@ static void surface_normal(const struct lathe_part *part, const struct stretch *
         out[i] = length > 0 ? (float)(n[i] / length) : i == 1;
 }
 
-/* -- Turning
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Turning ----------------------------------------------------------------------------------- */
 
 struct turning {
     struct turned_mesh *mesh;

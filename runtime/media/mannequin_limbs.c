@@ -194,10 +194,10 @@ void mannequin_add_limbs(struct mannequin_build *build) {
              mannequin_part(build, COLLAR, COUNT(COLLAR), 32));
     mannequin_add_ball(build, BONE_LEFT_ARM, LEFT, 0.0450F, 28);
     add_limb(build, TONE_BODY, BONE_LEFT_ARM, LEFT, UP,
-             mannequin_part(build, UPPER_ARM, COUNT(UPPER_ARM), 32));
+             mannequin_part(build, UPPER_ARM, COUNT(UPPER_ARM), 30));
     mannequin_add_ball(build, BONE_LEFT_FORE_ARM, LEFT, 0.0335F, 28);
     add_limb(build, TONE_BODY, BONE_LEFT_FORE_ARM, LEFT, UP,
-             mannequin_part(build, FORE_ARM, COUNT(FORE_ARM), 32));
+             mannequin_part(build, FORE_ARM, COUNT(FORE_ARM), 30));
     mannequin_add_ball(build, BONE_LEFT_HAND, LEFT, 0.0235F, 24);
 
     mannequin_add_ball(build, BONE_LEFT_UP_LEG, LEFT, 0.0600F, 32);
@@ -209,9 +209,7 @@ void mannequin_add_limbs(struct mannequin_build *build) {
     mannequin_add_ball(build, BONE_LEFT_FOOT, LEFT, 0.0335F, 26);
 }
 
-/* -- Hand
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Hand -------------------------------------------------------------------------------------- */
 
 /* A finger's bone from one joint to the next: round where it meets its neighbours, so that bending
  * opens no gap, with a light waist beside each joint. `tip`: the last bone, which ends round at its
@@ -236,14 +234,14 @@ static void add_phalanx(struct mannequin_build *build, int bone, float radius, b
         ROUND(end, 0),
     };
     struct lathe_part part = mannequin_part(build, rings, COUNT(rings), 12);
-    part.turn *= 2.4F;
+    part.turn *= 2.8F;
     add_limb(build, TONE_EXTREMITY, bone, axis, UP, part);
 }
 
 void mannequin_add_hand(struct mannequin_build *build) {
     static const float RADIUS[MANNEQUIN_FINGERS] = {0.0105F, 0.0090F, 0.0094F, 0.0088F, 0.0078F};
     add_limb(build, TONE_EXTREMITY, BONE_LEFT_HAND, LEFT, UP,
-             mannequin_part(build, PALM, COUNT(PALM), 36));
+             mannequin_part(build, PALM, COUNT(PALM), 30));
     for (int finger = 0; finger < MANNEQUIN_FINGERS; finger++) {
         for (int k = 0; k < 3; k++) {
             float radius = RADIUS[finger] * (1 - 0.07F * (float)k);
@@ -252,9 +250,7 @@ void mannequin_add_hand(struct mannequin_build *build) {
     }
 }
 
-/* -- Foot
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Foot -------------------------------------------------------------------------------------- */
 
 /* Flattens the sole, and bends the foot's middle line inwards towards the big toe. */
 static void carve_foot(double p[3]) {
@@ -265,10 +261,10 @@ static void carve_foot(double p[3]) {
 }
 
 void mannequin_add_foot(struct mannequin_build *build) {
-    struct lathe_part foot = mannequin_part(build, FOOT, COUNT(FOOT), 36);
+    struct lathe_part foot = mannequin_part(build, FOOT, COUNT(FOOT), 32);
     foot.shape = carve_foot;
     add_limb(build, TONE_EXTREMITY, BONE_LEFT_FOOT, FORWARD, UP, foot);
-    struct lathe_part toes = mannequin_part(build, TOES, COUNT(TOES), 36);
+    struct lathe_part toes = mannequin_part(build, TOES, COUNT(TOES), 32);
     toes.shape = carve_foot;
     add_limb(build, TONE_EXTREMITY, BONE_LEFT_TOE_BASE, FORWARD, UP, toes);
     struct lathe_part dowel = mannequin_part(build, DOWEL, COUNT(DOWEL), 20);

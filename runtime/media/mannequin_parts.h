@@ -12,8 +12,7 @@
 
 struct err;
 
-/* -- Bones (mannequin_rig.c)
- * ------------------------------------------------------------------------------------- */
+/* -- Bones (mannequin_rig.c) ------------------------------------------------------------------- */
 
 /* Bones on the middle, then all of the left side, then the same of the right. */
 enum mannequin_bone {
@@ -50,8 +49,7 @@ struct mannequin_rig {
 
 void mannequin_rig_init(struct mannequin_rig *rig);
 
-/* -- Pieces (mannequin_trunk.c, mannequin_limbs.c)
- * ---------------------------------------------------------------- */
+/* -- Pieces (mannequin_trunk.c, mannequin_limbs.c) --------------------------------------------- */
 
 enum mannequin_tone { TONE_BODY, TONE_JOINT, TONE_EXTREMITY, TONE_COUNT };
 
@@ -82,9 +80,7 @@ void mannequin_add_limbs(
 void mannequin_add_hand(struct mannequin_build *build); /* the left one */
 void mannequin_add_foot(struct mannequin_build *build); /* the left one */
 
-/* -- Wood (mannequin_wood.c)
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Wood (mannequin_wood.c) ------------------------------------------------------------------- */
 
 /* Draws a plank's grain as a PNG file that repeats in both directions; the grain runs along the
  * height. Returns 0 and the file in *png (free()), or ERR_NO_MEMORY. */

@@ -10,8 +10,7 @@
 
 static const double DEGREE = 0.017453292519943295;
 
-/* -- Vectors and quaternions
- * ------------------------------------------------------------------------------------- */
+/* -- Vectors and quaternions ------------------------------------------------------------------- */
 
 static void cross(const double a[3], const double b[3], double out[3]) {
     out[0] = a[1] * b[2] - a[2] * b[1];
@@ -72,9 +71,7 @@ static void quat_from_axes(double x[3], double y[3], double z[3], double out[4])
     normalize(out, 4);
 }
 
-/* -- Poses
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Poses ------------------------------------------------------------------------------------- */
 
 void pose_init(struct pose *pose, const struct mannequin_rig *rig) {
     *pose = (struct pose){.rig = rig};
@@ -154,18 +151,20 @@ static void find_knee(const double hip[3], double ankle[3], const double length[
         knee[i] = hip[i] + reach[i] * along + ahead[i] * aside;
 }
 
+void pose_leg_lengths(const struct mannequin_rig *rig, double length[2]) {
+    for (int i = 0; i < 2; i++)
+        length[i] = (double)rig->position[BONE_LEFT_UP_LEG + i][1] -
+                    (double)rig->position[BONE_LEFT_LEG + i][1];
+}
+
 void pose_place_left_foot(struct pose *pose, const struct foothold *hold) {
     const struct mannequin_rig *rig = pose->rig;
     const double ahead[3] = {sin(hold->heading * DEGREE), 0, cos(hold->heading * DEGREE)};
-    double hip[3], pelvis[4], ankle[3], knee[3], hinge[3], unused[4];
+    double hip[3], pelvis[4], ankle[3], knee[3], hinge[3], base[3], length[2], unused[4];
     pose_find(pose, BONE_LEFT_UP_LEG, hip, unused);
-    double base[3];
     pose_find(pose, BONE_HIPS, base, pelvis);
     memcpy(ankle, hold->ankle, sizeof ankle);
-    const double length[2] = {
-        (double)rig->position[BONE_LEFT_UP_LEG][1] - (double)rig->position[BONE_LEFT_LEG][1],
-        (double)rig->position[BONE_LEFT_LEG][1] - (double)rig->position[BONE_LEFT_FOOT][1],
-    };
+    pose_leg_lengths(rig, length);
     find_knee(hip, ankle, length, ahead, knee, hinge);
 
     double thigh[4], shin[4], foot[4], toes[4], turn[4];
@@ -209,9 +208,7 @@ void pose_hang_left_arm(struct pose *pose, double swing, double elbow, double cu
     }
 }
 
-/* -- Clips
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Clips ------------------------------------------------------------------------------------- */
 
 /* q and -q turn alike; neighbours on the same side are interpolated the short way. */
 static void store_rotation(const double q[4], const float *before, float *out) {

@@ -39,6 +39,9 @@ struct foothold {
  * heading. */
 void pose_place_left_foot(struct pose *pose, const struct foothold *hold);
 
+/* The lengths of thigh and shin, metres. */
+void pose_leg_lengths(const struct mannequin_rig *rig, double length[2]);
+
 /* Gives the right limbs the left limbs' pose from `other`, mirrored. */
 void pose_mirror_limbs(struct pose *pose, const struct pose *other);
 

@@ -9,9 +9,7 @@
 
 static const float UP[3] = {0, 1, 0}, FORWARD[3] = {0, 0, 1};
 
-/* -- Shared
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Shared ------------------------------------------------------------------------------------ */
 
 /* 0..1; xorshift: which plank a piece is from matters to nobody but must be the same every time. */
 static float next_random(struct mannequin_build *build) {
@@ -72,9 +70,7 @@ static double soft_min(double a, double b, double soft) {
     return (a + b - sqrt((a - b) * (a - b) + soft * soft)) / 2;
 }
 
-/* -- Pieces
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Pieces ------------------------------------------------------------------------------------ */
 
 /* Heights are from the hips' bone at 0.955. */
 static const struct lathe_ring PELVIS[] = {

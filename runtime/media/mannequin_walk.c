@@ -38,9 +38,7 @@ static double smooth_step(double t) {
     return t * t * (3 - 2 * t);
 }
 
-/* -- Pelvis
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Pelvis ------------------------------------------------------------------------------------ */
 
 static void move_pelvis(struct pose *pose, double phase) {
     pose->root[0] += 0.020 * sin(TURN * (phase - 0.04));
@@ -59,8 +57,7 @@ static void find_left_hip(const struct mannequin_rig *rig, double phase, double 
     pose_find(&pose, BONE_LEFT_UP_LEG, hip, unused);
 }
 
-/* -- Left foot on the floor
- * -------------------------------------------------------------------------------------- */
+/* -- Left foot on the floor -------------------------------------------------------------------- */
 
 static double stance_pitch(double phase) {
     if (phase < 0.10)
@@ -104,8 +101,7 @@ static void stand(const struct mannequin_rig *rig, double phase, struct foothold
     add_offset(hold->ankle, hinge, -1, hold->pitch);
 }
 
-/* -- Left foot in the air
- * ---------------------------------------------------------------------------------------- */
+/* -- Left foot in the air ---------------------------------------------------------------------- */
 
 /* A leg seen from the side: its direction (degrees, forward of straight down) and the knee's bend
  * (degrees). */
@@ -113,20 +109,20 @@ struct leg {
     double direction, bend;
 };
 
-static const double THIGH = 0.405, SHIN = 0.410;
-
-static struct leg leg_of(const double hip[3], const double ankle[3]) {
+static struct leg leg_of(const double length[2], const double hip[3], const double ankle[3]) {
     double y = hip[1] - ankle[1], z = ankle[2] - hip[2];
-    double cosine = (y * y + z * z - THIGH * THIGH - SHIN * SHIN) / (2 * THIGH * SHIN);
+    double squares = length[0] * length[0] + length[1] * length[1];
+    double cosine = (y * y + z * z - squares) / (2 * length[0] * length[1]);
     return (struct leg){atan2(z, y) / DEGREE, acos(fmin(fmax(cosine, -1), 1)) / DEGREE};
 }
 
 static struct leg stance_leg(const struct mannequin_rig *rig, double phase) {
     struct foothold hold;
-    double hip[3];
+    double hip[3], length[2];
     stand(rig, phase, &hold);
     find_left_hip(rig, phase, hip);
-    return leg_of(hip, hold.ankle);
+    pose_leg_lengths(rig, length);
+    return leg_of(length, hip, hold.ankle);
 }
 
 struct key {
@@ -144,47 +140,52 @@ static double curve(const struct key *keys, int count, double at) {
            (3 * t2 - 2 * t3) * keys[k + 1].value + (t3 - t2) * span * keys[k + 1].slope;
 }
 
-/* The left foot at a phase of STANCE to 1. */
-static void swing(const struct mannequin_rig *rig, double phase, struct foothold *hold) {
+/* The left leg at a phase of STANCE to 1. */
+static struct leg swing_leg(const struct mannequin_rig *rig, double phase) {
     const double h = 1e-3;
-    struct leg left = stance_leg(rig, STANCE), before = stance_leg(rig, STANCE - h);
+    struct leg leave = stance_leg(rig, STANCE), before = stance_leg(rig, STANCE - h);
     struct leg strike = stance_leg(rig, 0), after = stance_leg(rig, h);
     const struct key direction[] = {
-        {STANCE, left.direction, (left.direction - before.direction) / h},
+        {STANCE, leave.direction, (leave.direction - before.direction) / h},
         {1, strike.direction, (after.direction - strike.direction) / h},
     };
     const struct key bend[] = {
-        {STANCE, left.bend, (left.bend - before.bend) / h},
+        {STANCE, leave.bend, (leave.bend - before.bend) / h},
         {0.735, 64, 0},
         {0.968, 5, -60},
         {1, strike.bend, fmin((after.bend - strike.bend) / h, 150)},
     };
+    return (struct leg){curve(direction, 2, phase), curve(bend, 4, phase)};
+}
+
+/* The left foot at a phase of STANCE to 1. */
+static void swing(const struct mannequin_rig *rig, double phase, struct foothold *hold) {
     const struct key pitch[] = {
         {STANCE, LEAVE_PITCH, 0.4 * LEAVE_PITCH * RISE_POWER / (STANCE - RISE)},
         {0.86, -2, -130},
         {0.96, STRIKE_PITCH, 0},
         {1, STRIKE_PITCH, 0},
     };
-    struct foothold end;
-    stand(rig, STANCE, &end);
-    double angle = curve(direction, 2, phase) * DEGREE, flex = curve(bend, 4, phase) * DEGREE,
-           hip[3];
-    double length = sqrt(THIGH * THIGH + SHIN * SHIN + 2 * THIGH * SHIN * cos(flex));
+    struct leg leg = swing_leg(rig, phase);
+    double length[2], hip[3], angle = leg.direction * DEGREE;
+    pose_leg_lengths(rig, length);
+    double reach = sqrt(length[0] * length[0] + length[1] * length[1] +
+                        2 * length[0] * length[1] * cos(leg.bend * DEGREE));
     find_left_hip(rig, phase, hip);
+    struct foothold leave, strike;
+    stand(rig, STANCE, &leave);
+    stand(rig, 0, &strike);
     *hold = (struct foothold){.heading = HEADING, .pitch = curve(pitch, 4, phase)};
-    double flat = smooth_step((phase - STANCE) / 0.16);
-    hold->toes = hold->pitch - (LEAVE_PITCH - end.toes) * (1 - flat);
-    struct foothold start;
-    stand(rig, 0, &start);
+    /* the toes, bent when they leave the floor, straighten on the way */
+    double straight = smooth_step((phase - STANCE) / 0.16);
+    hold->toes = hold->pitch - (leave.pitch - leave.toes) * (1 - straight);
     double forward = smooth_step((phase - STANCE) / (1 - STANCE));
-    hold->ankle[0] = end.ankle[0] + (start.ankle[0] - end.ankle[0]) * forward;
-    hold->ankle[1] = hip[1] - length * cos(angle);
-    hold->ankle[2] = hip[2] + length * sin(angle);
+    hold->ankle[0] = leave.ankle[0] + (strike.ankle[0] - leave.ankle[0]) * forward;
+    hold->ankle[1] = hip[1] - reach * cos(angle);
+    hold->ankle[2] = hip[2] + reach * sin(angle);
 }
 
-/* -- Clips
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Clips ------------------------------------------------------------------------------------- */
 
 /* The trunk turns against the pelvis, and the head looks where the walk goes. */
 static void move_trunk(struct pose *pose, double phase) {

@@ -5,12 +5,11 @@
  * crosses them and in flames where it grazes them. Fibres and pores are drawn over it. All of it
  * repeats in both directions. */
 #include <math.h>
-#include <png.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/err.h"
 #include "media/mannequin_parts.h"
+#include "media/png.h"
 
 enum { SIDE = 512 };
 
@@ -18,9 +17,7 @@ static const double TURN = 6.28318530717958647692;
 
 static const double LIGHT[3] = {232, 198, 152}, DARK[3] = {203, 157, 104};
 
-/* -- Noise
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Noise ------------------------------------------------------------------------------------- */
 
 /* 0..1 for a lattice point. */
 static double lattice(uint32_t seed, int x, int y) {
@@ -46,9 +43,7 @@ static double noise(uint32_t seed, double u, double v, int columns, int rows) {
     return 2 * (top * (1 - fy) + bottom * fy) - 1;
 }
 
-/* -- Wood
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Wood -------------------------------------------------------------------------------------- */
 
 /* How dark the wood is at a point of the picture, 0..1. */
 static double darkness(uint32_t seed, double u, double v) {
@@ -81,25 +76,12 @@ static void draw(uint32_t seed, uint8_t *rgb) {
 }
 
 int mannequin_draw_wood(uint32_t seed, uint8_t **png, size_t *size, struct err *err) {
-    png_image image = {
-        .version = PNG_IMAGE_VERSION, .width = SIDE, .height = SIDE, .format = PNG_FORMAT_RGB};
-    png_alloc_size_t room = PNG_IMAGE_PNG_SIZE_MAX(image);
-    uint8_t *rgb = malloc((size_t)SIDE * SIDE * 3), *file = malloc(room);
-    int rc = 0;
-    if (!rgb || !file) {
-        rc = err_set(err, ERR_NO_MEMORY, "no memory to draw wood");
-        goto done;
-    }
+    uint8_t *rgb = malloc((size_t)SIDE * SIDE * 3);
+    if (!rgb)
+        return err_set(err, ERR_NO_MEMORY, "no memory to draw wood");
     draw(seed * 16, rgb);
-    if (!png_image_write_to_memory(&image, file, &room, 0, rgb, 0, NULL)) {
-        rc = err_set(err, ERR_INTERNAL, "libpng: %s", image.message);
-        goto done;
-    }
-    *png = file;
-    *size = room;
-    file = NULL;
-done:
+    const struct png_source source = {.width = SIDE, .height = SIDE, .channels = 3, .pixels = rgb};
+    int rc = png_encode(&source, PNG_LEVEL_FAST, png, size, err);
     free(rgb);
-    free(file);
     return rc;
 }

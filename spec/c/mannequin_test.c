@@ -310,7 +310,7 @@ struct clip {
     const float *times, *rotations[JOINTS], *root;
 };
 
-static void clip_read(const struct file *file, size_t index, struct clip *clip) {
+static bool clip_read(const struct file *file, size_t index, struct clip *clip) {
     json_t *animation = entry(file->json, "animations", index);
     size_t i;
     json_t *channel;
@@ -326,6 +326,12 @@ static void clip_read(const struct file *file, size_t index, struct clip *clip) 
         }
         clip->times = values(file, number(sampler, "input"), &clip->frames);
     }
+    bool whole = clip->times && clip->root;
+    for (int joint = 0; joint < JOINTS; joint++) {
+        whole &= clip->rotations[joint] != NULL;
+    }
+    CHECK(whole);
+    return whole;
 }
 
 /* The pose half-way between two frames, where linear interpolation strays most. */
@@ -381,7 +387,9 @@ static void feet_stay_on_the_floor(void) {
     if (file_open(&file, &(struct mannequin_options){.detail = 1})) {
         for (size_t i = 0; i < 2; i++) {
             struct clip clip = {0};
-            clip_read(&file, i, &clip);
+            if (!clip_read(&file, i, &clip)) {
+                continue;
+            }
             CHECK(clip.frames == (i ? IDLE_FRAMES : WALK_FRAMES));
             for (uint32_t frame = 0; frame + 1 < clip.frames; frame += i ? 10 : 1) {
                 struct pose pose;
@@ -399,10 +407,14 @@ static void clips_loop(void) {
     if (file_open(&file, NULL)) {
         for (size_t i = 0; i < 2; i++) {
             struct clip clip = {0};
-            clip_read(&file, i, &clip);
+            if (!clip_read(&file, i, &clip)) {
+                continue;
+            }
             uint32_t last = clip.frames - 1;
             CHECK(fabsf(clip.times[last] - (i ? 4.0F : 1.1F)) < 1e-6F);
-            CHECK(memcmp(clip.root, clip.root + 3 * last, 3 * sizeof(float)) == 0);
+            for (uint32_t k = 0; k < 3; k++) {
+                CHECK(clip.root[k] == clip.root[3 * last + k]);
+            }
             for (int joint = 0; joint < JOINTS; joint++) {
                 float dot = 0;
                 for (uint32_t k = 0; k < 4; k++) {
