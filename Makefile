@@ -96,7 +96,7 @@ $(B)/obj/runtime/cli/version.o: CPPFLAGS += -I$(B)/gen
 # The kernels have a Makefile of their own, which knows whether anything changed.
 GPU_FLAGS = BUILD=$(CURDIR)/$(B) CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)"
 $(B)/gpu/libstance_gpu.a: FORCE
-	$(Q)$(MAKE) --no-print-directory -C gpu $(GPU_FLAGS) all
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) all
 
 $(B)/libstance.a: $(OBJECTS)
 	@rm -f $@
@@ -137,7 +137,7 @@ bench: $(B)/stance $(B)/stance-spec ## timings: a view by stage, 48 views throug
 	@spec/run.sh bench
 
 gpu-check: ## the kernels against their reference, in every backend that is here
-	@$(MAKE) --no-print-directory -C gpu $(GPU_FLAGS) check
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) check
 
 lint: compile_commands.json ## clang-format, clang-tidy, luacheck, shellcheck, aarch64
 	@spec/lint.sh

@@ -7,12 +7,14 @@
 
 #include "cli/memory.h"
 #include "cli/output.h"
+#include "core/config.h"
 
 enum { BODY_MAX = 64 << 20, MESSAGE_SIZE = 1024, CALL_SECONDS = 90, CONNECT_SECONDS = 5 };
 
 struct client {
     CURL *curl;
     char *url;
+    char *token; /* NULL: none */
     const volatile sig_atomic_t *interrupt;
     bool refused;
     char message[MESSAGE_SIZE];
@@ -43,17 +45,33 @@ static char *normal_url(const char *url) {
     return memory_need(strdup(url));
 }
 
+/* Where the settings say the host is: `url`, else where it would listen. A wrong configuration ends
+ * the process. */
+static void read_settings(struct client *client, const char *url) {
+    struct config *config = NULL;
+    struct err err;
+    if (config_load(&config, NULL, 0, &err) < 0) {
+        exit(out_fail(EXIT_CONFIG, "%s", err.message));
+    }
+    const char *listen = config_string(config, "listen");
+    const char *token = config_string(config, "token");
+    size_t length = strlen(listen);
+    bool any_port = length > 2 && strcmp(listen + length - 2, ":0") == 0;
+    url = url ? url : config_string(config, "url");
+    url = url && *url ? url : any_port ? CLIENT_DEFAULT_URL : listen;
+    client->url = normal_url(url);
+    client->token = token && *token ? memory_need(strdup(token)) : NULL;
+    config_free(config);
+}
+
 struct client *client_new(const char *url) {
     static bool started;
     if (!started) {
         started = true;
         curl_global_init(CURL_GLOBAL_DEFAULT);
     }
-    if (!url) {
-        url = getenv("STANCE_URL");
-    }
     struct client *client = memory_need(calloc(1, sizeof *client));
-    client->url = normal_url(url && *url ? url : CLIENT_DEFAULT_URL);
+    read_settings(client, url);
     for (size_t end = strlen(client->url); end > 0 && client->url[end - 1] == '/'; end--) {
         client->url[end - 1] = '\0';
     }
@@ -65,6 +83,7 @@ void client_free(struct client *client) {
     if (client) {
         curl_easy_cleanup(client->curl);
         free(client->url);
+        free(client->token);
         free(client);
     }
 }
@@ -184,33 +203,38 @@ static int keep_curl_error(struct client *client, const struct transfer *transfe
     return result == CURLE_OPERATION_TIMEDOUT ? EXIT_TIMEOUT : EXIT_UPSTREAM;
 }
 
-static struct curl_slist *make_headers(bool body, const char *key) {
+static struct curl_slist *make_headers(bool body, const char *key, const char *token) {
     struct curl_slist *headers = memory_need(curl_slist_append(NULL, "Accept: application/json"));
     if (body) {
         headers = memory_need(curl_slist_append(headers, "Content-Type: application/json"));
     }
     if (key) {
-        char line[300];
-        snprintf(line, sizeof line, "Idempotency-Key: %s", key);
+        char *line = memory_printf("Idempotency-Key: %s", key);
         headers = memory_need(curl_slist_append(headers, line));
+        free(line);
+    }
+    if (token) {
+        char *line = memory_printf("Authorization: Bearer %s", token);
+        headers = memory_need(curl_slist_append(headers, line));
+        free(line);
     }
     return headers;
 }
 
 /* `seconds` 0: as long as it takes. */
 static int perform(struct transfer *transfer, const char *method, const char *path,
-                   const char *body, const char *key, long seconds) {
+                   const char *body, const char *key, double seconds) {
     struct client *client = transfer->client;
     CURL *curl = client->curl;
     char *url = memory_printf("%s%s", client->url, path);
-    struct curl_slist *headers = make_headers(body != NULL, key);
+    struct curl_slist *headers = make_headers(body != NULL, key, client->token);
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, seconds);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(seconds * 1000));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -306,10 +330,12 @@ static bool on_line_bytes(void *arg, const void *data, size_t size) {
     return more;
 }
 
-int client_lines(struct client *client, const char *path,
+int client_lines(struct client *client, const char *path, double seconds,
                  bool (*line)(void *arg, const json_t *value), void *arg) {
     struct line_reader reader = {.line = line, .arg = arg};
-    int code = client_bytes(client, path, on_line_bytes, &reader);
+    struct transfer transfer = {.client = client, .chunk = on_line_bytes, .arg = &reader};
+    int code = perform(&transfer, "GET", path, NULL, NULL, seconds);
+    free(transfer.body);
     if (code == EXIT_OK && reader.size > 0) {
         give_line(&reader, reader.held, reader.size);
     }

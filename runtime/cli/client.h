@@ -14,7 +14,8 @@
 
 struct client;
 
-/* `url` NULL: $STANCE_URL, else the default. Ends the process for a scheme that is not HTTP. */
+/* `url` NULL: the setting `url` ($STANCE_URL), else where the settings let a host listen. Ends the
+ * process when the settings are wrong. */
 struct client *client_new(const char *url);
 void client_free(struct client *client);
 const char *client_url(const struct client *client);
@@ -28,9 +29,9 @@ int client_call(struct client *client, const char *method, const char *path, con
                 const char *key, json_t **reply);
 int client_get(struct client *client, const char *path, json_t **reply);
 
-/* Hands each line of an NDJSON stream to `line` until it returns false or the host ends the stream.
- */
-int client_lines(struct client *client, const char *path,
+/* Hands each line of an NDJSON stream to `line` until it returns false or the host ends the stream;
+ * EXIT_TIMEOUT after `seconds` (0: never). */
+int client_lines(struct client *client, const char *path, double seconds,
                  bool (*line)(void *arg, const json_t *value), void *arg);
 
 /* Hands a body to `chunk` as it arrives; a false ends the transfer with EXIT_FAILED. */

@@ -185,9 +185,9 @@ static int list(struct client *client, char **operands) {
         out_json(reply);
     } else {
         print_list(json_object_get(reply, "jobs"));
-        const char *next = jobs_text(reply, "next");
-        if (*next) {
-            out_note("more: stance job list --after %s", next);
+        const json_t *next = json_object_get(reply, "next");
+        if (json_is_integer(next)) {
+            out_note("more: stance job list --after %lld", (long long)json_integer_value(next));
         }
     }
     json_decref(reply);
@@ -254,24 +254,18 @@ static void print_entry(const json_t *entry) {
                                                         : OUT_DIM;
     printf("%s%.12s %-5s%s %s", out_color(stdout, color), clock ? clock + 1 : "", level,
            out_color(stdout, OUT_PLAIN), jobs_text(entry, "message"));
-    json_object_foreach((json_t *)entry, name, value) {
-        static const char *const told[] = {"ts",      "level", "message", "seq",
-                                           "service", "jobId", "job_id"};
-        bool known = false;
-        for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
-            known = known || strcmp(name, told[i]) == 0;
-        }
-        char *text = known ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-        if (text) {
-            printf("  %s=%s", name, text);
-        }
+    json_object_foreach(json_object_get(entry, "fields"), name, value) {
+        char *text = memory_need(json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY));
+        printf("  %s=%s", name, text);
         free(text);
     }
     putchar('\n');
 }
 
+enum { LOG_PAGE = 500 };
+
 static bool on_entry(void *arg, const json_t *entry) {
-    (void)arg;
+    *(long long *)arg = json_integer_value(json_object_get(entry, "seq"));
     if (given.json) {
         out_json(entry);
     } else {
@@ -281,37 +275,36 @@ static bool on_entry(void *arg, const json_t *entry) {
     return true;
 }
 
-static int logs(struct client *client, char **operands) {
-    const char *after = given.after ? given.after : "0";
-    char *cursor = memory_need(strdup(after));
-    int code = EXIT_OK;
-    for (bool more = !given.follow; more && code == EXIT_OK;) {
-        char *tail = memory_printf("/logs?after=%s&limit=500", cursor);
-        char *path = client_job_path(operands[0], tail);
-        json_t *reply = NULL;
-        code = client_get(client, path, &reply);
-        const json_t *entries = json_object_get(reply, "entries");
-        size_t index, count = json_array_size(entries);
-        json_t *entry;
-        json_array_foreach(entries, index, entry) {
-            on_entry(NULL, entry);
+/* What there is, page by page; moves *cursor behind the last entry. */
+static int print_pages(struct client *client, const char *job_id, long long *cursor) {
+    for (;;) {
+        char *tail = memory_printf("/logs?after=%lld&limit=%d", *cursor, (int)LOG_PAGE);
+        char *path = client_job_path(job_id, tail);
+        json_t *reply = NULL, *entry;
+        int code = client_get(client, path, &reply);
+        size_t index, count = json_array_size(json_object_get(reply, "entries"));
+        json_array_foreach(json_object_get(reply, "entries"), index, entry) {
+            on_entry(cursor, entry);
         }
-        more = count == 500;
-        free(cursor);
-        const json_t *last = json_array_get(entries, count ? count - 1 : 0);
-        cursor = memory_printf("%lld", (long long)json_integer_value(json_object_get(last, "seq")));
         json_decref(reply);
         free(path);
         free(tail);
+        if (code != EXIT_OK || count < LOG_PAGE) {
+            return code;
+        }
     }
-    if (given.follow) {
-        char *tail = memory_printf("/logs?follow=1&after=%s", cursor);
+}
+
+static int logs(struct client *client, char **operands) {
+    long long cursor = given.after ? strtoll(given.after, NULL, 10) : 0;
+    int code = print_pages(client, operands[0], &cursor);
+    if (code == EXIT_OK && given.follow) {
+        char *tail = memory_printf("/logs?follow=1&after=%lld", cursor);
         char *path = client_job_path(operands[0], tail);
-        code = client_lines(client, path, on_entry, NULL);
+        code = client_lines(client, path, 0, on_entry, &cursor);
         free(path);
         free(tail);
     }
-    free(cursor);
     return code == EXIT_OK ? code : client_report(client, code);
 }
 

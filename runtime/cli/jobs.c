@@ -10,9 +10,6 @@
 #include "cli/memory.h"
 #include "cli/output.h"
 
-/* Long enough to be rare, short enough for a host that stops waiting at a minute. */
-enum { POLL_SECONDS = 20 };
-
 /* -- Interrupts -------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
@@ -69,11 +66,21 @@ static bool ended(const char *status) {
            strcmp(status, "cancelled") == 0;
 }
 
+enum { FOLDER_MAX = 64, FOLDER_NAME = 128 };
+
+/* Pictures so far of one character: an artifact is named CHARACTER/VIEW.png. */
+struct folder {
+    char name[FOLDER_NAME];
+    long pictures;
+};
+
 struct follower {
     struct bars *bars;
+    long angles;   /* pictures a character; 0: no such job, one bar for all of it */
     long long seq; /* of the last event seen */
-    double deadline;
     bool over;
+    size_t folder_count;
+    struct folder folders[FOLDER_MAX];
 };
 
 static double seconds_now(void) {
@@ -82,63 +89,86 @@ static double seconds_now(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* One event: moves its bar; the one with the job's end ends the stream. */
-static bool on_event(void *arg, const json_t *event) {
-    struct follower *follower = arg;
-    const json_t *data = json_object_get(event, "data");
-    const json_t *done = json_object_get(data, "done");
-    const json_t *total = json_object_get(data, "total");
-    const char *name = jobs_text(data, "item");
-    follower->seq = json_integer_value(json_object_get(event, "seq"));
-    if (!*name) {
-        name = jobs_text(data, "note");
+static void count_picture(struct follower *follower, const char *name) {
+    const char *slash = strchr(name, '/');
+    size_t length = slash ? (size_t)(slash - name) : 0, i = 0;
+    if (length == 0 || length >= FOLDER_NAME || !strstr(slash, ".png")) {
+        return;
     }
-    if (follower->bars && json_is_number(done) && json_is_number(total)) {
-        bars_set(follower->bars, *name ? name : "job", lround(json_number_value(done)),
-                 lround(json_number_value(total)));
+    while (i < follower->folder_count && (strncmp(follower->folders[i].name, name, length) != 0 ||
+                                          follower->folders[i].name[length])) {
+        i++;
     }
-    follower->over = ended(jobs_text(data, "status"));
-    return !follower->over && seconds_now() < follower->deadline;
+    if (i == FOLDER_MAX) {
+        return;
+    }
+    struct folder *folder = &follower->folders[i];
+    if (i == follower->folder_count) {
+        snprintf(folder->name, sizeof folder->name, "%.*s", (int)length, name);
+        follower->folder_count++;
+    }
+    folder->pictures++;
+    bars_set(follower->bars, folder->name, folder->pictures, follower->angles);
 }
 
-/* Until the job's end, the deadline, or an error of the host. */
+static void show_progress(struct follower *follower, const char *type, const json_t *data) {
+    if (follower->angles > 0 && strcmp(type, "job.artifact") == 0) {
+        count_picture(follower, jobs_text(data, "name"));
+    } else if (follower->angles == 0 && strcmp(type, "job.progress") == 0) {
+        bars_set(follower->bars, "progress",
+                 lround(json_number_value(json_object_get(data, "done"))),
+                 lround(json_number_value(json_object_get(data, "total"))));
+    }
+}
+
+/* One event; the one with the job's end ends the stream. */
+static bool on_event(void *arg, const json_t *event) {
+    struct follower *follower = arg;
+    const char *type = jobs_text(event, "type");
+    follower->seq = json_integer_value(json_object_get(event, "seq"));
+    if (follower->bars) {
+        show_progress(follower, type, json_object_get(event, "data"));
+    }
+    follower->over = strncmp(type, "job.", 4) == 0 && ended(type + 4);
+    return !follower->over;
+}
+
+/* Reads events until the job has ended, the time is up, or the host does not answer. */
 static int follow(struct client *client, const char *job_id, struct follower *follower,
-                  json_t **manifest) {
+                  double deadline, json_t **manifest) {
     char *id = client_escape(job_id, false);
-    char tail[32];
-    snprintf(tail, sizeof tail, "?wait=%d", (int)POLL_SECONDS);
-    for (;;) {
+    int code = EXIT_OK;
+    while (code == EXIT_OK && !ended(jobs_text(*manifest, "status"))) {
+        double left = deadline > 0 ? deadline - seconds_now() : 0;
         char *events = memory_printf("/api/events?job=%s&after=%lld", id, follower->seq);
-        int code = client_lines(client, events, on_event, follower);
+        code = left < 0 ? EXIT_TIMEOUT : client_lines(client, events, left, on_event, follower);
         free(events);
-        if (code != EXIT_OK && (client_refused(client) || interrupted)) {
-            free(id);
-            return client_report(client, code);
-        }
-        char *path = client_job_path(job_id, follower->over ? tail : "");
-        code = client_get(client, path, manifest);
-        free(path);
-        if (code != EXIT_OK || ended(jobs_text(*manifest, "status"))) {
-            free(id);
-            return code == EXIT_OK ? code : client_report(client, code);
-        }
-        json_decref(*manifest);
-        *manifest = NULL;
-        if (seconds_now() >= follower->deadline) {
-            free(id);
-            return out_fail(EXIT_TIMEOUT, "%s has not ended yet", job_id);
+        if (code == EXIT_TIMEOUT) {
+            code = out_fail(EXIT_TIMEOUT, "%s has not ended yet", job_id);
+        } else if (code != EXIT_OK) {
+            code = client_report(client, code);
+        } else {
+            json_decref(*manifest);
+            *manifest = NULL;
+            code = jobs_get(client, job_id, manifest);
         }
     }
+    free(id);
+    return code;
 }
 
 int jobs_follow(struct client *client, const char *job_id, bool bars, double seconds,
                 json_t **manifest) {
-    struct follower follower = {
-        .bars = bars ? bars_new(stderr) : NULL,
-        .deadline = seconds > 0 ? seconds_now() + seconds : INFINITY,
-    };
-    *manifest = NULL;
-    int code = follow(client, job_id, &follower, manifest);
+    struct follower follower = {0};
+    double deadline = seconds > 0 ? seconds_now() + seconds : 0;
+    int code = jobs_get(client, job_id, manifest);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    follower.bars = bars ? bars_new(stderr) : NULL;
+    follower.angles =
+        json_integer_value(json_object_get(json_object_get(*manifest, "params"), "angles"));
+    code = follow(client, job_id, &follower, deadline, manifest);
     bars_free(follower.bars);
     return code;
 }

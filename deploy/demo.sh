@@ -1,0 +1,47 @@
+#!/bin/bash
+# make demo: a host in a scratch folder, one job on it, and what it made. Leaves build/demo/out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+demo=build/demo
+
+began=$SECONDS
+printf 'building ... ' >&2
+mkdir -p build
+if ! make -j"$(nproc)" all >build/demo-build.log 2>&1; then
+    echo failed >&2
+    tail -n 30 build/demo-build.log >&2
+    exit 1
+fi
+echo "done ($((SECONDS - began)) s)" >&2
+
+# A host of its own, on the usual port where that is free.
+rm -rf $demo
+mkdir -p $demo
+port=5001
+if (exec 3<>/dev/tcp/127.0.0.1/$port) 2>/dev/null; then port=0; fi
+build/stance serve --listen 127.0.0.1:$port --data $demo/data --ready-fd 3 3>$demo/ready >$demo/host.log 2>&1 &
+host=$!
+trap 'kill "$host" 2>/dev/null; wait "$host" 2>/dev/null || true' EXIT
+trap 'exit 130' INT TERM
+for _ in {1..200}; do
+    grep -q url $demo/ready && break
+    if ! kill -0 "$host" 2>/dev/null; then break; fi
+    sleep 0.05
+done
+STANCE_URL=$(sed -nE 's/.*"url" *: *"([^"]*)".*/\1/p' $demo/ready)
+if [ -z "$STANCE_URL" ]; then
+    echo "the host did not start:" >&2
+    tail -n 20 $demo/host.log >&2
+    exit 1
+fi
+export STANCE_URL
+echo "host on $STANCE_URL, data in $demo/data" >&2
+
+characters=(mannequin)
+if [ -d "${STANCE_ASSETS-}/characters" ]; then
+    mapfile -t -O 1 characters < <(find "$STANCE_ASSETS/characters" -maxdepth 1 -type f | LC_ALL=C sort)
+fi
+status=0
+build/stance render "${characters[@]}" --output $demo/out || status=$?
+echo "Next: look at $demo/out/contact-sheet.png; \`build/stance serve\`; change lua/workflows/render.lua while it runs." >&2
+exit $status
