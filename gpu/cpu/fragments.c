@@ -1,70 +1,77 @@
 /* fragments.c - from samples to what has to be shaded: each triangle once a pixel; see kernels.h.
+ *
+ * A vector of pixels at a time, sample by sample: a sample makes a fragment where no earlier one of
+ * its pixel shows the same triangle, and the later ones that do are counted with it. A pixel's
+ * fragments come in the order of its samples at every width, so that sums over them are the same.
  */
 #include "kernels.h"
+#include "simd.h"
 
-static bool uniform(const uint32_t *ids, uint32_t samples) {
-    uint32_t difference = 0;
-    for (uint32_t s = 1; s < samples; s++)
-        difference |= ids[s] ^ ids[0];
-    return difference == 0;
+enum { MAX_SAMPLES = 16 };
+
+static inline vi ones(vm mask) {
+    return vi_select(mask, vi_set1(1), vi_set1(0));
 }
 
-/* A pixel of several triangles. Returns the list's new length. */
-static uint32_t list_mixed(const struct gpu_pattern *pattern, const uint32_t *ids, uint32_t column,
-                           int32_t x, int32_t y, const struct gpu_fragments *out, uint32_t count) {
-    const float steps = 1.0f / (float)GPU_SUBPIXEL;
-    uint32_t samples = pattern->samples;
-    int32_t sum_x[16], sum_y[16], hits[16];
-    uint32_t first = count;
-    for (uint32_t s = 0; s < samples; s++) {
-        if (ids[s] == 0)
-            continue;
-        uint32_t i = first;
-        while (i < count && out->triangle[i] != ids[s] - 1)
-            i++;
-        if (i == count) {
-            out->triangle[count++] = ids[s] - 1;
-            sum_x[i - first] = sum_y[i - first] = hits[i - first] = 0;
-        }
-        sum_x[i - first] += pattern->x[s];
-        sum_y[i - first] += pattern->y[s];
-        hits[i - first]++;
+/* Fragments of sample s, whose pixels are `first`. Returns how many. */
+static inline uint32_t emit(const struct gpu_pattern *pattern, const vi *ids, uint32_t s, vm first,
+                            vi column, int32_t x0, int32_t y, const struct gpu_fragments *out,
+                            uint32_t count) {
+    vi hits = vi_set1(1), sum_x = vi_set1(pattern->x[s]), sum_y = vi_set1(pattern->y[s]);
+    for (uint32_t k = s + 1; k < pattern->samples; k++) {
+        vi more = ones(vi_equal(ids[k], ids[s]));
+        hits += more;
+        sum_x += more * vi_set1(pattern->x[k]);
+        sum_y += more * vi_set1(pattern->y[k]);
     }
-    for (uint32_t i = first; i < count; i++) {
-        float mean = steps / (float)hits[i - first];
-        out->x[i] = (float)x + (float)sum_x[i - first] * mean;
-        out->y[i] = (float)y + (float)sum_y[i - first] * mean;
-        out->weight[i] = (float)hits[i - first] / (float)samples;
-        out->pixel[i] = column;
-    }
-    return count;
+    vf number = vf_from_vi(hits), mean = vf_set1(1.0f / (float)GPU_SUBPIXEL) / number;
+    vf x = vf_from_vi(column + vi_set1(x0)) + vf_from_vi(sum_x) * mean;
+    vf at_y = vf_set1((float)y) + vf_from_vi(sum_y) * mean;
+    vi_store_packed(out->triangle + count, first, ids[s] - vi_set1(1));
+    vi_store_packed(out->pixel + count, first, column);
+    vi_store_packed(out->x + count, first, vi_bits(x));
+    vi_store_packed(out->y + count, first, vi_bits(at_y));
+    vf weight = number * vf_set1(1.0f / (float)pattern->samples);
+    vi_store_packed(out->weight + count, first, vi_bits(weight));
+    return (uint32_t)__builtin_popcount(vm_bits(first));
 }
 
-uint32_t gpu_fragments_list(const struct gpu_pattern *pattern, const uint32_t *triangles,
-                            uint32_t width, int32_t x0, int32_t y, const struct gpu_fragments *out,
-                            float *coverage) {
-    uint32_t samples = pattern->samples, count = 0;
-    for (uint32_t column = 0; column < width; column++) {
-        const uint32_t *ids = triangles + (size_t)column * samples;
-        int32_t x = x0 + (int32_t)column;
-        if (uniform(ids, samples)) {
-            coverage[column] = ids[0] != 0 ? 1.0f : 0.0f;
-            if (ids[0] == 0)
-                continue;
-            out->triangle[count] = ids[0] - 1;
-            out->x[count] = (float)x + 0.5f;
-            out->y[count] = (float)y + 0.5f;
-            out->weight[count] = 1.0f;
-            out->pixel[count] = column;
-            count++;
+uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint32_t *triangles,
+                                   uint32_t width, int32_t x0, int32_t y,
+                                   const struct gpu_fragments *out, float *coverage);
+
+uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint32_t *triangles,
+                                   uint32_t width, int32_t x0, int32_t y,
+                                   const struct gpu_fragments *out, float *coverage) {
+    const uint32_t samples = pattern->samples;
+    const vi zero = vi_set1(0);
+    uint32_t count = 0;
+    for (uint32_t start = 0; start < width; start += GPU_LANES) {
+        vi column = vi_iota() + vi_set1((int32_t)start), ids[MAX_SAMPLES], any = zero;
+        vi inside = vi_min(column, vi_set1((int32_t)width - 1)); /* read nothing beyond the row */
+        for (uint32_t s = 0; s < samples; s++) {
+            ids[s] = vi_gather(triangles + s, inside * vi_set1((int32_t)samples));
+            ids[s] = vi_select(vi_equal(column, inside), ids[s], zero);
+            any |= ids[s];
+        }
+        vi covered = zero;
+        if (vm_bits(vi_equal(any, zero)) != (1u << GPU_LANES) - 1) {
+            for (uint32_t s = 0; s < samples; s++) {
+                vm first = vm_not(vi_equal(ids[s], zero));
+                covered += ones(first);
+                for (uint32_t k = 0; k < s; k++)
+                    first = vm_and(first, vm_not(vi_equal(ids[k], ids[s])));
+                if (vm_bits(first) != 0)
+                    count += emit(pattern, ids, s, first, column, x0, y, out, count);
+            }
+        }
+        vf share = vf_from_vi(covered) * vf_set1(1.0f / (float)samples);
+        if (start + GPU_LANES <= width) {
+            vf_store(coverage + start, share);
             continue;
         }
-        uint32_t before = count;
-        count = list_mixed(pattern, ids, column, x, y, out, count);
-        float covered = 0.0f;
-        for (uint32_t i = before; i < count; i++)
-            covered += out->weight[i];
-        coverage[column] = covered;
+        for (uint32_t i = start; i < width; i++)
+            coverage[i] = share[i - start];
     }
     return count;
 }

@@ -100,6 +100,12 @@ struct gpu_kernels {
     void (*project)(const float *vertices, uint32_t count, const struct gpu_projection *projection,
                     const struct gpu_projected *out, struct gpu_extent *extent);
     void (*raster)(const struct gpu_raster *job);
+    /* Lists the triangles in a row of samples, pixel by pixel, and writes their coverage to
+     * `coverage` [width]; x0, y: the first pixel. Returns how many; `out` has room for a GPU_PAD
+     * more. */
+    uint32_t (*fragments)(const struct gpu_pattern *pattern, const uint32_t *triangles,
+                          uint32_t width, int32_t x0, int32_t y, const struct gpu_fragments *out,
+                          float *coverage);
     /* Reads and writes whole vectors: the arrays are padded to GPU_PAD. */
     void (*shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                   uint32_t count);
@@ -116,15 +122,5 @@ const struct gpu_kernels *gpu_kernels_find(const char *name);
 /* Rasterises one triangle of any size and place, near plane and all; the kernels leave it what does
  * not fit their vectors. raster_slow.c */
 void gpu_raster_slow(const struct gpu_raster *job, uint32_t triangle);
-
-/* Whether a point of a triangle is above its material's cut-off. `inside` weighs its corners (any
- * scale). */
-bool gpu_raster_solid(const struct gpu_raster *job, uint32_t triangle, const double inside[3]);
-
-/* Lists the triangles in a row's samples, pixel by pixel, and writes their coverage to `coverage`
- * [width]. Returns how many. x0, y: the first pixel. fragments.c */
-uint32_t gpu_fragments_list(const struct gpu_pattern *pattern, const uint32_t *triangles,
-                            uint32_t width, int32_t x0, int32_t y, const struct gpu_fragments *out,
-                            float *coverage);
 
 #endif

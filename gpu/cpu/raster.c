@@ -7,6 +7,7 @@
  * goes to raster_slow.c. */
 #include "kernels.h"
 #include "simd.h"
+#include "texels.h"
 
 /* Steps a small triangle may extend: with GPU_BLOCK pixels beyond, coordinates from its first pixel
  * stay below 2^15, and an edge function below 2^31. */
@@ -87,6 +88,7 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     const struct gpu_pattern *pattern = job->pattern;
     const vi zero = vi_set1(0);
     struct corners p;
+    out->swapped = 0;
     load_corners(job, first, &p);
     vi flags = vi_load(job->scene->flags + first);
     vf nearest = vf_min(vf_min(p.w[0], p.w[1]), p.w[2]);
@@ -148,72 +150,124 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     return lanes;
 }
 
-/* The samples of `inside` that the material's alpha lets stand. edges: at those samples. */
-static vm keep_solid(const struct gpu_raster *job, const struct setup *setup, int lane,
-                     uint32_t triangle, const vi edges[3], vm inside) {
+/* What the alpha test of a triangle needs at each sample; corners in the order of its edges. */
+struct alpha {
+    float u[3], v[3], w[3]; /* w: what makes weights in the picture weights in space */
+    float base, cutoff;
+    int32_t offset, width, height; /* of the texture's finest level; width 0: no texture */
+};
+
+static void set_alpha(const struct gpu_raster *job, const struct setup *setup, int lane,
+                      uint32_t triangle, struct alpha *out) {
+    const struct gpu_scene *scene = job->scene;
+    uint32_t material = scene->materials[triangle];
+    int32_t texture = scene->material_texture[material];
     bool swapped = setup->swapped >> lane & 1;
-    int32_t keep[GPU_LANES] = {0};
-    uint32_t bits = vm_bits(inside);
-    for (int i = 0; i < GPU_LANES; i++) {
-        if (!(bits >> i & 1))
-            continue;
-        double weights[3];
-        for (int c = 0; c < 3; c++) {
-            double w = job->projection.perspective ? (double)setup->corner_w[c][lane] : 1.0;
-            weights[c == 0 || !swapped ? c : 3 - c] = (double)edges[c][i] * w;
-        }
-        keep[i] = gpu_raster_solid(job, triangle, weights) ? -1 : 0;
+    for (int c = 0; c < 3; c++) {
+        uint32_t vertex = scene->corners[c == 0 || !swapped ? c : 3 - c][triangle];
+        out->u[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 3];
+        out->v[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 7];
+        out->w[c] = job->projection.perspective ? setup->corner_w[c][lane] : 1.0f;
     }
-    return vm_and(inside, vi_less(vi_load(keep), vi_set1(0)));
+    out->base = scene->material_color[3][material] * (1.0f / 255.0f);
+    out->cutoff = scene->material_cutoff[material];
+    out->width = 0;
+    if (texture >= 0) {
+        uint32_t level = scene->textures[texture].first;
+        out->offset = scene->level_offset[level];
+        out->width = scene->level_width[level];
+        out->height = scene->level_height[level];
+    }
 }
 
-static inline void draw(const struct gpu_raster *job, const struct setup *setup, int lane,
-                        uint32_t triangle, bool alpha) {
+/* The samples that the material's alpha lets stand. e0, e1, e2: the edges there. */
+static inline vm solid(const struct gpu_scene *scene, const struct alpha *alpha, vi e0, vi e1,
+                       vi e2) {
+    if (alpha->width == 0)
+        return vf_less_equal(vf_set1(alpha->cutoff), vf_set1(alpha->base * 255.0f));
+    const vf one = vf_set1(1.0f);
+    vf b0 = vf_from_vi(e0) * vf_set1(alpha->w[0]), b1 = vf_from_vi(e1) * vf_set1(alpha->w[1]);
+    vf b2 = vf_from_vi(e2) * vf_set1(alpha->w[2]);
+    vf share = one / (b0 + b1 + b2);
+    vf u =
+        (b0 * vf_set1(alpha->u[0]) + b1 * vf_set1(alpha->u[1]) + b2 * vf_set1(alpha->u[2])) * share;
+    vf v =
+        (b0 * vf_set1(alpha->v[0]) + b1 * vf_set1(alpha->v[1]) + b2 * vf_set1(alpha->v[2])) * share;
+    struct texels t =
+        texels_find(vi_set1(alpha->offset), vi_set1(alpha->width), vi_set1(alpha->height), u, v);
+    vf texel[4];
+    for (int i = 0; i < 4; i++)
+        texel[i] = vf_from_vi((vi_gather(scene->texels, t.at[i]) >> 24) & vi_set1(255));
+    vf top = vf_mix(texel[0], texel[1], t.across), bottom = vf_mix(texel[2], texel[3], t.across);
+    vf value = vf_mix(top, bottom, t.down) * vf_set1(alpha->base);
+    return vf_less_equal(vf_set1(alpha->cutoff), value);
+}
+
+static inline vi edge_at(const struct setup *setup, int edge, int lane, vi xy) {
+    return vi_dot16(vi_set1(setup->edge[edge][lane]), xy) + vi_set1(setup->constant[edge][lane]);
+}
+
+/* Lays one triangle over the samples. alpha (NULL: no test) and ids are constant wherever this is
+ * called, and inlining makes each call a loop of its own. */
+static inline __attribute__((always_inline)) void draw(const struct gpu_raster *job,
+                                                       const struct setup *setup, int lane,
+                                                       uint32_t triangle, const struct alpha *alpha,
+                                                       bool ids) {
     const struct gpu_pattern *pattern = job->pattern;
     const int32_t samples = (int32_t)pattern->samples, step = GPU_BLOCK / samples;
     const int32_t wide = setup->wide[lane], high = setup->high[lane];
     const vf low = vf_set1(setup->w_min[lane]), top = vf_set1(setup->w_max[lane]);
     const float w0 = setup->w[lane], w_x = setup->w_x[lane], w_y = setup->w_y[lane];
-    size_t corner = (size_t)setup->y[lane] * job->stride + (size_t)(setup->x[lane] * samples);
-    vi right[3];
-    for (int e = 0; e < 3; e++)
-        right[e] = vi_set1((int16_t)setup->edge[e][lane] * (step * GPU_SUBPIXEL));
+    const vi down0 = vi_set1(setup->down[0][lane]), down1 = vi_set1(setup->down[1][lane]);
+    const vi down2 = vi_set1(setup->down[2][lane]), name = vi_set1((int32_t)triangle + 1);
+    const vi right0 = vi_set1((int16_t)setup->edge[0][lane] * (step * GPU_SUBPIXEL));
+    const vi right1 = vi_set1((int16_t)setup->edge[1][lane] * (step * GPU_SUBPIXEL));
+    const vi right2 = vi_set1((int16_t)setup->edge[2][lane] * (step * GPU_SUBPIXEL));
+    const size_t stride = job->stride;
+    size_t corner = (size_t)setup->y[lane] * stride + (size_t)(setup->x[lane] * samples);
 
-    for (int part = 0; part < GPU_BLOCK; part += GPU_LANES) {
-        if (part > wide * samples + samples - 1)
-            break;
+    for (int part = 0; part < GPU_BLOCK && part < (wide + 1) * samples; part += GPU_LANES) {
         vi xy = vi_load(pattern->block_xy + part);
-        vi left[3];
-        for (int e = 0; e < 3; e++)
-            left[e] =
-                vi_dot16(vi_set1(setup->edge[e][lane]), xy) + vi_set1(setup->constant[e][lane]);
+        vi left0 = edge_at(setup, 0, lane, xy), left1 = edge_at(setup, 1, lane, xy);
+        vi left2 = edge_at(setup, 2, lane, xy);
         vf across = vf_load(pattern->block_x + part) * vf_set1(w_x) +
                     vf_load(pattern->block_y + part) * vf_set1(w_y);
         size_t row = corner + (size_t)part;
-        for (int32_t y = 0; y <= high; y++, row += job->stride) {
+        for (int32_t y = 0; y <= high; y++, row += stride) {
             float row_w = w0 + (float)(y * GPU_SUBPIXEL) * w_y;
-            vi at[3] = {left[0], left[1], left[2]};
-            float *depth = job->depth + row;
-            for (int32_t x = 0; x <= wide; x += step, depth += GPU_BLOCK) {
+            vi e0 = left0, e1 = left1, e2 = left2;
+            size_t at = row;
+            for (int32_t x = 0; x <= wide; x += step, at += GPU_BLOCK) {
                 float base = row_w + (float)(x * GPU_SUBPIXEL) * w_x;
-                vm inside = vi_not_negative(at[0] | at[1] | at[2]);
                 vf w = vf_clamp(vf_set1(base) + across, low, top);
-                inside = vm_and(inside, vf_less(vf_load(depth), w));
+                vm inside = vi_not_negative(e0 | e1 | e2);
+                inside = vm_and(inside, vf_less(vf_load(job->depth + at), w));
                 if (vm_bits(inside) != 0) {
-                    if (alpha)
-                        inside = keep_solid(job, setup, lane, triangle, at, inside);
-                    vf_store_masked(depth, inside, w);
-                    if (job->triangle != NULL)
-                        vi_store_masked(job->triangle + (depth - job->depth), inside,
-                                        vi_set1((int32_t)triangle + 1));
+                    if (alpha != NULL)
+                        inside = vm_and(inside, solid(job->scene, alpha, e0, e1, e2));
+                    vf_store_masked(job->depth + at, inside, w);
+                    if (ids)
+                        vi_store_masked(job->triangle + at, inside, name);
                 }
-                for (int e = 0; e < 3; e++)
-                    at[e] += right[e];
+                e0 += right0;
+                e1 += right1;
+                e2 += right2;
             }
-            for (int e = 0; e < 3; e++)
-                left[e] += vi_set1(setup->down[e][lane]);
+            left0 += down0;
+            left1 += down1;
+            left2 += down2;
         }
     }
+}
+
+static void draw_tested(const struct gpu_raster *job, const struct setup *setup, int lane,
+                        uint32_t triangle) {
+    struct alpha alpha;
+    set_alpha(job, setup, lane, triangle, &alpha);
+    if (job->triangle != NULL)
+        draw(job, setup, lane, triangle, &alpha, true);
+    else
+        draw(job, setup, lane, triangle, &alpha, false);
 }
 
 void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job);
@@ -231,9 +285,11 @@ void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job) {
             if (slow >> lane & 1)
                 gpu_raster_slow(job, triangle);
             else if (job->scene->flags[triangle] & GPU_TRIANGLE_ALPHA_TEST)
-                draw(job, &setup, lane, triangle, true);
+                draw_tested(job, &setup, lane, triangle);
+            else if (job->triangle != NULL)
+                draw(job, &setup, lane, triangle, NULL, true);
             else
-                draw(job, &setup, lane, triangle, false);
+                draw(job, &setup, lane, triangle, NULL, false);
         }
     }
 }

@@ -18,7 +18,9 @@ struct span {
 /* -- Alpha --------------------------------------------------------------------------------------
  */
 
-bool gpu_raster_solid(const struct gpu_raster *job, uint32_t triangle, const double inside[3]) {
+/* Whether a point of a triangle is above its material's cut-off. `inside` weighs its corners, at
+ * any scale. */
+static bool solid(const struct gpu_raster *job, uint32_t triangle, const double inside[3]) {
     const struct gpu_scene *scene = job->scene;
     double sum = inside[0] + inside[1] + inside[2], uv[2] = {0};
     if (!(sum > 0.0))
@@ -94,7 +96,7 @@ static bool solid_at(const struct fill *fill, int64_t x, int64_t y) {
         for (int i = 0; i < 3; i++)
             inside[i] += weight * fill->p[c]->inside[i];
     }
-    return gpu_raster_solid(fill->job, fill->triangle, inside);
+    return solid(fill->job, fill->triangle, inside);
 }
 
 static void fill_row(const struct fill *fill, int64_t pixel_y, uint32_t sample) {

@@ -149,8 +149,8 @@ static void shade_row(const struct view *view, uint32_t y, const uint32_t *trian
     const struct gpu_fragments *f = &view->fragments;
     int32_t x0 = view->raster.x0;
     uint32_t width = (uint32_t)(view->raster.x1 - x0);
-    uint32_t count = gpu_fragments_list(view->raster.pattern, triangle, width, x0, (int32_t)y, f,
-                                        view->row[3] + x0);
+    uint32_t count = view->renderer->kernels->fragments(view->raster.pattern, triangle, width, x0,
+                                                        (int32_t)y, f, view->row[3] + x0);
     uint32_t end = (count + GPU_PAD - 1) / GPU_PAD * GPU_PAD;
     for (uint32_t i = count; i < end; i++) {
         f->triangle[i] = 0;
@@ -225,7 +225,7 @@ static bool reserve_view(struct view *view, int32_t *band) {
     size_t high = raster->y1 > raster->y0 ? (size_t)(raster->y1 - raster->y0) : 1;
     rows = rows < high ? rows : high;
     *band = (int32_t)rows;
-    size_t fragments = width * samples + GPU_PAD, row = view->camera->width + GPU_PAD;
+    size_t fragments = width * samples + 2 * GPU_PAD, row = view->camera->width + GPU_PAD;
     if (!gpu_buffer_reserve(&renderer->depth, rows * raster->stride, sizeof(float)) ||
         !gpu_buffer_reserve(&renderer->triangle, rows * raster->stride, sizeof(uint32_t)) ||
         !gpu_buffer_reserve(&renderer->fragments, 8 * fragments, sizeof(float)) ||

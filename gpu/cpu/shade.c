@@ -5,6 +5,7 @@
  * a faint gloss. */
 #include "kernels.h"
 #include "simd.h"
+#include "texels.h"
 
 enum { TAPS = 16 };
 
@@ -142,19 +143,6 @@ static inline void find_surface(const struct gpu_shade *job, const struct gpu_fr
 /* -- Textures -----------------------------------------------------------------------------------
  */
 
-static inline vi wrap_index(vi i, vi size) {
-    vi zero = vi_set1(0);
-    i = i + vi_select(vi_less(i, zero), size, zero);
-    i = i - vi_select(vi_less(i, size), zero, size);
-    return vi_clamp(i, zero, size - vi_set1(1));
-}
-
-/* Repeats; what is no number or is far off is 0. */
-static inline vf wrap_coordinate(vf u) {
-    u = vf_clamp(u, vf_set1(-65536.0f), vf_set1(65536.0f));
-    return u - vf_floor(u);
-}
-
 /* The pyramid's level whose texels are nearest to the pixel's size: half the logarithm of the
  * texels a pixel covers. */
 static inline vi choose_level(vf texels) {
@@ -180,22 +168,15 @@ static inline void sample_texture(const struct gpu_scene *scene, vi texture,
                 vf_from_vi(vi_gather(scene->level_height, level)) * s->footprint;
     level = level + vi_min(choose_level(texels), last);
     vi width = vi_gather(scene->level_width, level), height = vi_gather(scene->level_height, level);
-    vi base = vi_gather(scene->level_offset, level);
-    vf x = wrap_coordinate(s->u) * vf_from_vi(width) - vf_set1(0.5f);
-    vf y = wrap_coordinate(s->v) * vf_from_vi(height) - vf_set1(0.5f);
-    vf floor_x = vf_floor(x), floor_y = vf_floor(y);
-    vf fx = x - floor_x, fy = y - floor_y;
-    vi x0 = wrap_index(vi_truncate(floor_x), width), y0 = wrap_index(vi_truncate(floor_y), height);
-    vi x1 = wrap_index(x0 + vi_set1(1), width), y1 = wrap_index(y0 + vi_set1(1), height);
-    vi top = base + y0 * width, bottom = base + y1 * width;
+    struct texels t = texels_find(vi_gather(scene->level_offset, level), width, height, s->u, s->v);
     vf scale = vf_set1(1.0f / (255.0f * 255.0f));
-    fy = fy * scale;
+    vf right = t.across * scale, left = scale - right;
     for (int c = 0; c < 3; c++)
         out[c] = vf_set1(0.0f);
-    add_texel(vi_gather(scene->texels, top + x0), (one - fx) * (scale - fy), out);
-    add_texel(vi_gather(scene->texels, top + x1), fx * (scale - fy), out);
-    add_texel(vi_gather(scene->texels, bottom + x0), (one - fx) * fy, out);
-    add_texel(vi_gather(scene->texels, bottom + x1), fx * fy, out);
+    add_texel(vi_gather(scene->texels, t.at[0]), left * (one - t.down), out);
+    add_texel(vi_gather(scene->texels, t.at[1]), right * (one - t.down), out);
+    add_texel(vi_gather(scene->texels, t.at[2]), left * t.down, out);
+    add_texel(vi_gather(scene->texels, t.at[3]), right * t.down, out);
 }
 
 static inline void find_albedo(const struct gpu_scene *scene, const struct surface *s, vf out[3]) {

@@ -122,4 +122,18 @@ static inline void vi_store_masked(void *to, vm mask, vi value) {
     _mm256_maskstore_epi32(to, (__m256i)mask, (__m256i)value);
 }
 
+/* The lanes of the mask, side by side; what follows them, up to a whole vector, may be overwritten
+ * too. */
+static inline void vi_store_packed(void *to, vm mask, vi value) {
+    uint32_t bits = vm_bits(mask);
+    int32_t lanes[GPU_LANES], packed[GPU_LANES] = {0};
+    int count = 0;
+    memcpy(lanes, &value, sizeof lanes);
+    for (int i = 0; i < GPU_LANES; i++) {
+        packed[count & (GPU_LANES - 1)] = lanes[i];
+        count += bits >> i & 1;
+    }
+    memcpy(to, packed, sizeof packed);
+}
+
 #endif

@@ -122,4 +122,10 @@ static inline void vi_store_masked(void *to, vm mask, vi value) {
     _mm512_mask_storeu_epi32(to, mask, (__m512i)value);
 }
 
+/* The lanes of the mask, side by side; what follows them, up to a whole vector, is overwritten too.
+ */
+static inline void vi_store_packed(void *to, vm mask, vi value) {
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(mask, (__m512i)value));
+}
+
 #endif

@@ -156,6 +156,9 @@ static void project(const float *vertices, uint32_t count, const struct gpu_proj
  */
 
 void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job);
+uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint32_t *triangles,
+                                   uint32_t width, int32_t x0, int32_t y,
+                                   const struct gpu_fragments *out, float *coverage);
 void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                            uint32_t count);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
@@ -171,6 +174,7 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .bounds = bounds,
     .project = project,
     .raster = GPU_KERNEL(gpu_raster),
+    .fragments = GPU_KERNEL(gpu_fragments),
     .shade = GPU_KERNEL(gpu_shade),
     .compose = GPU_KERNEL(gpu_compose),
 };
