@@ -222,8 +222,8 @@ static void write_children(struct writer *w, uint32_t parent) {
         fputc(']', w->json);
 }
 
-/* Joints come first, so that a joint's number is its node's; then the mesh's node, then one that
- * holds all. */
+/* Joints come first, so that a joint's number is its node's; then the mesh's node, which a
+ * skin wants at the top, then one that holds the bones. */
 static void write_nodes(struct writer *w) {
     const struct glb_document *d = w->document;
     fputs(",\"nodes\":[", w->json);
@@ -242,9 +242,9 @@ static void write_nodes(struct writer *w) {
     }
     fputs("{\"name\":", w->json);
     print_string(w->json, d->name);
-    fprintf(w->json, ",\"mesh\":0,\"skin\":0},{\"name\":\"Armature\",\"children\":[0,%u]}]",
+    fputs(",\"mesh\":0,\"skin\":0},{\"name\":\"Armature\",\"children\":[0]}]", w->json);
+    fprintf(w->json, ",\"scene\":0,\"scenes\":[{\"nodes\":[%u,%u]}]", d->joint_count + 1,
             d->joint_count);
-    fprintf(w->json, ",\"scene\":0,\"scenes\":[{\"nodes\":[%u]}]", d->joint_count + 1);
 }
 
 static void write_skin(struct writer *w) {
