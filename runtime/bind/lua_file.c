@@ -81,7 +81,10 @@ struct call {
     struct err err;
 };
 
+/* Raises where the call could not wait: release would take a call that never ran for one that did.
+ */
 static struct call *call_new(lua_State *L, struct file *file, size_t room) {
+    fiber_check(L);
     struct call *call = calloc(1, sizeof *call);
     char *data = call == NULL ? NULL : malloc(room + 1);
     if (data == NULL) {

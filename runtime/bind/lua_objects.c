@@ -50,6 +50,7 @@ static void writer_release(struct writer *writer) {
 
 static struct call *call_new(lua_State *L, struct objects *objects, const char *bytes,
                              size_t size) {
+    fiber_check(L);
     struct call *call = calloc(1, sizeof *call);
     if (call != NULL && bytes != NULL && (call->data = malloc(size + 1)) == NULL) {
         free(call);
