@@ -187,13 +187,17 @@ int jobs_verdict(const json_t *manifest) {
                         *words && strcmp(words, reason) != 0 ? ": " : "",
                         strcmp(words, reason) != 0 ? words : "");
     }
-    const json_t *failures = json_object_get(json_object_get(manifest, "result"), "failed");
+    const json_t *characters = json_object_get(json_object_get(manifest, "result"), "characters");
     size_t index;
-    json_t *failure;
-    json_array_foreach(failures, index, failure) {
-        out_fail(EXIT_FAILED, "%s: %s", jobs_text(failure, "item"), jobs_text(failure, "message"));
+    json_t *character;
+    int code = EXIT_OK;
+    json_array_foreach(characters, index, character) {
+        if (json_is_false(json_object_get(character, "ok"))) {
+            code = out_fail(EXIT_FAILED, "%s: %s", jobs_text(character, "file"),
+                            jobs_text(json_object_get(character, "error"), "message"));
+        }
     }
-    return json_array_size(failures) > 0 ? EXIT_FAILED : EXIT_OK;
+    return code;
 }
 
 static void print_field(const json_t *manifest, const char *field, const char *label) {
@@ -228,14 +232,20 @@ void jobs_print(const json_t *manifest) {
 
 /* -- Fetching ---------------------------------------------------------------------------------- */
 
+char *jobs_folder(const char *job_id, const char *output) {
+    if (!output && strchr(job_id, '/')) {
+        out_fail(EXIT_USAGE, "\"%s\" is not a job id", job_id);
+        return NULL;
+    }
+    return output ? memory_need(strdup(output)) : memory_printf("stance-output/%s", job_id);
+}
+
 int jobs_download(struct client *client, const char *job_id, const char *output, bool force,
                   bool json) {
-    char *folder = output ? memory_need(strdup(output)) : memory_printf("stance-output/%s", job_id);
+    char *folder = jobs_folder(job_id, output);
     struct fetched fetched;
     char bytes[32];
-    int code = strchr(job_id, '/') && !output
-                   ? out_fail(EXIT_USAGE, "\"%s\" is not a job id", job_id)
-                   : fetch_artifacts(client, job_id, folder, force, &fetched);
+    int code = folder ? fetch_artifacts(client, job_id, folder, force, &fetched) : EXIT_USAGE;
     if (code == EXIT_OK && json) {
         json_t *all = json_pack("{s:s, s:s, s:I, s:I, s:I}", "job_id", job_id, "output_dir", folder,
                                 "files", (json_int_t)fetched.files, "kept",
@@ -245,7 +255,10 @@ int jobs_download(struct client *client, const char *job_id, const char *output,
     } else if (code == EXIT_OK) {
         printf("%ld files, %s in %s", fetched.files, out_bytes(fetched.bytes, bytes, sizeof bytes),
                folder);
-        printf(fetched.kept ? " (%ld more were there already)\n" : "\n", fetched.kept);
+        if (fetched.kept > 0) {
+            printf(" (%ld more were there already)", fetched.kept);
+        }
+        putchar('\n');
     }
     free(folder);
     return code;

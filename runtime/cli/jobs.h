@@ -28,6 +28,10 @@ int jobs_verdict(const json_t *manifest);
 /* The fields of one job, for people. */
 void jobs_print(const json_t *manifest);
 
+/* Where a job's files go: `output`, or stance-output/ID. malloc'ed; NULL, said, for an id that
+ * would leave it. */
+char *jobs_folder(const char *job_id, const char *output);
+
 /* Brings the artifacts into `output`, NULL: stance-output/ID. Tells where, or prints one JSON
  * object. */
 int jobs_download(struct client *client, const char *job_id, const char *output, bool force,
