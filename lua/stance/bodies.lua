@@ -1,7 +1,7 @@
 --- bodies.lua - bodies that the batches of a render job share while they are needed.
 ---
---- A body is opened when a batch first asks for it (so a resumed job does not import what it has drawn), and closed when
---- a later character's turn has come and nobody uses it.
+--- A body is opened when a batch first asks for it (so a resumed job does not import what it has drawn), and closed
+--- when a later character's turn has come and nobody uses it.
 local fiber = require "fiber"
 
 local M = {}

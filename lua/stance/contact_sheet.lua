@@ -1,7 +1,8 @@
 --- contact_sheet.lua - one picture of many: rows of characters, columns of views, skeletons drawn over them.
 ---
 --- The body's left is orange, its right blue, the middle white; a joint that the body hides is an empty ring, and a
---- bone between two such joints is faint. Landmarks outside the picture, or that the skeleton does not have, are left out.
+--- bone between two such joints is faint. Landmarks outside the picture, or that the skeleton does not have, are left
+--- out.
 local group, image, labels = require "stance.group", require "image", require "stance.labels"
 
 local M = {}

@@ -5,10 +5,10 @@
 --- back_left, left, front_left when there are 8, else by their degrees; right shows the character's right side.
 ---
 --- `characters` are files (FBX, glTF, GLB, VRM) or "mannequin", the built-in one. Without `clip` a calm one is taken:
---- the shortest name with "idle" in it, else "stand", else "walk", else the first clip. The cameras keep `distance` unless
---- the body, in the largest box of any pose of the clip, would not be whole in a picture; then they stand back in steps
---- of 5 % until it is (the labels tell the distance). A character that cannot be read fails alone; the job fails when all
---- do.
+--- the shortest name with "idle" in it, else "stand", else "walk", else the first clip. The cameras keep `distance`
+--- unless the body, in the largest box of any pose of the clip, would not be whole in a picture; then they stand back
+--- in steps of 5 % until it is (the labels tell the distance). A character that cannot be read fails alone; the job
+--- fails when all do.
 ---
 --- `character_params` and `seed` describe the people that are wanted. They choose nothing for a character that is read
 --- from a file; they are kept in the COCO file's `info`, so that a data set says what was asked for.

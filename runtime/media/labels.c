@@ -74,9 +74,7 @@ static void put_camera(FILE *out, const struct view_spec *spec) {
     const float *m = camera->camera_from_world;
     const float k[9] = {camera->fx, 0, camera->cx, 0, camera->fy, camera->cy, 0, 0, 1};
     const float last_row[4] = {0, 0, 0, 1};
-    float t[3] = {m[3], m[7], m[11]}, position[3];
-    for (int i = 0; i < 3; i++) /* where camera_from_world gives zero: -R^T t */
-        position[i] = -(m[i] * t[0] + m[4 + i] * t[1] + m[8 + i] * t[2]);
+    const float t[3] = {m[3], m[7], m[11]};
     fprintf(out, ",\"camera\":{\"model\":\"pinhole\",\"width\":%u,\"height\":%u", camera->width,
             camera->height);
     put_field(out, "fx", (double)camera->fx, 4);
@@ -87,7 +85,7 @@ static void put_camera(FILE *out, const struct view_spec *spec) {
     put_field(out, "distance", (double)spec->distance, 4);
     put_field(out, "height_above_ground", (double)spec->height, 4);
     fputs(",\"position\":", out);
-    put_row(out, position, 3, 6);
+    put_row(out, spec->eye, 3, 6);
     fputs(",\"K\":[", out);
     for (int row = 0; row < 3; row++) {
         fputs(row > 0 ? "," : "", out);
@@ -181,32 +179,46 @@ static void put_mask(FILE *out, const float *depth, uint32_t width, uint32_t hei
             (unsigned long long)((uint64_t)width * height - run_start));
 }
 
-/* -- The whole --------------------------------------------------------------------------------- */
+/* -- Labels ------------------------------------------------------------------------------------ */
 
-static void put_head(FILE *out, const struct views *views, const struct view_spec *spec,
-                     const struct labels_names *names) {
+static int finish(FILE *text, char **out, struct err *err) {
+    bool failed = ferror(text) != 0;
+    if (fclose(text) == 0 && !failed)
+        return 0;
+    free(*out);
+    *out = NULL;
+    return err_set(err, ERR_NO_MEMORY, "no memory for labels");
+}
+
+int labels_head(const struct views *views, uint32_t view, const struct labels_names *names,
+                char **out, size_t *size, struct err *err) {
+    const struct view_spec *spec = views_spec(views, view);
     const struct scene *scene = views_scene(views);
     int clip = views_clip(views);
     char image[VIEW_NAME_SIZE + 4];
     snprintf(image, sizeof image, "%s.png", spec->name);
-    fputs("{\"schema\":\"stance.view\",\"schema_version\":1,\"image\":{\"file\":", out);
-    put_string(out, names->image != NULL ? names->image : image);
-    fprintf(out, ",\"width\":%u,\"height\":%u},\"character\":", spec->camera.width,
+    FILE *text = open_memstream(out, size);
+    if (text == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for labels");
+    fputs("{\"schema\":\"stance.view\",\"schema_version\":1,\"image\":{\"file\":", text);
+    put_string(text, names->image != NULL ? names->image : image);
+    fprintf(text, ",\"width\":%u,\"height\":%u},\"character\":", spec->camera.width,
             spec->camera.height);
-    put_string(out, names->character != NULL ? names->character : scene_name(scene));
-    fputs(",\"view\":{\"name\":", out);
-    put_string(out, spec->name);
-    put_field(out, "azimuth", (double)spec->azimuth, 4);
-    fputs("},\"clip\":", out);
+    put_string(text, names->character != NULL ? names->character : scene_name(scene));
+    fputs(",\"view\":{\"name\":", text);
+    put_string(text, spec->name);
+    put_field(text, "azimuth", (double)spec->azimuth, 4);
+    fputs("},\"clip\":", text);
     if (clip == SCENE_REST)
-        fputs("null", out);
+        fputs("null", text);
     else
-        put_string(out, scene_clip_name(scene, (uint32_t)clip));
-    put_field(out, "time", spec->time, 6);
+        put_string(text, scene_clip_name(scene, (uint32_t)clip));
+    put_field(text, "time", spec->time, 6);
+    return finish(text, out, err);
 }
 
-int labels_write(const struct views *views, uint32_t view, const struct labels_names *names,
-                 char **out, size_t *size, struct err *err) {
+int labels_describe(const struct views *views, uint32_t view, char **out, size_t *size,
+                    struct err *err) {
     const struct view_spec *spec = views_spec(views, view);
     const struct view_result *result = views_result(views, view);
     if (result->depth == NULL)
@@ -216,7 +228,6 @@ int labels_write(const struct views *views, uint32_t view, const struct labels_n
     FILE *text = open_memstream(out, size);
     if (text == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for labels");
-    put_head(text, views, spec, names);
     put_camera(text, spec);
     put_box(text, "box", result->label.box);
     put_box(text, "full_box", result->label.full_box);
@@ -225,11 +236,5 @@ int labels_write(const struct views *views, uint32_t view, const struct labels_n
     put_landmarks(text, result->points, known);
     put_mask(text, result->depth, spec->camera.width, spec->camera.height, result->label.box);
     fputs("}\n", text);
-    bool failed = ferror(text) != 0;
-    if (fclose(text) != 0 || failed) {
-        free(*out);
-        *out = NULL;
-        return err_set(err, ERR_NO_MEMORY, "no memory for labels");
-    }
-    return 0;
+    return finish(text, out, err);
 }

@@ -33,8 +33,13 @@ struct labels_names {
     const char *character; /* NULL: the scene's name */
 };
 
-/* The labels of a drawn view. ERR_INVALID when it is not drawn, ERR_NO_MEMORY. */
-int labels_write(const struct views *views, uint32_t view, const struct labels_names *names,
-                 char **out, size_t *size, struct err *err);
+/* All of a drawn view's labels but the head: costs a walk over the picture, so for pool threads.
+ * ERR_INVALID when the view is not drawn, ERR_NO_MEMORY. */
+int labels_describe(const struct views *views, uint32_t view, char **out, size_t *size,
+                    struct err *err);
+
+/* The head, to be followed by what labels_describe wrote. ERR_NO_MEMORY. */
+int labels_head(const struct views *views, uint32_t view, const struct labels_names *names,
+                char **out, size_t *size, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "media/scene.h"
 
 static const float max_distance = 200;
+static const float radians = 3.14159265f / 180;
 
 void ring_name(uint32_t views, uint32_t index, char name[VIEW_NAME_SIZE]) {
     static const char *const names[8] = {"front", "front_right", "right", "back_right",
@@ -69,20 +70,33 @@ int ring_box_fits(const struct gpu_camera *camera, const float box[6]) {
     return 1;
 }
 
+void view_spec_aim(struct view_spec *spec, uint32_t width, uint32_t height) {
+    gpu_camera_look_at(&spec->camera, spec->eye, spec->target, spec->fov * radians, width, height);
+}
+
+int view_spec_check(float fov, uint32_t width, uint32_t height, struct err *err) {
+    if (!(fov >= 5 && fov <= 120))
+        return err_set(err, ERR_INVALID, "the field of view must be 5 to 120 degrees");
+    if (width < 16 || width > 8192 || height < 16 || height > 8192)
+        return err_set(err, ERR_INVALID, "a picture's sides must be 16 to 8192 pixels");
+    return 0;
+}
+
 static void place(const struct ring_options *options, uint32_t index, float distance,
                   const float center[3], struct view_spec *spec) {
-    static const float radians = 3.14159265f / 180;
     float degrees = 360.0f * (float)index / (float)options->views, angle = degrees * radians;
-    float eye[3] = {center[0] - distance * sinf(angle), options->height,
-                    center[2] + distance * cosf(angle)};
-    *spec = (struct view_spec){.azimuth = degrees,
-                               .distance = distance,
-                               .height = options->height,
-                               .fov = options->fov,
-                               .time = options->time};
+    *spec = (struct view_spec){
+        .azimuth = degrees,
+        .distance = distance,
+        .height = options->height,
+        .fov = options->fov,
+        .time = options->time,
+        .eye = {center[0] - distance * sinf(angle), options->height,
+                center[2] + distance * cosf(angle)},
+        .target = {center[0], center[1], center[2]},
+    };
     ring_name(options->views, index, spec->name);
-    gpu_camera_look_at(&spec->camera, eye, center, options->fov * radians, options->width,
-                       options->height_pixels);
+    view_spec_aim(spec, options->width, options->height_pixels);
 }
 
 static int check_options(const struct ring_options *o, struct err *err) {
@@ -94,11 +108,7 @@ static int check_options(const struct ring_options *o, struct err *err) {
                        (double)max_distance);
     if (!(o->height >= -100 && o->height <= 100))
         return err_set(err, ERR_INVALID, "the cameras' height must be -100 to 100 m");
-    if (!(o->fov >= 5 && o->fov <= 120))
-        return err_set(err, ERR_INVALID, "the field of view must be 5 to 120 degrees");
-    if (o->width < 16 || o->width > 8192 || o->height_pixels < 16 || o->height_pixels > 8192)
-        return err_set(err, ERR_INVALID, "a picture's sides must be 16 to 8192 pixels");
-    return 0;
+    return view_spec_check(o->fov, o->width, o->height_pixels, err);
 }
 
 int ring_place(const struct scene *scene, const struct ring_options *options,

@@ -34,10 +34,17 @@ struct view_spec {
     float azimuth;  /* degrees from the front towards the body's right; NAN: not of a ring */
     float distance; /* metres from the ring's axis; NAN likewise */
     float height;   /* metres over the ground */
-    float fov;      /* degrees, vertical; NAN: fx and fy say all */
+    float fov;      /* degrees, vertical; for the picture's height */
     double time;    /* seconds in the clip */
-    struct gpu_camera camera;
+    float eye[3], target[3];
+    struct gpu_camera camera; /* set up from the above by view_spec_aim */
 };
+
+/* Sets spec->camera up from eye, target and fov for a picture of width x height. */
+void view_spec_aim(struct view_spec *spec, uint32_t width, uint32_t height);
+
+/* ERR_INVALID unless a camera can have these numbers. */
+int view_spec_check(float fov, uint32_t width, uint32_t height, struct err *err);
 
 struct ring_options {
     uint32_t views;

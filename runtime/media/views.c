@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "core/metrics.h"
+#include "media/labels.h"
 #include "media/png.h"
 
 struct views {
@@ -69,6 +70,25 @@ static void renderer_give_back(const char *backend, struct gpu_renderer *rendere
     gpu_renderer_free(renderer);
 }
 
+/* -- Clips ------------------------------------------------------------------------------------- */
+
+int views_calm_clip(const struct scene *scene) {
+    static const char *const words[] = {"idle", "stand", "walk"};
+    uint32_t count = scene_clip_count(scene);
+    for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
+        int best = SCENE_REST;
+        for (uint32_t i = 0; i < count; i++) {
+            const char *name = scene_clip_name(scene, i);
+            if (strcasestr(name, words[w]) != NULL &&
+                (best < 0 || strlen(name) < strlen(scene_clip_name(scene, (uint32_t)best))))
+                best = (int)i;
+        }
+        if (best >= 0)
+            return best;
+    }
+    return count > 0 ? 0 : SCENE_REST;
+}
+
 /* -- Life -------------------------------------------------------------------------------------- */
 
 static int check_options(const struct views_options *options, uint32_t count, struct err *err) {
@@ -124,6 +144,7 @@ struct views *views_retain(struct views *views) {
 static void drop_result(struct view_result *result) {
     free(result->rgb);
     free(result->depth);
+    free(result->labels);
     free(result->png);
     *result = (struct view_result){0};
 }
@@ -231,14 +252,19 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
     return err_set(err, code, "cannot draw %s: %s", scene_name(views->scene), why);
 }
 
-static void label_draft(struct views *views, const struct draft *draft) {
+static int label_draft(struct views *views, const struct draft *draft, struct err *err) {
     const struct gpu_anchor *anchors = scene_landmarks(views->scene, NULL);
     for (uint32_t i = 0; i < draft->count; i++) {
-        struct view_result *result = &views->results[draft->first + i];
+        uint32_t view = draft->first + i;
+        struct view_result *result = &views->results[view];
         const float *pose = draft->poses + (size_t)draft->views[i].pose * draft->joints * 12;
         gpu_label(scene_gpu(views->scene), &draft->views[i].camera, pose, result->depth, anchors,
                   SCENE_LANDMARKS, result->points, &result->label);
+        int rc = labels_describe(views, view, &result->labels, &result->labels_size, err);
+        if (rc != 0)
+            return rc;
     }
+    return 0;
 }
 
 static void keep_timings(const struct gpu_timings *timings, struct views_timings *sum) {
@@ -269,9 +295,10 @@ int views_draw(struct views *views, uint32_t batch, struct views_timings *timing
         rc = make_room(views, draft, err);
     if (rc == 0)
         rc = render_draft(views, draft, &spent, err);
+    double start = cpu_seconds();
+    if (rc == 0)
+        rc = label_draft(views, draft, err);
     if (rc == 0) {
-        double start = cpu_seconds();
-        label_draft(views, draft);
         spent.label += cpu_seconds() - start;
         keep_timings(&spent, timings);
         count_views(draft->count);

@@ -36,6 +36,8 @@ struct view_result {
     float *depth; /* [height][width], metres along the camera's axis; infinity: no body */
     struct gpu_point points[SCENE_LANDMARKS];
     struct gpu_label label;
+    char *labels; /* as labels_describe writes them */
+    size_t labels_size;
     uint8_t *png; /* NULL: not encoded */
     size_t png_size;
 };
@@ -44,6 +46,10 @@ struct view_result {
 struct views_timings {
     double skin, shadow, raster, shade, label, encode;
 };
+
+/* The clip to show where none is asked for: the one with the shortest name that has "idle" in it,
+ * else "stand", else "walk", else the first; SCENE_REST where there is none. */
+int views_calm_clip(const struct scene *scene);
 
 /* Copies the specs, retains the scene. Errors: ERR_INVALID, ERR_NO_MEMORY. */
 int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count,

@@ -6,9 +6,9 @@
 ---       keep(view.name .. ".json", view:labels())
 ---     end
 ---
---- Nothing is drawn before it is asked for; then a whole batch is, in one go. The pictures of a batch are freed when the
---- next one is drawn; a view that is asked again later is drawn again and comes out the same.
---- Metrics: render_views_total, render_stage_seconds_total{stage=}.
+--- Nothing is drawn before it is asked for; then a whole batch is, in one go. The pictures of a batch are freed when
+--- the next one is drawn; a view that is asked again later is drawn again and comes out the same. Metrics:
+--- render_views_total, render_stage_seconds_total{stage=}.
 local M = {}
 
 --- MediaPipe's 33 landmark names in order.
@@ -36,7 +36,8 @@ M.coco_keypoints = {}
 ---@field height? number metres over the ground; default 1.6
 ---@field fov? number vertical, degrees; default 50
 ---@field size? integer[] width, height in pixels; default 512, 512
----@field clip? string|integer name, number from 1 on, "rest" or 0 for the rest pose. Default: the shortest name with "idle"
+---@field clip? string|integer name, number from 1 on, "rest" or 0 for the rest pose. Default: the shortest name with
+--- "idle" in it, else "stand", else "walk", else the first clip
 --- in it, else "stand", else "walk", else the first clip
 ---@field time? number seconds in the clip; default 0
 ---@field samples? integer a pixel: 1, 4, 8 or 16; default 4
@@ -64,14 +65,15 @@ local views = {}
 ---@field height integer
 local view = {}
 
---- The views of a ring of cameras around a body, for a `for` loop. Waits; raises what render.cameras or render.views fail with.
+--- The views of a ring of cameras around a body, for a `for` loop. Waits; raises what render.cameras or render.views
+--- fail with.
 ---@param body stance.body
 ---@param options? stance.ring_options
 ---@return fun(views: stance.views, view?: stance.view): stance.view|nil, stance.views
 function M.ring(body, options) end
 
---- Where the cameras of a ring stand. The first is before the body; the next ones go round to its right hand. All aim at the
---- centre of the body's box at that time. Waits. Errors: `not_found` (no such clip), `invalid`.
+--- Where the cameras of a ring stand. The first is before the body; the next ones go round to its right hand. All aim
+--- at the centre of the body's box at that time. Waits. Errors: `not_found` (no such clip), `invalid`.
 ---@param body stance.body
 ---@param options? stance.ring_options
 ---@return stance.camera[]|nil, table|nil err
