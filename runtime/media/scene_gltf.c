@@ -1,0 +1,271 @@
+/* scene_gltf.c - what assimp does not do for glTF: it tells nodes apart by name, so names must be
+ * unique before it reads the file; and it does not know VRM, whose list of humanoid bones is the
+ * best map of a skeleton there is.
+ *
+ * Format: the Khronos glTF 2.0 specification (GLB: a header of 12 bytes, then chunks of length,
+ * type, bytes); VRM 0.0 and VRMC_vrm 1.0. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "media/scene_parts.h"
+
+enum { GLB_HEADER = 12, GLB_CHUNK_HEADER = 8, GLB_JSON = 0x4e4f534a };
+
+static const struct {
+    const char *bone;
+    enum scene_part part;
+} humanoid[] = {
+    {"hips", PART_HIPS},
+    {"spine", PART_SPINE},
+    {"chest", PART_CHEST},
+    {"upperChest", PART_CHEST},
+    {"neck", PART_NECK},
+    {"head", PART_HEAD},
+    {"leftEye", PART_EYE},
+    {"rightEye", PART_EYE + 1},
+    {"leftShoulder", PART_SHOULDER},
+    {"rightShoulder", PART_SHOULDER + 1},
+    {"leftUpperArm", PART_UPPER_ARM},
+    {"rightUpperArm", PART_UPPER_ARM + 1},
+    {"leftLowerArm", PART_LOWER_ARM},
+    {"rightLowerArm", PART_LOWER_ARM + 1},
+    {"leftHand", PART_HAND},
+    {"rightHand", PART_HAND + 1},
+    {"leftThumbDistal", PART_THUMB},
+    {"rightThumbDistal", PART_THUMB + 1},
+    {"leftIndexProximal", PART_INDEX},
+    {"rightIndexProximal", PART_INDEX + 1},
+    {"leftMiddleProximal", PART_MIDDLE},
+    {"rightMiddleProximal", PART_MIDDLE + 1},
+    {"leftLittleProximal", PART_PINKY},
+    {"rightLittleProximal", PART_PINKY + 1},
+    {"leftUpperLeg", PART_UPPER_LEG},
+    {"rightUpperLeg", PART_UPPER_LEG + 1},
+    {"leftLowerLeg", PART_LOWER_LEG},
+    {"rightLowerLeg", PART_LOWER_LEG + 1},
+    {"leftFoot", PART_FOOT},
+    {"rightFoot", PART_FOOT + 1},
+    {"leftToes", PART_TOES},
+    {"rightToes", PART_TOES + 1},
+};
+
+/* -- The GLB container
+ * ------------------------------------------------------------------------------------------- */
+
+static uint32_t read_u32(const uint8_t *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static void write_u32(uint8_t *at, uint32_t value) {
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> (8 * i));
+}
+
+/* Where the JSON lies in the file. */
+static int find_json(const struct scene_source *source, size_t *from, size_t *size,
+                     struct err *err) {
+    const char *name = source->name;
+    if (strcmp(source->format, "gltf") == 0) {
+        *from = 0;
+        *size = source->size;
+        return 0;
+    }
+    if (source->size < GLB_HEADER + GLB_CHUNK_HEADER)
+        return err_set(err, ERR_CORRUPT, "%s: the file is truncated", name);
+    if (read_u32(source->bytes + 4) != 2)
+        return err_set(err, ERR_UNSUPPORTED, "%s: glTF version %u; version 2 is read", name,
+                       read_u32(source->bytes + 4));
+    if (read_u32(source->bytes + 8) > source->size)
+        return err_set(err, ERR_CORRUPT, "%s: the file is truncated: %zu of %u bytes", name,
+                       source->size, read_u32(source->bytes + 8));
+    *size = read_u32(source->bytes + GLB_HEADER);
+    *from = GLB_HEADER + GLB_CHUNK_HEADER;
+    if (read_u32(source->bytes + GLB_HEADER + 4) != GLB_JSON || *size > source->size - *from)
+        return err_set(err, ERR_CORRUPT, "%s: no JSON where GLB has it", name);
+    return 0;
+}
+
+/* The file with another JSON in place of its own. */
+static int replace_json(const struct scene_source *source, size_t from, size_t old_size,
+                        const char *json, uint8_t **out, size_t *size, struct err *err) {
+    size_t length = strlen(json), padded = (length + 3) & ~(size_t)3;
+    size_t rest = source->size - from - old_size;
+    uint8_t *file = malloc(from + padded + rest + 1);
+    if (file == NULL)
+        return err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
+    memcpy(file, source->bytes, from);
+    memcpy(file + from, json, length);
+    memset(file + from + length, ' ', padded - length);
+    memcpy(file + from + padded, source->bytes + from + old_size, rest);
+    *size = from + padded + rest;
+    if (from > 0) {
+        write_u32(file + 8, (uint32_t)*size);
+        write_u32(file + GLB_HEADER, (uint32_t)padded);
+    }
+    *out = file;
+    return 0;
+}
+
+/* -- Names
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static bool is_joint(const json_t *skins, size_t node) {
+    size_t s, j;
+    json_t *skin, *joint;
+    json_array_foreach(skins, s, skin) {
+        json_array_foreach(json_object_get(skin, "joints"), j, joint) {
+            if ((size_t)json_integer_value(joint) == node)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Names the nodes of one kind; joints go first and keep their names, as meshes are often named
+ * after a bone. Returns how many were renamed, or -1 without memory. */
+static int name_nodes(json_t *nodes, const json_t *skins, json_t *taken, bool joints) {
+    size_t i;
+    json_t *node;
+    int renamed = 0;
+    json_array_foreach(nodes, i, node) {
+        if (!json_is_object(node) || is_joint(skins, i) != joints)
+            continue;
+        const char *name = json_string_value(json_object_get(node, "name"));
+        char made[512];
+        if (name == NULL || *name == '\0') {
+            snprintf(made, sizeof made, "node %zu", i);
+        } else if (json_object_get(taken, name) != NULL) {
+            snprintf(made, sizeof made, "%.480s (node %zu)", name, i);
+        } else {
+            if (json_object_set_new(taken, name, json_true()) != 0)
+                return -1;
+            continue;
+        }
+        renamed++;
+        if (json_object_set_new(taken, made, json_true()) != 0 ||
+            json_object_set_new(node, "name", json_string(made)) != 0)
+            return -1;
+    }
+    return renamed;
+}
+
+static int unique_names(json_t *root) {
+    json_t *nodes = json_object_get(root, "nodes"), *skins = json_object_get(root, "skins");
+    json_t *taken = json_object();
+    int joints = taken != NULL ? name_nodes(nodes, skins, taken, true) : -1;
+    int others = joints >= 0 ? name_nodes(nodes, skins, taken, false) : -1;
+    json_decref(taken);
+    return others < 0 ? -1 : joints + others;
+}
+
+/* -- VRM
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static const char *node_name(const json_t *root, const json_t *index) {
+    if (!json_is_integer(index) || json_integer_value(index) < 0)
+        return NULL;
+    json_t *node =
+        json_array_get(json_object_get(root, "nodes"), (size_t)json_integer_value(index));
+    return json_string_value(json_object_get(node, "name"));
+}
+
+static void take_bone(struct scene_source *source, const char *bone, const char *node) {
+    for (size_t i = 0; bone != NULL && node != NULL && i < sizeof humanoid / sizeof *humanoid;
+         i++) {
+        if (strcmp(bone, humanoid[i].bone) != 0)
+            continue;
+        free(source->human[humanoid[i].part]);
+        source->human[humanoid[i].part] = strdup(node);
+    }
+}
+
+static int read_vrm(const json_t *root, struct scene_source *source) {
+    json_t *extensions = json_object_get(root, "extensions");
+    json_t *vrm0 = json_object_get(extensions, "VRM"),
+           *vrm1 = json_object_get(extensions, "VRMC_vrm");
+    json_t *bones =
+        json_object_get(json_object_get(vrm1 != NULL ? vrm1 : vrm0, "humanoid"), "humanBones");
+    if (bones == NULL)
+        return 0;
+    source->vrm = vrm1 != NULL ? 1 : 0;
+    source->human = calloc(PART_COUNT, sizeof *source->human);
+    if (source->human == NULL)
+        return -1;
+    const char *key;
+    size_t i;
+    json_t *bone;
+    if (json_is_array(bones)) {
+        json_array_foreach(bones, i, bone)
+            take_bone(source, json_string_value(json_object_get(bone, "bone")),
+                      node_name(root, json_object_get(bone, "node")));
+    } else {
+        json_object_foreach(bones, key, bone)
+            take_bone(source, key, node_name(root, json_object_get(bone, "node")));
+    }
+    return 0;
+}
+
+/* -- What assimp cannot read
+ * ------------------------------------------------------------------------------------- */
+
+static int check_extensions(const json_t *root, const char *name, struct err *err) {
+    static const struct {
+        const char *extension, *words;
+    } unreadable[] = {
+        {"KHR_draco_mesh_compression", "its meshes are compressed with Draco"},
+        {"EXT_meshopt_compression", "its buffers are compressed with meshoptimizer"},
+        {"KHR_mesh_quantization", "its meshes are quantised"},
+    };
+    size_t i;
+    json_t *required;
+    json_array_foreach(json_object_get(root, "extensionsRequired"), i, required) {
+        const char *extension = json_string_value(required);
+        for (size_t k = 0; extension != NULL && k < sizeof unreadable / sizeof *unreadable; k++)
+            if (strcmp(extension, unreadable[k].extension) == 0)
+                return err_set(err, ERR_UNSUPPORTED, "%s: %s (%s); export it without", name,
+                               unreadable[k].words, extension);
+    }
+    return 0;
+}
+
+int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size, struct err *err) {
+    size_t from, old_size;
+    *out = NULL;
+    int rc = find_json(source, &from, &old_size, err);
+    if (rc != 0)
+        return rc;
+    json_error_t why;
+    json_t *root =
+        json_loadb((const char *)source->bytes + from, old_size, JSON_DISABLE_EOF_CHECK, &why);
+    char *json = NULL;
+    if (root == NULL)
+        return err_set(err, ERR_CORRUPT, "%s: its JSON cannot be read: %s", source->name, why.text);
+    rc = check_extensions(root, source->name, err);
+    if (rc != 0)
+        goto end;
+    int renamed = unique_names(root);
+    if (renamed < 0 || read_vrm(root, source) != 0) {
+        rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
+        goto end;
+    }
+    if (renamed == 0)
+        goto end;
+    json = json_dumps(root, JSON_COMPACT);
+    if (json == NULL)
+        rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
+    else
+        rc = replace_json(source, from, old_size, json, out, size, err);
+end:
+    free(json);
+    json_decref(root);
+    return rc;
+}
+
+void scene_gltf_release(struct scene_source *source) {
+    for (int i = 0; source->human != NULL && i < PART_COUNT; i++)
+        free(source->human[i]);
+    free(source->human);
+    source->human = NULL;
+}

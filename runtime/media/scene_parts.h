@@ -1,0 +1,223 @@
+/* scene_parts.h - what the files of the scene importer share; nobody else includes it.
+ *
+ * An import goes: scene_file.c reads the file and runs assimp; scene_import.c copies nodes and
+ * skins out of assimp's tree into a struct scene and a struct scene_mesh; scene_mesh.c merges the
+ * meshes; scene_clip.c takes the clips; scene_texture.c the pictures; scene_rig.c finds out which
+ * node is which limb; scene_fit.c turns and scales the body; scene_landmark.c places the landmarks;
+ * gpu_scene_new takes the mesh, which is then freed.
+ *
+ * Until scene_fit.c has run, bind space is the file's world; after it, metres, y up, facing +z. */
+#ifndef STANCE_MEDIA_SCENE_PARTS_H
+#define STANCE_MEDIA_SCENE_PARTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/err.h"
+#include "media/scene.h"
+#include "media/scene_math.h"
+#include "stance_gpu.h"
+
+enum {
+    SCENE_INFLUENCES = 8,
+    SCENE_MAX_NODES = 8192,
+    SCENE_MAX_VERTICES = 8 << 20,
+    SCENE_MAX_TRIANGLES = 8 << 20,
+    SCENE_MAX_MATERIALS = 4096,
+    SCENE_MAX_CLIPS = 1024,
+    SCENE_MAX_KEYS = 64 << 20,
+};
+
+/* -- The skeleton
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* The parts of a body that a skeleton may name. Left ones stand before right ones, in pairs. */
+enum scene_part {
+    PART_HIPS,
+    PART_SPINE,
+    PART_CHEST,
+    PART_NECK,
+    PART_HEAD,
+    PART_HEAD_TOP,
+    PART_EYE,                     /* the first of the pairs: PART_EYE + 0 is left, + 1 right */
+    PART_SHOULDER = PART_EYE + 2, /* the collar bone */
+    PART_UPPER_ARM = PART_SHOULDER + 2,
+    PART_LOWER_ARM = PART_UPPER_ARM + 2,
+    PART_HAND = PART_LOWER_ARM + 2,
+    PART_THUMB = PART_HAND + 2,  /* the tips: the last joint of each finger */
+    PART_INDEX = PART_THUMB + 2, /* the knuckles: the first joint */
+    PART_MIDDLE = PART_INDEX + 2,
+    PART_PINKY = PART_MIDDLE + 2,
+    PART_UPPER_LEG = PART_PINKY + 2,
+    PART_LOWER_LEG = PART_UPPER_LEG + 2,
+    PART_FOOT = PART_LOWER_LEG + 2,
+    PART_TOES = PART_FOOT + 2,
+    PART_COUNT = PART_TOES + 2,
+};
+
+struct scene_rig {
+    int node[PART_COUNT]; /* -1: not there */
+    char name[32];
+};
+
+struct scene_joint {
+    char *name;
+    int parent;
+    int node;            /* the node that moves it: itself, but for the extra joints at the end */
+    struct mat rest;     /* local, of nodes without keys */
+    struct mat bind;     /* bind space from the joint's own */
+    float from_bind[12]; /* the inverse */
+    bool rigid;          /* a mesh hangs on it without skin */
+    bool skinned;        /* some vertex may follow it */
+};
+
+/* -- Clips
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+struct scene_keys {
+    uint32_t count;
+    float *times;  /* [count], seconds, not falling */
+    float *values; /* [count][3 or 4] */
+};
+
+struct scene_track {
+    uint32_t joint;
+    struct scene_keys position, rotation, scale;
+};
+
+struct scene_clip {
+    char *name;
+    double seconds, rate;
+    uint32_t track_count;
+    struct scene_track *tracks; /* by rising joint */
+};
+
+/* -- The mesh, while it is imported
+ * ------------------------------------------------------------------------------ */
+
+/* Without padding, so that vertices can be compared as bytes. */
+struct scene_vertex {
+    float position[3], normal[3], uv[2];
+    uint16_t joints[SCENE_INFLUENCES];
+    float weights[SCENE_INFLUENCES];
+};
+
+struct scene_mesh {
+    uint32_t vertex_count, triangle_count;
+    struct scene_vertex *vertices;
+    uint32_t *indices;
+    uint16_t *materials;
+    uint32_t material_count, texture_count;
+    struct gpu_material *material_table;
+    struct gpu_texture *textures; /* owns the pixels */
+};
+
+struct scene {
+    atomic_uint holders;
+    char *name;
+    uint32_t node_count, joint_count; /* joints past node_count are second binds of a node */
+    struct scene_joint *joints;
+    uint32_t clip_count;
+    struct scene_clip *clips;
+    struct mat world_from_file,
+        rest_from_file; /* for clips and for the rest pose: they may stand at other heights */
+    struct gpu_scene *gpu;
+    uint32_t vertex_count, triangle_count;
+    struct gpu_anchor anchors[SCENE_LANDMARKS];
+    bool known[SCENE_LANDMARKS];
+    struct scene_rig rig;
+    struct scene_report report;
+};
+
+/* -- Between the files
+ * ------------------------------------------------------------------------------------------- */
+
+struct aiNode;
+struct aiScene;
+
+/* A file in memory and the folder that its textures may come from. */
+struct scene_source {
+    const char *name; /* as people know it, for messages */
+    const uint8_t *bytes;
+    size_t size;
+    int folder; /* descriptor, or -1: no external files */
+    const char *format;
+    char **human; /* VRM: [PART_COUNT] node names that the file itself gives, or NULL */
+    int vrm;      /* with human: VRM 0 or 1 */
+};
+
+/* An import under way. */
+struct scene_import {
+    struct scene *scene;
+    struct scene_mesh mesh;
+    const struct aiScene *tree;
+    const struct aiNode **nodes; /* [node] what it was copied from */
+    const struct scene_source *source;
+    const char *file; /* source->name, for messages */
+    struct err *err;
+};
+
+/* An empty scene with one holder; NULL: no memory. */
+struct scene *scene_new(void);
+
+/* Adds a warning to the report; what does not fit is counted in the last one. */
+void scene_warn(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Makes the scene from assimp's tree. */
+int scene_import(struct scene *scene, const struct aiScene *tree, const struct scene_source *source,
+                 const struct scene_options *options, struct err *err);
+
+/* A new joint, all zero, or NULL; joints move. */
+struct scene_joint *scene_joint_add(struct scene *scene);
+
+/* Opens a file that a scene refers to, in the scene's folder or below, whatever the reference looks
+ * like. Returns malloc'ed bytes, or NULL. */
+uint8_t *scene_read_beside(const struct scene_source *source, const char *reference, size_t *size);
+
+/* Gives glTF nodes unique names (assimp tells nodes apart by name alone) and reads VRM's list of
+ * bones. `*out` is a new file (free()) or NULL when the old one will do. */
+int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size, struct err *err);
+void scene_gltf_release(struct scene_source *source);
+
+int scene_mesh_read(struct scene_import *in);
+void scene_mesh_deinit(struct scene_mesh *mesh);
+/* Makes equal vertices one; FBX files give each triangle its own three. */
+int scene_mesh_weld(struct scene_mesh *mesh, struct err *err);
+
+int scene_materials_read(struct scene_import *in);
+
+int scene_clips_read(struct scene_import *in);
+void scene_clip_deinit(struct scene_clip *clip);
+
+/* The joint's local matrix at a time of the clip. */
+struct mat scene_track_sample(const struct scene_track *track, const struct mat *rest, double time);
+
+/* The node of that name, or -1. */
+int scene_find_node(const struct scene *scene, const char *name);
+
+/* Which node is which part: by VRM's list, by names, or by shape. */
+int scene_rig_find(struct scene_import *in);
+/* By names: what the names say, unverified. Returns how many parts were found. */
+int scene_rig_names(const struct scene *scene, struct scene_rig *rig);
+/* By shape: from the tree and the places of the joints. */
+bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
+                     struct scene_rig *rig);
+
+/* Up and left of a body with its joints at places[node]; false when they lie in one point. */
+bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
+                     struct vec *left);
+
+/* Turns, scales and places the body; bind space and world alike. */
+int scene_fit(struct scene_import *in, const struct scene_options *options, double metres_per_unit);
+
+/* Places the 33 anchors; bind space is final. */
+int scene_landmarks_find(struct scene_import *in);
+
+/* Rest pose of every node in the file's world: out[node_count]. */
+void scene_rest_world(const struct scene *scene, struct mat *out);
+
+#endif
