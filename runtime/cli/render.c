@@ -35,7 +35,8 @@ static char *character_of(const char *operand) {
         return memory_need(strdup(operand));
     }
     char *folder = memory_need(getcwd(NULL, 0));
-    char *path = memory_printf("%s/%s", folder, operand);
+    char *path =
+        memory_printf("%s/%s", folder, strncmp(operand, "./", 2) == 0 ? operand + 2 : operand);
     free(folder);
     return path;
 }
