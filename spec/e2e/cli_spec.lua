@@ -269,8 +269,8 @@ describe("render without a host", function()
   end)
 
   it("cancels and cleans up on Ctrl-C", function()
-    local result = shell(("TMPDIR=%s timeout -s INT 3 %s render mannequin --angles 360 --size 1024x1024 --url http://127.0.0.1:1 --output %s/never")
-      :format(folder, stance, folder))
+    local arguments = "render mannequin --angles 360 --size 1024x1024 --url http://127.0.0.1:1 --output "
+    local result = shell(("TMPDIR=%s timeout -s INT 3 %s %s %s/never"):format(folder, stance, arguments, folder))
     assert.equal(124, result.status) -- timeout's way to say that it sent the signal
     assert.truthy(result.err:find("cancelled", 1, true), result.err)
     assert.equal("", shell(("ls %s | grep -v '^out$'"):format(folder)).out)
