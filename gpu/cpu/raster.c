@@ -6,8 +6,8 @@
  * sample and leave none out (top-left rule). What is larger than SMALL pixels, or not projectable,
  * goes to raster_slow.c. */
 #include "kernels.h"
+#include "raster_alpha.h"
 #include "simd.h"
-#include "texels.h"
 
 /* Steps a small triangle may extend: with GPU_BLOCK pixels beyond, coordinates from its first pixel
  * stay below 2^15, and an edge function below 2^31. */
@@ -150,59 +150,6 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     return lanes;
 }
 
-/* What the alpha test of a triangle needs at each sample; corners in the order of its edges. */
-struct alpha {
-    float u[3], v[3], w[3]; /* w: what makes weights in the picture weights in space */
-    float base, cutoff;
-    int32_t offset, width, height; /* of the texture's finest level; width 0: no texture */
-};
-
-static void set_alpha(const struct gpu_raster *job, const struct setup *setup, int lane,
-                      uint32_t triangle, struct alpha *out) {
-    const struct gpu_scene *scene = job->scene;
-    uint32_t material = scene->materials[triangle];
-    int32_t texture = scene->material_texture[material];
-    bool swapped = setup->swapped >> lane & 1;
-    for (int c = 0; c < 3; c++) {
-        uint32_t vertex = scene->corners[c == 0 || !swapped ? c : 3 - c][triangle];
-        out->u[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 3];
-        out->v[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 7];
-        out->w[c] = job->projection.perspective ? setup->corner_w[c][lane] : 1.0f;
-    }
-    out->base = scene->material_color[3][material] * (1.0f / 255.0f);
-    out->cutoff = scene->material_cutoff[material];
-    out->width = 0;
-    if (texture >= 0) {
-        uint32_t level = scene->textures[texture].first;
-        out->offset = scene->level_offset[level];
-        out->width = scene->level_width[level];
-        out->height = scene->level_height[level];
-    }
-}
-
-/* The samples that the material's alpha lets stand. e0, e1, e2: the edges there. */
-static inline vm solid(const struct gpu_scene *scene, const struct alpha *alpha, vi e0, vi e1,
-                       vi e2) {
-    if (alpha->width == 0)
-        return vf_less_equal(vf_set1(alpha->cutoff), vf_set1(alpha->base * 255.0f));
-    const vf one = vf_set1(1.0f);
-    vf b0 = vf_from_vi(e0) * vf_set1(alpha->w[0]), b1 = vf_from_vi(e1) * vf_set1(alpha->w[1]);
-    vf b2 = vf_from_vi(e2) * vf_set1(alpha->w[2]);
-    vf share = one / (b0 + b1 + b2);
-    vf u =
-        (b0 * vf_set1(alpha->u[0]) + b1 * vf_set1(alpha->u[1]) + b2 * vf_set1(alpha->u[2])) * share;
-    vf v =
-        (b0 * vf_set1(alpha->v[0]) + b1 * vf_set1(alpha->v[1]) + b2 * vf_set1(alpha->v[2])) * share;
-    struct texels t =
-        texels_find(vi_set1(alpha->offset), vi_set1(alpha->width), vi_set1(alpha->height), u, v);
-    vf texel[4];
-    for (int i = 0; i < 4; i++)
-        texel[i] = vf_from_vi((vi_gather(scene->texels, t.at[i]) >> 24) & vi_set1(255));
-    vf top = vf_mix(texel[0], texel[1], t.across), bottom = vf_mix(texel[2], texel[3], t.across);
-    vf value = vf_mix(top, bottom, t.down) * vf_set1(alpha->base);
-    return vf_less_equal(vf_set1(alpha->cutoff), value);
-}
-
 static inline vi edge_at(const struct setup *setup, int edge, int lane, vi xy) {
     return vi_dot16(vi_set1(setup->edge[edge][lane]), xy) + vi_set1(setup->constant[edge][lane]);
 }
@@ -211,8 +158,8 @@ static inline vi edge_at(const struct setup *setup, int edge, int lane, vi xy) {
  * called, and inlining makes each call a loop of its own. */
 static inline __attribute__((always_inline)) void draw(const struct gpu_raster *job,
                                                        const struct setup *setup, int lane,
-                                                       uint32_t triangle, const struct alpha *alpha,
-                                                       bool ids) {
+                                                       uint32_t triangle,
+                                                       const struct alpha_test *alpha, bool ids) {
     const struct gpu_pattern *pattern = job->pattern;
     const int32_t samples = (int32_t)pattern->samples, step = GPU_BLOCK / samples;
     const int32_t wide = setup->wide[lane], high = setup->high[lane];
@@ -244,7 +191,8 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
                 inside = vm_and(inside, vf_less(vf_load(job->depth + at), w));
                 if (vm_bits(inside) != 0) {
                     if (alpha != NULL)
-                        inside = vm_and(inside, solid(job->scene, alpha, e0, e1, e2));
+                        inside = vm_and(inside, alpha_solid(job->scene, alpha, vf_from_vi(e0),
+                                                            vf_from_vi(e1), vf_from_vi(e2)));
                     vf_store_masked(job->depth + at, inside, w);
                     if (ids)
                         vi_store_masked(job->triangle + at, inside, name);
@@ -262,14 +210,17 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
 
 static void draw_tested(const struct gpu_raster *job, const struct setup *setup, int lane,
                         uint32_t triangle) {
-    struct alpha alpha;
-    set_alpha(job, setup, lane, triangle, &alpha);
+    struct alpha_test alpha;
+    const float w[3] = {setup->corner_w[0][lane], setup->corner_w[1][lane],
+                        setup->corner_w[2][lane]};
+    alpha_test_init(&alpha, job, triangle, (setup->swapped >> lane & 1) != 0, w);
     if (job->triangle != NULL)
         draw(job, setup, lane, triangle, &alpha, true);
     else
         draw(job, setup, lane, triangle, &alpha, false);
 }
 
+void GPU_KERNEL(gpu_raster_large)(const struct gpu_raster *job, uint32_t triangle);
 void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job);
 
 void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job) {
@@ -283,7 +234,7 @@ void GPU_KERNEL(gpu_raster)(const struct gpu_raster *job) {
             uint32_t triangle = first + (uint32_t)lane;
             all &= all - 1;
             if (slow >> lane & 1)
-                gpu_raster_slow(job, triangle);
+                GPU_KERNEL(gpu_raster_large)(job, triangle);
             else if (job->scene->flags[triangle] & GPU_TRIANGLE_ALPHA_TEST)
                 draw_tested(job, &setup, lane, triangle);
             else if (job->triangle != NULL)
