@@ -107,7 +107,13 @@ static bool run_group(struct db *db, struct group *group) {
     if (db_conn_exec(conn, "COMMIT", &err) < 0) {
         db_conn_roll_back(conn);
         fail_all(group, &err);
+        return true;
     }
+    pthread_mutex_lock(&db->lock);
+    db->stats.commits++;
+    if (group->count > db->stats.largest_group)
+        db->stats.largest_group = group->count;
+    pthread_mutex_unlock(&db->lock);
     return true;
 }
 
@@ -156,7 +162,6 @@ static void answer(struct db *db, struct group *group) {
 }
 
 static void run_and_answer(struct db *db, struct group *group) {
-    size_t size = group->count;
     if (!run_group(db, group)) {
         for (struct db_transaction *t = group->first, *next; t != NULL; t = next) {
             next = t->next;
@@ -166,11 +171,6 @@ static void run_and_answer(struct db *db, struct group *group) {
         }
         return;
     }
-    pthread_mutex_lock(&db->lock);
-    db->stats.commits++;
-    if (size > db->stats.largest_group)
-        db->stats.largest_group = size;
-    pthread_mutex_unlock(&db->lock);
     answer(db, group);
 }
 

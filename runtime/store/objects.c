@@ -66,9 +66,10 @@ int objects_put(struct objects *objects, const void *data, size_t size, struct o
     int code = digest_sha256(data, size, hash, err);
     if (code < 0)
         return code;
-    code = objects->backend->refresh(objects, hash, (int64_t)size, out, err);
+    struct err missing; /* kept from `err`, which is for failures */
+    code = objects->backend->refresh(objects, hash, (int64_t)size, out, &missing);
     if (code != ERR_NOT_FOUND)
-        return code;
+        return code < 0 ? err_set(err, missing.code, "%s", missing.message) : 0;
     struct object_put *put;
     code = objects_begin(objects, &put, err);
     if (code < 0)

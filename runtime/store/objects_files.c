@@ -133,13 +133,18 @@ static void files_abort(struct object_put *base) {
     put_free(put);
 }
 
-static void fill_info(struct object_info *out, const char *hash, const struct stat *stat) {
-    snprintf(out->hash, sizeof out->hash, "%s", hash);
+static void fill_stat(struct object_info *out, const struct stat *stat) {
     out->size = (int64_t)stat->st_size;
     out->modified = (double)stat->st_mtim.tv_sec + (double)stat->st_mtim.tv_nsec / 1e9;
 }
 
-/* Marks the object in `folder` as put now. ERR_NOT_FOUND when it is not there with that size. */
+static void fill_info(struct object_info *out, const char *hash, const struct stat *stat) {
+    memcpy(out->hash, hash, OBJECT_HASH_SIZE);
+    fill_stat(out, stat);
+}
+
+/* Marks the object in `folder` as put now, and fills all of `out` but the hash. ERR_NOT_FOUND when
+ * it is not there with that size. */
 static int touch(int folder, const char *hash, int64_t size, struct object_info *out,
                  struct err *err) {
     int fd = openat(folder, hash + 2, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -154,7 +159,7 @@ static int touch(int folder, const char *hash, int64_t size, struct object_info 
     else if (futimens(fd, NULL) < 0 || fstat(fd, &info) < 0)
         code = err_set_errno(err, errno, "cannot touch object %s", hash);
     else
-        fill_info(out, hash, &info);
+        fill_stat(out, &info);
     close(fd);
     return code;
 }
@@ -164,6 +169,7 @@ static int files_refresh(struct objects *objects, const char *hash, int64_t size
     int folder = open_folder((struct files *)objects, hash, false, err);
     if (folder < 0)
         return folder;
+    memcpy(out->hash, hash, OBJECT_HASH_SIZE);
     int code = touch(folder, hash, size, out, err);
     /* Who wrote it may not have come to syncing its entry. */
     if (code == 0)
@@ -179,7 +185,8 @@ static int place(struct files *files, struct files_put *put, struct object_info 
     if (folder < 0)
         return folder;
     struct stat info;
-    int code = touch(folder, out->hash, put->size, out, err);
+    struct err missing;
+    int code = touch(folder, out->hash, put->size, out, &missing);
     if (code == 0)
         unlinkat(files->temporary, put->name, 0);
     else if (renameat(files->temporary, put->name, folder, out->hash + 2) < 0 ||
@@ -187,7 +194,7 @@ static int place(struct files *files, struct files_put *put, struct object_info 
         code = err_set_errno(err, errno, "cannot give an object its name");
     else {
         code = 0;
-        fill_info(out, out->hash, &info);
+        fill_stat(out, &info);
     }
     if (code == 0)
         code = sync_fd(folder, "a folder of objects", err);

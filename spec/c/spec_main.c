@@ -26,7 +26,7 @@ static const char runner[] =
     "  error(quit, 0)\n"
     "end\n"
     "local ok, why = xpcall(function()\n"
-    "  if script then return dofile(script) end\n"
+    "  if script then return assert(loadfile(script))() end\n"
     "  require 'busted.runner'({standalone = false})\n"
     "end, function(e) return e == quit and e or debug.traceback(tostring(e), 2) end)\n"
     "if not ok and why ~= quit then io.stderr:write(why, '\\n') code = 1 end\n"
