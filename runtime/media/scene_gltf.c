@@ -231,7 +231,7 @@ static int check_extensions(const json_t *root, const char *name, struct err *er
 }
 
 int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size, struct err *err) {
-    size_t from, old_size;
+    size_t from = 0, old_size = 0;
     *out = NULL;
     int rc = find_json(source, &from, &old_size, err);
     if (rc != 0)

@@ -105,7 +105,7 @@ static bool choose_limbs(const struct shape *shape, const struct pair **legs,
 /* Names the joints of a limb: upper, lower, end and, for legs, toes; `toes` may be NULL. */
 static void name_limb(const struct shape *shape, int start, int *upper, int *lower, int *end,
                       int *toes) {
-    int chain[MAX_CHAIN], count = 0, first = 0;
+    int chain[MAX_CHAIN] = {0}, count = 0, first = 0;
     double best = -1;
     for (int node = start; node >= 0 && count < MAX_CHAIN; node = shape->next[node])
         chain[count++] = node;
