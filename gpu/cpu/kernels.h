@@ -97,6 +97,11 @@ struct gpu_kernels {
     /* [min xyz, max xyz] of m * vertex, over those within 1e6 m of the origin; min > max if there
      * are none. */
     void (*bounds)(const float *vertices, uint32_t count, const float m[12], float box[6]);
+    /* Widens box [x0 y0 x1 y1] to the pixels of the vertices before the camera. */
+    void (*frame)(const float *vertices, uint32_t count, const struct gpu_projection *projection,
+                  float box[4]);
+    /* How many of a row's depths are finite, and the first and last that is. */
+    uint32_t (*scan)(const float *depth, uint32_t width, uint32_t *first, uint32_t *last);
     void (*project)(const float *vertices, uint32_t count, const struct gpu_projection *projection,
                     const struct gpu_projected *out, struct gpu_extent *extent);
     void (*raster)(const struct gpu_raster *job);

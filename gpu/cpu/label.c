@@ -58,52 +58,36 @@ void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6
 static void find_full_box(const struct gpu_scene *scene, const struct gpu_camera *camera,
                           const float *pose, float box[4]) {
     const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    struct gpu_projection projection = gpu_camera_projection(camera);
     float vertices[PORTION * GPU_VERTEX_FLOATS];
-    float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    box[0] = box[1] = INFINITY;
+    box[2] = box[3] = -INFINITY;
     for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
         uint32_t count = portion_size(scene, first);
         kernels->skin(scene, pose, first, count, vertices);
-        for (uint32_t i = 0; i < count; i++) {
-            float at[3], pixel[2];
-            to_camera(camera, vertices + (size_t)i * GPU_VERTEX_FLOATS, at);
-            if (!(at[2] >= camera->near_plane && at[2] < 1e9f))
-                continue;
-            to_pixel(camera, at, pixel);
-            for (int axis = 0; axis < 2; axis++) {
-                low[axis] = fminf(low[axis], pixel[axis]);
-                high[axis] = fmaxf(high[axis], pixel[axis]);
-            }
-        }
+        kernels->frame(vertices, count, &projection, box);
     }
-    bool any = low[0] <= high[0] && low[1] <= high[1];
-    for (int axis = 0; axis < 2; axis++) {
-        box[axis] = any ? low[axis] : 0.0f;
-        box[2 + axis] = any ? high[axis] : 0.0f;
-    }
+    if (!(box[0] <= box[2] && box[1] <= box[3]))
+        memset(box, 0, 4 * sizeof(float));
 }
 
 static void find_visible(const struct gpu_camera *camera, const float *depth,
                          struct gpu_label *label) {
-    uint32_t low_x = UINT32_MAX, high_x = 0, low_y = UINT32_MAX, high_y = 0, area = 0;
+    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    uint32_t low_x = UINT32_MAX, high_x = 0, low_y = UINT32_MAX, high_y = 0;
     for (uint32_t y = 0; y < camera->height; y++) {
-        const float *row = depth + (size_t)y * camera->width;
-        uint32_t before = area;
-        for (uint32_t x = 0; x < camera->width; x++)
-            area += row[x] < INFINITY ? 1 : 0;
-        if (area == before)
+        uint32_t left = 0, right = 0;
+        uint32_t area =
+            kernels->scan(depth + (size_t)y * camera->width, camera->width, &left, &right);
+        if (area == 0)
             continue;
-        uint32_t left = 0, right = camera->width - 1;
-        while (!(row[left] < INFINITY))
-            left++;
-        while (!(row[right] < INFINITY))
-            right--;
+        label->area += area;
         low_x = left < low_x ? left : low_x;
         high_x = right > high_x ? right : high_x;
         low_y = y < low_y ? y : low_y;
         high_y = y;
     }
-    label->area = area;
-    if (area > 0) {
+    if (label->area > 0) {
         label->box[0] = (float)low_x;
         label->box[1] = (float)low_y;
         label->box[2] = (float)(high_x + 1);

@@ -152,6 +152,52 @@ static void project(const float *vertices, uint32_t count, const struct gpu_proj
     }
 }
 
+static void frame(const float *vertices, uint32_t count, const struct gpu_projection *projection,
+                  float box[4]) {
+    vf low[2] = {vf_set1(box[0]), vf_set1(box[1])}, high[2] = {vf_set1(box[2]), vf_set1(box[3])};
+    const float focal[2] = {projection->fx, projection->fy};
+    const float centre[2] = {projection->cx, projection->cy};
+    for (uint32_t i = 0; i < count; i += GPU_LANES) {
+        vf at[3];
+        transform(vertices, i, projection->m, at);
+        vm ok = vm_and(vf_less_equal(vf_set1(projection->near_plane), at[2]),
+                       vf_less(at[2], vf_set1(1e9f)));
+        vf w = vf_set1(1.0f) / vf_select(ok, at[2], vf_set1(1.0f));
+        for (int axis = 0; axis < 2; axis++) {
+            vf pixel = vf_set1(focal[axis]) * at[axis] * w + vf_set1(centre[axis]);
+            vm good = vm_and(ok, within(pixel, 1e9f));
+            low[axis] = vf_min(low[axis], vf_select(good, pixel, low[axis]));
+            high[axis] = vf_max(high[axis], vf_select(good, pixel, high[axis]));
+        }
+    }
+    for (int lane = 0; lane < GPU_LANES; lane++) {
+        for (int axis = 0; axis < 2; axis++) {
+            box[axis] = low[axis][lane] < box[axis] ? low[axis][lane] : box[axis];
+            box[2 + axis] = high[axis][lane] > box[2 + axis] ? high[axis][lane] : box[2 + axis];
+        }
+    }
+}
+
+static uint32_t scan(const float *depth, uint32_t width, uint32_t *first, uint32_t *last) {
+    const vf none = vf_set1(__builtin_inff());
+    uint32_t count = 0, x = 0;
+    for (; x < width; x += GPU_LANES) {
+        uint32_t bits = 0;
+        if (x + GPU_LANES <= width)
+            bits = vm_bits(vf_less(vf_load(depth + x), none));
+        else
+            for (uint32_t i = x; i < width; i++)
+                bits |= (depth[i] < __builtin_inff() ? 1u : 0u) << (i - x);
+        if (bits == 0)
+            continue;
+        if (count == 0)
+            *first = x + (uint32_t)__builtin_ctz(bits);
+        *last = x + 31u - (uint32_t)__builtin_clz(bits);
+        count += (uint32_t)__builtin_popcount(bits);
+    }
+    return count;
+}
+
 /* -- Table --------------------------------------------------------------------------------------
  */
 
@@ -172,6 +218,8 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .name = GPU_STRING(GPU_SUFFIX),
     .skin = skin,
     .bounds = bounds,
+    .frame = frame,
+    .scan = scan,
     .project = project,
     .raster = GPU_KERNEL(gpu_raster),
     .fragments = GPU_KERNEL(gpu_fragments),

@@ -10,15 +10,15 @@ void gpu_lighting_default(struct gpu_lighting *lighting) {
     *lighting = (struct gpu_lighting){
         .sun_direction = {0.45f, 0.95f, 0.62f},
         .sun_color = {0.98f, 0.93f, 0.86f},
-        .sky_color = {0.40f, 0.43f, 0.47f},
-        .bounce_color = {0.20f, 0.18f, 0.165f},
+        .sky_color = {0.46f, 0.49f, 0.53f},
+        .bounce_color = {0.25f, 0.23f, 0.215f},
         .shadow_softness = 0.03f,
         .exposure = 1.0f,
         .ground = true,
         .ground_y = 0.0f,
-        .ground_color = {0.52f, 0.515f, 0.505f},
-        .background_top = {0.50f, 0.52f, 0.545f},
-        .background_bottom = {0.60f, 0.60f, 0.595f},
+        .ground_color = {0.57f, 0.565f, 0.555f},
+        .background_top = {0.60f, 0.625f, 0.655f},
+        .background_bottom = {0.70f, 0.70f, 0.695f},
     };
 }
 
