@@ -21,10 +21,13 @@ static void print_counts(const json_t *jobs) {
 }
 
 static void print_worker(const json_t *worker) {
-    const char *job = jobs_text(worker, "job_id");
-    printf("worker   %lld %s%s%s\n",
-           (long long)json_integer_value(json_object_get(worker, "index")),
-           jobs_text(worker, "state"), *job ? " " : "", job);
+    long long restarts = json_integer_value(json_object_get(worker, "restarts"));
+    printf("worker   %s, process %lld", jobs_text(worker, "name"),
+           (long long)json_integer_value(json_object_get(worker, "pid")));
+    if (restarts > 0) {
+        printf(", %lld restarts", restarts);
+    }
+    putchar('\n');
 }
 
 static void print_status(const json_t *status, const char *url) {

@@ -1,10 +1,10 @@
 -- The real executable, from the outside: words, exit codes, files. Hosts run on free loopback ports in folders of their own.
 local json = require "json"
+package.path = "spec/e2e/?.lua;" .. package.path
+local support = require "support"
 
-local stance = os.getenv "STANCE_BIN" or "build/stance"
+local stance = os.getenv "STANCE_BINARY" or "build/stance"
 local missing_file = "/nonexistent/body.fbx"
-
-local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
 
 local function read(path)
   local file = io.open(path, "rb")
@@ -33,25 +33,6 @@ end
 
 local function run(arguments, environment)
   return shell(("%s timeout 120 %s %s"):format(environment or "", stance, arguments))
-end
-
-local function make_folder() return shell("mktemp -d").out:gsub("\n", "") end
-
---- Starts a host; returns its URL and a function that stops it and removes its folder.
-local function start_host()
-  local folder = make_folder()
-  local pid = shell(("%s serve --listen 127.0.0.1:0 --data %s/data --workers 1 --ready-fd 3 3>%s/ready >%s/log 2>&1 & echo $!")
-    :format(stance, folder, folder, folder)).out:match "%d+"
-  for _ = 1, 200 do
-    local ready = read(folder .. "/ready")
-    if ready and ready:find "\n" then
-      return json.decode(ready).url, function()
-        shell(("kill %s; for i in $(seq 200); do kill -0 %s 2>/dev/null || break; sleep 0.05; done; rm -rf %s"):format(pid, pid, folder))
-      end
-    end
-    shell "sleep 0.05"
-  end
-  error("no host:\n" .. (read(folder .. "/log") or ""))
 end
 
 describe("the command line", function()
@@ -127,7 +108,7 @@ end)
 
 describe("doctor", function()
   it("finds nothing wrong with this machine", function()
-    local folder = make_folder()
+    local folder = support.folder()
     local result = run("doctor --json", ("STANCE_DATA=%s/data STANCE_LISTEN=127.0.0.1:0"):format(folder))
     shell("rm -rf " .. folder)
     local report = json.decode(result.out)
@@ -136,7 +117,7 @@ describe("doctor", function()
   end)
 
   it("fails with a remedy where the data folder is open to others", function()
-    local folder = make_folder()
+    local folder = support.folder()
     shell("chmod 755 " .. folder)
     local result = run("doctor", "STANCE_DATA=" .. folder)
     shell("rm -rf " .. folder)
@@ -147,17 +128,17 @@ describe("doctor", function()
 end)
 
 describe("a job, with a host", function()
-  local url, stop, folder
+  local server, folder
   setup(function()
-    url, stop = start_host()
-    folder = make_folder()
+    server = support.host { flags = "--workers 1" }
+    folder = support.folder()
   end)
   teardown(function()
-    stop()
+    server:stop()
     shell("rm -rf " .. folder)
   end)
 
-  local function host(arguments) return run(arguments, "STANCE_URL=" .. url) end
+  local function host(arguments) return run(arguments, "STANCE_URL=" .. server.url) end
   local small = [[job submit render -p 'characters=["mannequin"]' -p angles=2 -p 'size=[64,64]']]
 
   it("goes from submit to files", function()
@@ -250,7 +231,7 @@ end)
 
 describe("render without a host", function()
   local folder
-  setup(function() folder = make_folder() end)
+  setup(function() folder = support.folder() end)
   teardown(function() shell("rm -rf " .. folder) end)
 
   local function alone(arguments)
@@ -259,7 +240,7 @@ describe("render without a host", function()
 
   it("does the job in one of its own and leaves only the files", function()
     local output = folder .. "/out"
-    local result = alone("render mannequin --angles 8 --size 64x64 --output " .. quote(output))
+    local result = alone("render mannequin --angles 8 --size 64x64 --output " .. output)
     assert.equal(0, result.status, result.err)
     for _, name in ipairs { "front", "front_right", "right", "back_right", "back", "back_left", "left", "front_left" } do
       assert.equal("\137PNG", (read(("%s/mannequin/%s.png"):format(output, name)) or ""):sub(1, 4))
