@@ -1,0 +1,123 @@
+---@meta host
+
+--- The process that a script runs in: what it is, its scripts and settings, its workers, and how it ends.
+local host = {}
+
+---@type "host"|"worker"|"spec"
+host.role = nil
+---@type string
+host.version = nil
+--- The data folder, absolute.
+---@type string
+host.data_dir = nil
+--- Workers: which one this is, from 1. Elsewhere 0.
+---@type integer
+host.worker_index = nil
+---@type integer
+host.pid = nil
+
+--- The name of the generation of scripts that this vm runs: 16 hex digits.
+---@return string
+function host.generation() end
+
+---@class host.Script
+---@field path string  as scripts are required: "workflows/render.lua"
+---@field hash string  SHA-256, hex
+---@field size integer  bytes
+---@field origin string  the file that it was read from
+
+---@return host.Script[]
+function host.scripts() end
+
+--- The text of one script of this generation.
+---@param path string
+---@return string? text
+---@return stance.Error? err
+function host.script(path) end
+
+--- The value of a setting: durations in seconds, sizes in bytes, lists as tables. Raises for a name that does not exist, and
+--- for secrets.
+---@param name string  "job_lease"
+---@return string|number|boolean|string[]|nil
+function host.config(name) end
+
+--- Seconds since the process began.
+---@return number
+function host.uptime() end
+
+---@return { resident: integer, vm: integer }  bytes of the process, and of this vm
+function host.memory() end
+
+--- The worst delay of the loop since the last call, in seconds.
+---@return number
+function host.lag() end
+
+--- Says that the host takes requests at this address.
+---@param url string
+function host.ready(url) end
+
+--- What to do before the process ends: runs in a fiber on SIGTERM and the like; the process ends when it returns.
+---@param fn fun(reason: string)
+function host.on_stop(fn) end
+
+--- Ends the process's loop, and so the process, after the present callback.
+---@param exit_code? integer
+function host.stop(exit_code) end
+
+--- A worker process and its successors: one that ends is started again, with back-off; one that misses its heartbeats for
+--- 10 s is killed.
+---@class host.Worker
+local Worker = {}
+
+--- Sends it an event, for its `host.receive`.
+---@param event string
+---@return boolean sent  false when no process of it is up
+function Worker:send(event) end
+
+--- SIGTERM, then SIGKILL; none is started again.
+---@param grace? number  seconds between the two; default 5
+function Worker:stop(grace) end
+
+---@return integer  0 when no process of it is up
+function Worker:pid() end
+
+---@return integer
+function Worker:restarts() end
+
+--- Whether no process of it runs, or will.
+---@return boolean
+function Worker:is_gone() end
+
+---@class host.WorkerExit
+---@field status integer
+---@field signal integer  0: it ended by itself
+---@field unheard boolean  killed for missing heartbeats, or a broken link
+---@field seconds number  it lived
+---@field restarting boolean
+
+---@class host.WorkerOptions
+---@field name? string  in logs and metrics
+---@field index? integer  its `host.worker_index`
+---@field generation? string  the scripts it runs
+---@field handler fun(worker: host.Worker, request: string): string  answers its `host.call`, in a fiber of its own
+---@field on_exit? fun(worker: host.Worker, exit: host.WorkerExit)
+
+--- The host only.
+---@param options host.WorkerOptions
+---@return host.Worker? worker
+---@return stance.Error? err
+function host.spawn_worker(options) end
+
+--- Workers only: asks the host, waits for the answer.
+---@param request string
+---@param timeout? number  seconds; default: none
+---@return string? answer
+---@return stance.Error? err  "closed", "timeout"; "upstream" when the host's handler failed
+function host.call(request, timeout) end
+
+--- Workers only: the next event that the host sent; one fiber at a time.
+---@return string? event
+---@return stance.Error? err  "closed"
+function host.receive() end
+
+return host
