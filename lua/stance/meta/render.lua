@@ -38,7 +38,6 @@ M.coco_keypoints = {}
 ---@field size? integer[] width, height in pixels; default 512, 512
 ---@field clip? string|integer name, number from 1 on, "rest" or 0 for the rest pose. Default: the shortest name with
 --- "idle" in it, else "stand", else "walk", else the first clip
---- in it, else "stand", else "walk", else the first clip
 ---@field time? number seconds in the clip; default 0
 ---@field samples? integer a pixel: 1, 4, 8 or 16; default 4
 ---@field batch? integer views drawn at once, up to 64; default 4
@@ -51,6 +50,15 @@ M.coco_keypoints = {}
 ---@field samples? integer
 ---@field batch? integer
 ---@field backend? string
+
+---@class stance.views_timings CPU seconds by stage
+---@field skin number
+---@field shadow number
+---@field raster number
+---@field shade number
+---@field label number
+---@field encode number
+---@field views integer how many were drawn
 
 ---@class stance.views
 local views = {}
@@ -101,7 +109,7 @@ function views:view(index) end
 function views:clip() end
 
 --- CPU seconds that these views took so far, by stage, and how many were drawn.
----@return { skin: number, shadow: number, raster: number, shade: number, label: number, encode: number, views: integer }
+---@return stance.views_timings
 function views:timings() end
 
 --- The picture as a PNG file. Waits.
