@@ -11,7 +11,7 @@
 int lua_views_push(lua_State *L, struct scene *scene, const struct view_spec *specs, uint32_t count,
                    const struct views_options *options);
 
-/* Makes the types of views; once a state. */
+/* Makes the types of views; may be repeated. */
 void lua_views_open(lua_State *L);
 
 #endif

@@ -524,6 +524,11 @@ static const luaL_Reg views_meta[] = {
 };
 
 void lua_views_open(lua_State *L) {
+    luaL_getmetatable(L, view_type);
+    bool opened = !lua_isnil(L, -1); /* package.loaded may have been cleared since */
+    lua_pop(L, 1);
+    if (opened)
+        return;
     vm_new_type(L, views_type, views_methods, views_meta);
     vm_new_type(L, view_type, no_methods, view_meta);
     lua_getfield(L, -1, "__index");
