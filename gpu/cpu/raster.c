@@ -9,9 +9,9 @@
 #include "raster_alpha.h"
 #include "simd.h"
 
-/* Steps a small triangle may extend: with GPU_BLOCK pixels beyond, coordinates from its first pixel
- * stay below 2^15, and an edge function below 2^31. */
-enum { SMALL = 64 * GPU_SUBPIXEL };
+/* Steps a small triangle may extend: an edge's parts fit 16 bits, and its value 32 bits two blocks of
+ * GPU_BLOCK pixels beyond the triangle. */
+enum { SMALL = 112 * GPU_SUBPIXEL };
 
 /* What setup makes of a vector of triangles, a lane each. Positions are relative to the first
  * pixel's corner. */
