@@ -11,7 +11,7 @@
  *
  * Orientation comes from the skeleton (hips to head is up; the left side is where the left limbs
  * are), not from the file's axes. Size: the stature in the file's own units is kept when it is
- * between 0.3 m and 3 m; else the unit is taken to be wrong, and the first of x 0.01, x 100, x
+ * between 0.3 m and 2.4 m; else the unit is taken to be wrong, and the first of x 0.01, x 100, x
  * 0.0254, x 0.1 that gives 1.3 to 2.2 m is used; else the body is scaled to 1.7 m (a body of 4.8 m
  * becomes one of 1.7 m). The stature reaches from the soles to the top of the head, hat and hair
  * included. scene_options.stature overrides the rule.

@@ -2,12 +2,12 @@
  * faces +z.
  *
  * The head's skin gives chin, crown and width; the classical proportions of a face give where on it
- * to look, and a ray from the front where the skin is: eyes half way from chin to crown, the
- * corners of the mouth at a fifth, the tip of the nose where the profile stands out most between a
- * quarter and a half, the ears where the head is widest beside. Eye bones, where there are any, say
- * better where the eyes are, and the rest follows them. (Farkas, "Anthropometry of the Head and
- * Face", 1994, has the distances: between the inner corners of the eyes 32 mm, the outer 90, of the
- * mouth 50, width of the head 150.) */
+ * to look, and a ray from the front where the skin is: eyes just below half way from chin to crown,
+ * as hair is on it, the corners of the mouth at a fifth, the tip of the nose where the profile
+ * stands out most between a quarter and a half, the ears where the head is widest beside. Eye
+ * bones, where there are any, say better where the eyes are, and the rest follows them. (Farkas,
+ * "Anthropometry of the Head and Face", 1994, has the distances: between the inner corners of the
+ * eyes 32 mm, the outer 90, of the mouth 50, width of the head 150.) */
 #include "media/scene_landmark.h"
 
 struct face {
@@ -15,7 +15,7 @@ struct face {
     struct probe skin;
     double chin, crown, middle; /* y, y, x */
     double half;                /* half the width at the eyes */
-    double eyes;                /* y of the eyes */
+    double eyes, offset;        /* y of the eyes, and how far they are from the middle */
 };
 
 /* The skin at (x, y) seen from the front; false when there is none. */
@@ -34,7 +34,7 @@ static void measure(struct face *face) {
     face->chin = face->crown;
     for (uint32_t i = 0; i < skin->vertex_count; i++) {
         struct vec p = probe_vertex(skin, i);
-        if (p.z > skin->low.z + 0.55 * depth && fabs(p.x - face->middle) < 0.3 * width)
+        if (p.z > skin->low.z + 0.68 * depth && fabs(p.x - face->middle) < 0.3 * width)
             face->chin = fmin(face->chin, p.y);
     }
 }
@@ -49,6 +49,46 @@ static double half_width(const struct face *face, double y) {
     if (left > 0 && right > 0)
         return fmin(left, right);
     return left > 0 ? left : right > 0 ? right : widest;
+}
+
+/* The middles of the two eyes by bones, or by meshes that are called so; false when there are none
+ * that make sense. */
+static bool told_eyes(const struct face *face, struct vec eyes[2]) {
+    const int *node = face->scene->rig.node;
+    const struct scene_mesh *mesh = face->skin.mesh;
+    uint32_t count[2] = {0, 0};
+    eyes[0] = eyes[1] = (struct vec){0, 0, 0};
+    for (uint32_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->vertices[v].position;
+        int side = (double)p[0] > face->middle ? 0 : 1;
+        if (!mesh->vertices[v].eye)
+            continue;
+        eyes[side] = vec_add(eyes[side], (struct vec){(double)p[0], (double)p[1], (double)p[2]});
+        count[side]++;
+    }
+    for (int side = 0; side < 2; side++)
+        eyes[side] = vec_scale(eyes[side], count[side] > 0 ? 1.0 / count[side] : 0);
+    if (node[PART_EYE] >= 0 && node[PART_EYE + 1] >= 0)
+        for (int side = 0; side < 2; side++)
+            eyes[side] = mat_origin(&face->scene->joints[node[PART_EYE + side]].bind);
+    else if (count[0] == 0 || count[1] == 0)
+        return false;
+    double apart = eyes[0].x - eyes[1].x, height = face->crown - face->chin,
+           y = 0.5 * (eyes[0].y + eyes[1].y);
+    return apart > 0.1 * height && apart < 0.9 * height &&
+           fabs(eyes[0].y - eyes[1].y) < 0.15 * height && y > face->chin + 0.2 * height &&
+           y < face->crown;
+}
+
+static void find_eyes(struct face *face) {
+    struct vec eyes[2];
+    bool told = told_eyes(face, eyes);
+    face->eyes =
+        told ? 0.5 * (eyes[0].y + eyes[1].y) : face->chin + 0.47 * (face->crown - face->chin);
+    face->half = half_width(face, face->eyes);
+    face->offset = told ? 0.5 * (eyes[0].x - eyes[1].x) : 0.42 * face->half;
+    if (told)
+        face->middle = 0.5 * (eyes[0].x + eyes[1].x);
 }
 
 static void put(struct face *face, int landmark, double x, double y) {
@@ -68,7 +108,7 @@ static void put_nose(struct face *face) {
     struct vec best = {0, 0, -INFINITY}, at;
     double height = face->eyes - face->chin;
     for (int i = 0; i <= 24; i++) {
-        double y = face->chin + height * (0.5 + 0.4 * i / 24);
+        double y = face->chin + height * (0.45 + 0.3 * i / 24);
         if (front(face, face->middle, y, &at) && at.z > best.z)
             best = at;
     }
@@ -104,11 +144,7 @@ static void put_ears(struct face *face) {
 }
 
 static void put_eyes_and_mouth(struct face *face) {
-    const struct scene_rig *rig = &face->scene->rig;
-    double offset = 0.42 * face->half;
-    if (rig->node[PART_EYE] >= 0 && rig->node[PART_EYE + 1] >= 0)
-        offset = 0.5 * fabs(mat_origin(&face->scene->joints[rig->node[PART_EYE]].bind).x -
-                            mat_origin(&face->scene->joints[rig->node[PART_EYE + 1]].bind).x);
+    double offset = face->offset;
     for (int side = 0; side < 2; side++) {
         double sign = side == 0 ? 1 : -1;
         int inner = side == 0 ? LANDMARK_LEFT_EYE_INNER : LANDMARK_RIGHT_EYE_INNER;
@@ -137,14 +173,7 @@ bool scene_face_find(struct scene *scene, const struct scene_mesh *mesh) {
     if (face.middle < face.skin.low.x || face.middle > face.skin.high.x)
         face.middle = 0.5 * (face.skin.low.x + face.skin.high.x);
     measure(&face);
-    face.eyes = 0.5 * (face.chin + face.crown);
-    if (rig->node[PART_EYE] >= 0 && rig->node[PART_EYE + 1] >= 0) {
-        double y = 0.5 * (mat_origin(&scene->joints[rig->node[PART_EYE]].bind).y +
-                          mat_origin(&scene->joints[rig->node[PART_EYE + 1]].bind).y);
-        if (y > face.chin && y < face.crown)
-            face.eyes = y;
-    }
-    face.half = half_width(&face, face.eyes);
+    find_eyes(&face);
     put_nose(&face);
     put_eyes_and_mouth(&face);
     put_ears(&face);

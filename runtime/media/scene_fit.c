@@ -8,7 +8,7 @@
 
 #include "media/scene_parts.h"
 
-static const double min_kept = 0.3, max_kept = 3, min_likely = 1.3, max_likely = 2.2, usual = 1.7;
+static const double min_kept = 0.3, max_kept = 2.4, min_likely = 1.3, max_likely = 2.2, usual = 1.7;
 
 /* -- Turning
  * -----------------------------------------------------------------------------------------------------
@@ -58,8 +58,8 @@ static bool is_identity(const struct mat *turn) {
  * ---------------------------------------------------------------------------------------------------
  */
 
-/* The length of the body's long bones and trunk: compares spaces that hold the same body in
- * different poses. */
+/* The length of thighs and upper arms, which no pose changes: compares spaces that hold the same
+ * body. */
 static double bone_length(const struct scene_rig *rig, const struct vec *places) {
     const int *node = rig->node;
     double sum = 0;
@@ -68,8 +68,6 @@ static double bone_length(const struct scene_rig *rig, const struct vec *places)
             vec_distance(places[node[PART_UPPER_LEG + side]], places[node[PART_LOWER_LEG + side]]);
         sum +=
             vec_distance(places[node[PART_UPPER_ARM + side]], places[node[PART_LOWER_ARM + side]]);
-        sum +=
-            vec_distance(places[node[PART_UPPER_LEG + side]], places[node[PART_UPPER_ARM + side]]);
     }
     return sum;
 }
@@ -206,78 +204,103 @@ static int place_on_ground(struct scene_import *in, const bool *body, float *pal
 
 struct fitting {
     struct scene_import *in;
-    struct mat *rest;   /* [node] */
-    struct vec *places; /* [node] */
-    bool *body;         /* [node] */
-    float *palette;     /* [joint][12] */
+    struct vec *bind, *world; /* [node] places in both spaces; world: at rest */
+    bool *body;               /* [node] */
+    float *palette;           /* [joint][12] */
+    struct mat bind_turn;
 };
 
-static int fit_world(struct fitting *f, const struct scene_options *options, double metres_per_unit,
-                     double world_from_bind) {
-    struct scene *scene = f->in->scene;
-    struct scene_report *report = &scene->report;
-    struct mat turn;
-    double range[2];
-    if (!upright(&scene->rig, f->places, &turn))
-        return err_set(f->in->err, ERR_INVALID,
-                       "%s: the skeleton's shoulders and hips lie in one point", f->in->file);
-    report->turned = !is_identity(&turn);
-    scene->rest_from_file = scene->world_from_file = turn;
-    scene_pose(scene, SCENE_REST, 0, f->palette);
-    height_range(scene, &f->in->mesh, f->body, f->palette, range);
-    double height = range[1] - range[0];
-    if (!(height > 0) || !isfinite(height))
-        return err_set(f->in->err, ERR_INVALID, "%s: the body has no height", f->in->file);
-    report->file_stature = height * metres_per_unit;
-    report->scale = choose_scale(report->file_stature, options);
-    report->stature = report->file_stature * report->scale;
-    double scale = metres_per_unit * report->scale;
-    scene->rest_from_file = scene->world_from_file = scaled(&turn, scale, (struct vec){0, 0, 0});
-    (void)world_from_bind;
-    return place_on_ground(f->in, f->body, f->palette, range[0] * scale);
+static int fitting_init(struct fitting *f, struct scene_import *in) {
+    const struct scene *scene = in->scene;
+    size_t n = scene->node_count;
+    struct mat *rest = malloc(n * sizeof *rest);
+    f->in = in;
+    f->bind = malloc(n * sizeof *f->bind);
+    f->world = malloc(n * sizeof *f->world);
+    f->body = malloc(n * sizeof *f->body);
+    f->palette = malloc(12 * sizeof *f->palette * scene->joint_count);
+    bool ready = rest != NULL && f->bind != NULL && f->world != NULL && f->body != NULL &&
+                 f->palette != NULL;
+    if (ready) {
+        scene_rest_world(scene, rest);
+        mark_body(scene, f->body);
+        for (size_t i = 0; i < n; i++) {
+            f->bind[i] = mat_origin(&scene->joints[i].bind);
+            f->world[i] = mat_origin(&rest[i]);
+        }
+    }
+    free(rest);
+    return ready ? 0 : err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
+}
+
+static void fitting_deinit(struct fitting *f) {
+    free(f->bind);
+    free(f->world);
+    free(f->body);
+    free(f->palette);
+}
+
+/* Lowest and highest point of the body's skin, as it is stored, once turned. */
+static void bind_range(const struct fitting *f, double range[2]) {
+    const struct scene_mesh *mesh = &f->in->mesh;
+    range[0] = INFINITY;
+    range[1] = -INFINITY;
+    for (uint32_t v = 0; v < mesh->vertex_count; v++) {
+        const float *p = mesh->vertices[v].position;
+        if (!f->body[f->in->scene->joints[mesh->vertices[v].joints[0]].node])
+            continue;
+        double y =
+            mat_point(&f->bind_turn, (struct vec){(double)p[0], (double)p[1], (double)p[2]}).y;
+        range[0] = fmin(range[0], y);
+        range[1] = fmax(range[1], y);
+    }
+}
+
+static int no_size(const struct fitting *f) {
+    return err_set(f->in->err, ERR_INVALID, "%s: the body has no height", f->in->file);
 }
 
 int scene_fit(struct scene_import *in, const struct scene_options *options,
               double metres_per_unit) {
     struct scene *scene = in->scene;
-    size_t n = scene->node_count;
-    struct fitting f = {.in = in};
-    struct mat turn, move;
-    int rc = 0;
-    f.rest = malloc(n * sizeof *f.rest);
-    f.places = malloc(n * sizeof *f.places);
-    f.body = malloc(n * sizeof *f.body);
-    f.palette = malloc(12 * sizeof *f.palette * scene->joint_count);
-    if (f.rest == NULL || f.places == NULL || f.body == NULL || f.palette == NULL) {
-        rc = err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
-        goto end;
-    }
-    mark_body(scene, f.body);
-    for (size_t i = 0; i < n; i++)
-        f.places[i] = mat_origin(&scene->joints[i].bind);
-    double bind_length = bone_length(&scene->rig, f.places);
-    if (!upright(&scene->rig, f.places, &turn))
-        turn = mat_identity();
-    move = mat_identity();
-    move_bind(scene, &in->mesh, &move); /* so that scene_pose has inverse binds */
-    scene_rest_world(scene, f.rest);
-    for (size_t i = 0; i < n; i++)
-        f.places[i] = mat_origin(&f.rest[i]);
-    double world_length = bone_length(&scene->rig, f.places);
-    if (!(bind_length > 0) || !(world_length > 0)) {
-        rc = err_set(in->err, ERR_INVALID, "%s: the skeleton has no size", in->file);
-        goto end;
-    }
-    rc = fit_world(&f, options, metres_per_unit, world_length / bind_length);
+    struct scene_report *report = &scene->report;
+    const int *node = scene->rig.node;
+    struct fitting f = {0};
+    struct mat turn, move = mat_identity();
+    double range[2];
+    int rc = fitting_init(&f, in);
     if (rc != 0)
         goto end;
-    double scale = metres_per_unit * scene->report.scale * world_length / bind_length;
-    move = scaled(&turn, scale, (struct vec){0, 0, 0});
+    double bind_length = bone_length(&scene->rig, f.bind),
+           world_length = bone_length(&scene->rig, f.world);
+    if (!upright(&scene->rig, f.bind, &f.bind_turn) || !upright(&scene->rig, f.world, &turn) ||
+        !(bind_length > 0)) {
+        rc = no_size(&f);
+        goto end;
+    }
+    bind_range(&f, range);
+    double growth = world_length / bind_length, height = (range[1] - range[0]) * growth;
+    if (!(height > 0) || !isfinite(height)) {
+        rc = no_size(&f);
+        goto end;
+    }
+    report->turned = !is_identity(&turn);
+    report->file_stature = height * metres_per_unit;
+    report->scale = choose_scale(report->file_stature, options);
+    report->stature = report->file_stature * report->scale;
+    double scale = metres_per_unit * report->scale;
+
+    struct vec hips = vec_mix(f.bind[node[PART_UPPER_LEG]], f.bind[node[PART_UPPER_LEG + 1]], 0.5);
+    hips = mat_point(&f.bind_turn, hips);
+    struct vec shift = vec_scale((struct vec){-hips.x, -range[0], -hips.z}, scale * growth);
+    move = scaled(&f.bind_turn, scale * growth, shift);
     move_bind(scene, &in->mesh, &move);
+
+    scene->rest_from_file = scene->world_from_file = scaled(&turn, scale, (struct vec){0, 0, 0});
+    scene_pose(scene, SCENE_REST, 0, f.palette);
+    height_range(scene, &in->mesh, f.body, f.palette, range);
+    rc = place_on_ground(in, f.body, f.palette, range[0]);
 end:
-    free(f.rest);
-    free(f.places);
-    free(f.body);
-    free(f.palette);
+    fitting_deinit(&f);
     return rc;
 }

@@ -74,6 +74,7 @@ static int copy_node(struct tree_copy *copy, const struct aiNode *node, int pare
     copy->in->nodes[self] = node;
     joint->parent = parent;
     joint->node = self;
+    joint->holder = node->mNumMeshes > 0 && !is_bone(copy, node);
     joint->rest = mat_of(&node->mTransformation);
     joint->bind = mat_identity();
     joint->name = strdup(node->mName.data);

@@ -70,12 +70,13 @@ static bool put_end(struct scene *scene, const struct scene_mesh *mesh, int land
 /* The middle depth of the hand's skin between two shares of its length, at its front (+) or back
  * (-) edge. */
 static bool hand_edge(const struct probe *skin, struct vec wrist, struct vec along,
-                      struct vec front, double length, double share, double sign, struct vec *out) {
+                      struct vec front, double length, double share, double window, double sign,
+                      struct vec *out) {
     double edge = -INFINITY, up = 0;
     struct vec side = vec_cross(along, front);
     for (uint32_t i = 0; i < skin->vertex_count; i++) {
         struct vec d = vec_sub(probe_vertex(skin, i), wrist);
-        if (fabs(vec_dot(d, along) / length - share) > 0.17 || sign * vec_dot(d, front) < edge)
+        if (fabs(vec_dot(d, along) / length - share) > window || sign * vec_dot(d, front) < edge)
             continue;
         edge = sign * vec_dot(d, front);
         up = vec_dot(d, side);
@@ -106,10 +107,15 @@ static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int sid
     front = vec_unit(vec_sub(front, vec_scale(along, along.z)));
     for (uint32_t i = 0; i < skin.vertex_count; i++)
         length = fmax(length, vec_dot(vec_sub(probe_vertex(&skin, i), wrist), along));
-    for (int i = 0; length > 0 && i < 3; i++)
-        if (!scene->known[fingers[i].landmark + side] &&
-            hand_edge(&skin, wrist, along, front, length, fingers[i].share, fingers[i].sign, &at))
-            landmark_set(scene, fingers[i].landmark + side, at, hand);
+    /* Hands of few vertices have none in a narrow slice. */
+    static const double windows[] = {0.17, 0.4, 2};
+    for (int i = 0; length > 0 && i < 9; i++) {
+        int landmark = fingers[i % 3].landmark + side;
+        if (!scene->known[landmark] &&
+            hand_edge(&skin, wrist, along, front, length, fingers[i % 3].share, windows[i / 3],
+                      fingers[i % 3].sign, &at))
+            landmark_set(scene, landmark, at, hand);
+    }
     probe_deinit(&skin);
     return true;
 }

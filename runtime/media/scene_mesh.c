@@ -299,6 +299,30 @@ static int add_rigid(struct reading *r, const struct aiMesh *from, uint32_t hold
     return 0;
 }
 
+/* Whether a name tells an eyeball: "EyeLeft", "eyes", "Wolf3D_Eye", but no brow, lash or glasses.
+ */
+static bool names_eye(const char *name) {
+    static const char *const others[] = {"brow", "lash", "lid", "line", "wear", "glass", "shadow"};
+    if (strcasestr(name, "eye") == NULL)
+        return false;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcasestr(name, others[i]) != NULL)
+            return false;
+    return true;
+}
+
+static void mark_eyes(const struct reading *r, const struct scene_import *in,
+                      const struct aiMesh *mesh, uint32_t holder, uint32_t first) {
+    struct aiString material = {.length = 0};
+    if (mesh->mMaterialIndex < in->tree->mNumMaterials)
+        aiGetMaterialString(in->tree->mMaterials[mesh->mMaterialIndex], AI_MATKEY_NAME, &material);
+    if (!names_eye(mesh->mName.data) && !names_eye(material.data) &&
+        !names_eye(r->scene->joints[holder].name))
+        return;
+    for (uint32_t v = first; v < r->mesh->vertex_count; v++)
+        r->mesh->vertices[v].eye = 1;
+}
+
 /* Shapes that draw a rig's controls, and the usual furniture of a modelling scene. */
 static bool is_furniture(const struct reading *r, uint32_t holder, const char *mesh_name) {
     static const char *const words[] = {"Icosphere", "WGT-", "WGT_", "cs_", "Ground", "Floor"};
@@ -322,6 +346,7 @@ static int add_node(struct reading *r, const struct scene_import *in, uint32_t n
         if ((mesh->mNumBones > 0) != skinned || mesh->mNumVertices == 0 || (skinned && *done))
             continue;
         *done = true;
+        uint32_t first = r->mesh->vertex_count;
         if (skinned)
             rc = add_skinned(r, mesh, node);
         else if (r->any_skin && is_furniture(r, node, mesh->mName.data))
@@ -329,6 +354,7 @@ static int add_node(struct reading *r, const struct scene_import *in, uint32_t n
                        mesh->mName.data);
         else
             rc = add_rigid(r, mesh, node);
+        mark_eyes(r, in, mesh, node, first);
     }
     return rc;
 }

@@ -305,6 +305,8 @@ int scene_rig_names(const struct scene *scene, struct scene_rig *rig) {
         struct reading said = read_name(scene->joints[i].name);
         if (said.part < 0)
             continue;
+        if (scene->joints[i].holder) /* meshes are often named after the bone that they belong to */
+            said.rank += 10;
         if (said.part >= PART_EYE)
             take_paired(&naming, (int)i, said);
         else if (said.side < 0)

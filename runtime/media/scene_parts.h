@@ -70,6 +70,7 @@ struct scene_joint {
     struct mat rest;     /* local, of nodes without keys */
     struct mat bind;     /* bind space from the joint's own */
     float from_bind[12]; /* the inverse */
+    bool holder;         /* a mesh hangs on it, and it is no bone */
     bool rigid;          /* a mesh hangs on it without skin */
     bool skinned;        /* some vertex may follow it */
 };
@@ -103,7 +104,8 @@ struct scene_clip {
 struct scene_vertex {
     float position[3], normal[3], uv[2];
     uint16_t joints[SCENE_INFLUENCES];
-    float weights[SCENE_INFLUENCES];
+    float weights[SCENE_INFLUENCES]; /* falling */
+    uint32_t eye;                    /* 1: its mesh, material or node is called an eye */
 };
 
 struct scene_mesh {

@@ -108,7 +108,7 @@ bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, stru
 /* How far the feet point to where `front` is, in leg lengths: ankle to toes, and ankle to the
  * middle of the foot's skin. */
 static double feet_forward(const struct scene *scene, const struct scene_mesh *mesh,
-                           struct vec front, struct vec up) {
+                           struct vec front) {
     const int *node = scene->rig.node;
     double sum = 0;
     for (int side = 0; side < 2; side++) {
@@ -123,7 +123,6 @@ static double feet_forward(const struct scene *scene, const struct scene_mesh *m
         if (vertices_below(scene, mesh, foot, &middle) > 0)
             sum += vec_dot(vec_sub(middle, ankle), front) / leg;
     }
-    (void)up;
     return sum;
 }
 
@@ -159,7 +158,7 @@ static int settle_sides(struct scene_import *in, bool named) {
     if (!axes)
         return err_set(in->err, ERR_INVALID,
                        "%s: the skeleton's shoulders and hips lie in one point", in->file);
-    double forward = feet_forward(scene, &in->mesh, vec_cross(left, up), up);
+    double forward = feet_forward(scene, &in->mesh, vec_cross(left, up));
     if (forward < (named ? -0.05 : 0)) {
         swap_sides(&scene->rig);
         if (named)
@@ -179,7 +178,16 @@ static bool take_vrm(const struct scene_source *source, const struct scene *scen
     for (int i = 0; i < PART_COUNT; i++)
         rig->node[i] = source->human[i] != NULL ? scene_find_node(scene, source->human[i]) : -1;
     snprintf(rig->name, sizeof rig->name, "vrm");
-    return limbs_complete(rig);
+    if (!limbs_complete(rig))
+        return false;
+    struct scene_rig named; /* for fingers, eyes and toes that the list leaves out */
+    scene_rig_names(scene, &named);
+    bool agreed = named.node[PART_LOWER_ARM] == rig->node[PART_LOWER_ARM] &&
+                  named.node[PART_LOWER_LEG] == rig->node[PART_LOWER_LEG];
+    for (int i = 0; agreed && i < PART_COUNT; i++)
+        if (rig->node[i] < 0)
+            rig->node[i] = named.node[i];
+    return true;
 }
 
 static const char *naming_style(const struct scene *scene, const struct scene_rig *rig) {
