@@ -42,7 +42,7 @@ static void take_label_names(lua_State *L, struct meter *meter) {
             luaL_error(L, "option 'labels' must be a list of names, each below %d bytes",
                        NAME_MAX_SIZE);
         }
-        strcpy(meter->labels[i], lua_tostring(L, -1));
+        memcpy(meter->labels[i], lua_tostring(L, -1), lua_objlen(L, -1) + 1);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
@@ -83,10 +83,11 @@ static int declare(lua_State *L, enum metric_type type) {
     memset(meter, 0, sizeof *meter);
     meter->type = type;
     take_label_names(L, meter);
-    if (strlen(name) >= sizeof meter->name) {
+    size_t name_size = strlen(name) + 1;
+    if (name_size > sizeof meter->name) {
         return luaL_error(L, "a metric's name has at most %d bytes", NAME_MAX_SIZE - 1);
     }
-    strcpy(meter->name, name);
+    memcpy(meter->name, name, name_size);
     for (size_t i = 0; i < meter->label_count; i++) {
         names[i] = meter->labels[i];
     }

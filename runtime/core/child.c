@@ -1,5 +1,6 @@
 #include "core/child.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -43,27 +44,29 @@ struct child {
     struct child_options options; /* name, argv and env point to copies of ours */
     char **argv;
     char **environment;
-    enum state state;
     uv_signal_t deaths;
     uv_timer_t step; /* UP: announces; ENDING: ends the wait; BACKOFF: starts the next process */
     uv_timer_t killer;
     uv_timer_t watch; /* looks for heartbeats */
     int open_handles;
     int busy; /* callbacks of ours on the C stack */
-    bool freed;
 
-    pid_t pid;
+    /* The process. */
     struct link *link;
-    bool linked; /* the link has not ended */
     struct capture *capture;
-    bool announced;
+    pid_t pid;
+    enum state state;
     double born;
-    double heard;      /* link_last_beat at the last look */
-    unsigned silences; /* looks in a row without news */
-    struct child_exit end;
-
-    bool stopping;
     double kill_at; /* loop_seconds; 0: no plan */
+    double heard;   /* link_last_beat at the last look */
+    struct child_exit end;
+    unsigned silences; /* looks in a row without news */
+    bool linked;       /* the link has not ended */
+    bool announced;
+
+    /* Across processes. */
+    bool stopping;
+    bool freed;
     unsigned early_deaths;
     unsigned restarts;
     struct metric *metric_up;
@@ -103,6 +106,13 @@ static void release(struct child *child) {
     }
 }
 
+/* Around all that calls the owner, who may free the child there: its memory goes when the last one
+ * has left. */
+static void enter(struct child *child) {
+    assert(child->busy >= 0);
+    child->busy++;
+}
+
 static void leave(struct child *child) {
     child->busy--;
     release(child);
@@ -131,7 +141,7 @@ void child_free(struct child *child) {
         return;
     }
     child->freed = true;
-    child->busy++;
+    enter(child);
     if (child->state == UP) {
         kill(-child->pid, SIGKILL);
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR) {
@@ -260,7 +270,7 @@ static size_t link_fill_beat(struct link *link, char *payload, size_t room, void
 
 static void link_ended(struct link *link, const struct err *err, void *arg) {
     struct child *child = arg;
-    child->busy++;
+    enter(child);
     child->linked = false;
     if (child->options.link.callbacks.closed != NULL) {
         child->options.link.callbacks.closed(link, err, child->options.link.arg);
@@ -304,7 +314,7 @@ static void announce(struct child *child) {
 
 static void announce_late(uv_timer_t *timer) {
     struct child *child = timer->data;
-    child->busy++;
+    enter(child);
     announce(child);
     leave(child);
 }
@@ -415,7 +425,7 @@ static double back_off(struct child *child) {
 static void start_again(uv_timer_t *timer) {
     struct child *child = timer->data;
     struct err err;
-    child->busy++;
+    enter(child);
     if (child->stopping) {
         be_gone(child);
     } else if (start_process(child, &err) == 0) {
@@ -450,7 +460,7 @@ static void log_end(struct child *child) {
 /* The process has ended and so has all that it sent. */
 static void finish_process(struct child *child) {
     struct child_exit *end = &child->end;
-    child->busy++;
+    enter(child);
     announce(child); /* one that died at once is told of all the same, so that link and exit come in
                         pairs */
     if (end->seconds >= GROWN_UP) {

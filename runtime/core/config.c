@@ -159,7 +159,7 @@ static int read_secret(const char *path, char **out, const char *origin, struct 
     if (file != NULL) {
         fclose(file);
     }
-    if (code < 0) {
+    if (code != 0) {
         free(text);
         text = NULL;
     }
@@ -182,8 +182,8 @@ static int apply_secret_file(struct config *config, const struct config_setting 
     if (code == 0) {
         struct source source = {.origin = origin, .what = file_name, .folder = folder};
         code = set_text(config, setting, secret, &source, err);
-        free(secret);
     }
+    free(secret);
     return code;
 }
 

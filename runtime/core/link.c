@@ -9,7 +9,8 @@
 enum {
     HEADER_SIZE = 13,
     READ_STEP = 64 << 10, /* the least room that a read is offered, and what an idle link keeps */
-    BUCKETS = 256,        /* of the table of pending requests */
+    HANDLES = 3,
+    BUCKETS = 256, /* of the table of pending requests */
 };
 
 enum kind { KIND_REQUEST = 1, KIND_REPLY, KIND_ERROR, KIND_EVENT, KIND_BEAT };
@@ -86,6 +87,13 @@ static void handle_closed(uv_handle_t *handle) {
     release(link);
 }
 
+/* Around all that calls the owner, who may free the link there: its memory goes when the last one
+ * has left. */
+static void enter(struct link *link) {
+    assert(link->busy >= 0);
+    link->busy++;
+}
+
 static void leave(struct link *link) {
     link->busy--;
     release(link);
@@ -106,9 +114,9 @@ static void answer_all(struct link *link, const struct err *err) {
 }
 
 static void close_handles(struct link *link) {
-    uv_handle_t *handles[] = {(uv_handle_t *)&link->pipe, (uv_handle_t *)&link->ticker,
-                              (uv_handle_t *)&link->expiry};
-    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
+    uv_handle_t *handles[HANDLES] = {(uv_handle_t *)&link->pipe, (uv_handle_t *)&link->ticker,
+                                     (uv_handle_t *)&link->expiry};
+    for (int i = 0; i < HANDLES; i++) {
         if (!uv_is_closing(handles[i])) {
             uv_close(handles[i], handle_closed);
         }
@@ -122,7 +130,7 @@ static void finish_failure(struct link *link) {
         return;
     }
     link->over = true;
-    link->busy++;
+    enter(link);
     close_handles(link);
     answer_all(link, &link->failure);
     if (!link->freed && link->options.callbacks.closed != NULL) {
@@ -133,22 +141,14 @@ static void finish_failure(struct link *link) {
 
 static void expire(uv_timer_t *timer);
 
-/* Something went wrong inside a call by the owner: the news follows from the loop. */
+/* Whatever goes wrong, goes wrong inside something: the news follows from the loop. */
 static void fail_soon(struct link *link, const struct err *err) {
-    if (link->over || link->failing) {
-        return;
-    }
-    link->failure = *err;
-    link->failing = true;
-    uv_timer_start(&link->expiry, expire, 0, 0);
-}
-
-static void fail_now(struct link *link, const struct err *err) {
-    if (!link->failing) {
+    if (!link->over && !link->failing) {
         link->failure = *err;
         link->failing = true;
+        uv_read_stop((uv_stream_t *)&link->pipe);
+        uv_timer_start(&link->expiry, expire, 0, 0);
     }
-    finish_failure(link);
 }
 
 void link_free(struct link *link) {
@@ -158,7 +158,7 @@ void link_free(struct link *link) {
     struct err err;
     err_set(&err, ERR_CLOSED, "the link was closed");
     link->freed = true;
-    link->busy++;
+    enter(link);
     if (!link->over) {
         link->over = true;
         close_handles(link);
@@ -219,7 +219,7 @@ static void expire(uv_timer_t *timer) {
     err_set(&err, ERR_TIMEOUT, "no reply in time");
     double next = 0;
     double now = loop_seconds();
-    link->busy++;
+    enter(link);
     link->next_expiry = 0;
     for (;;) {
         struct pending *due = link->over ? NULL : take_expired(link, now, &next);
@@ -249,7 +249,7 @@ static void written(uv_write_t *write, int status) {
     if (status < 0 && status != UV_EPIPE && status != UV_ECONNRESET && !link->over) {
         struct err err;
         err_set_uv(&err, status, "cannot write to the peer");
-        fail_now(link, &err);
+        fail_soon(link, &err);
     }
 }
 
@@ -358,7 +358,7 @@ static void tick(uv_timer_t *timer) {
     if (link->over || link->failing || link->beats_unsent > 0) {
         return;
     }
-    link->busy++;
+    enter(link);
     if (link->options.callbacks.fill_beat != NULL) {
         size = link->options.callbacks.fill_beat(link, payload, sizeof payload, link->options.arg);
         assert(size <= sizeof payload);
@@ -366,7 +366,7 @@ static void tick(uv_timer_t *timer) {
     struct err err;
     if (!link->over && send_frame(link, KIND_BEAT, 0, payload, size, &err) < 0 &&
         err.code != ERR_BUSY) {
-        fail_now(link, &err);
+        fail_soon(link, &err);
     }
     leave(link);
 }
@@ -495,15 +495,15 @@ static void has_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     if (link->over || count == 0) {
         return;
     }
-    link->busy++;
+    enter(link);
     if (count < 0) {
         read_failed(link, (int)count, &err);
-        fail_now(link, &err);
+        fail_soon(link, &err);
     } else {
         link->in_end += (size_t)count;
         link->last_beat = loop_seconds();
         if (take_frames(link, &err) < 0) {
-            fail_now(link, &err);
+            fail_soon(link, &err);
         }
     }
     leave(link);
@@ -530,7 +530,7 @@ static struct link *make(struct loop *loop, const struct link_options *options, 
     uv_timer_init(&loop->uv, &link->ticker);
     uv_timer_init(&loop->uv, &link->expiry);
     link->pipe.data = link->ticker.data = link->expiry.data = link;
-    link->open_handles = 3;
+    link->open_handles = HANDLES;
     return link;
 }
 
@@ -575,12 +575,12 @@ static void connected(uv_connect_t *connect, int status) {
     if (link->over) {
         return;
     }
-    link->busy++;
+    enter(link);
     if (status < 0) {
         err_set_uv(&err, status, "cannot connect");
-        fail_now(link, &err);
+        fail_soon(link, &err);
     } else if (start(link, &err) < 0) {
-        fail_now(link, &err);
+        fail_soon(link, &err);
     }
     leave(link);
 }

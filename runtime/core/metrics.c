@@ -404,7 +404,7 @@ static struct metric *series_locked(struct metric_family *family, const char *co
         assert(!"labels that the family does not have");
         return family->lost;
     }
-    const char *ordered[LABELS_MAX];
+    const char *ordered[LABELS_MAX] = {NULL};
     for (size_t i = 0; i < count; i++) {
         ordered[label_index(family, names[i])] = values[i];
     }

@@ -70,9 +70,9 @@ void text_drop(struct text *text) {
 
 void text_number(char out[TEXT_NUMBER_SIZE], double value) {
     if (isnan(value)) {
-        strcpy(out, "NaN");
+        memcpy(out, "NaN", 4);
     } else if (isinf(value)) {
-        strcpy(out, value > 0 ? "+Inf" : "-Inf");
+        memcpy(out, value > 0 ? "+Inf" : "-Inf", 5);
     } else {
         for (int digits = 15; digits <= 17; digits++) {
             snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, value);
