@@ -1,8 +1,8 @@
 /* lua_fiber.c - the Lua module `fiber`: spawn, sleep, join, channels, timers, select.
  *
- * Everything that a fiber can wait for here is a `source` (a channel's getting end, a channel's putting end, a fiber's end,
- * a timer). One wait, the `pick`, watches any number of sources and takes the first that has something; get, join, sleep
- * and select are all picks. */
+ * Everything that a fiber can wait for here is a `source` (a channel's getting end, a channel's
+ * putting end, a fiber's end, a timer). One wait, the `pick`, watches any number of sources and
+ * takes the first that has something; get, join, sleep and select are all picks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,9 @@ static const char timer_type[] = "stance.timer";
 
 enum { SELECT_MAX = 64 };
 
-/* -- Picks ------------------------------------------------------------------------------------------------------- */
+/* -- Picks
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 struct pick;
 
@@ -33,7 +35,7 @@ struct pick {
     struct alarm *alarm;
     int fired; /* index of the node that fired, or -1: the timeout */
     bool closed;
-    int value_ref;  /* a value handed over by a putter, or one that waits to be put */
+    int value_ref; /* a value handed over by a putter, or one that waits to be put */
     bool is_sleep, is_select;
     int count;
     struct node nodes[];
@@ -152,7 +154,9 @@ static double check_timeout(lua_State *L, int index) {
     return timeout;
 }
 
-/* -- Channels ---------------------------------------------------------------------------------------------------- */
+/* -- Channels
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 /* A queue of Lua values: those buffered lie in a Lua table at items[head..head + count - 1]. */
 struct channel {
@@ -308,7 +312,9 @@ static int channel_tostring(lua_State *L) {
     return 1;
 }
 
-/* -- Timers ------------------------------------------------------------------------------------------------------ */
+/* -- Timers
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct timer {
     struct vm_owned owned;
@@ -353,7 +359,9 @@ static int timer_gc(lua_State *L) {
     return 0;
 }
 
-/* -- Fibers ------------------------------------------------------------------------------------------------------ */
+/* -- Fibers
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct handle {
     struct fiber *fiber;
@@ -503,14 +511,17 @@ static int fiber_count_function(lua_State *L) {
 static int fiber_list(lua_State *L) {
     lua_newtable(L);
     int i = 0;
-    for (struct fiber *fiber = fiber_next(vm_of(L), NULL); fiber; fiber = fiber_next(vm_of(L), fiber)) {
+    for (struct fiber *fiber = fiber_next(vm_of(L), NULL); fiber;
+         fiber = fiber_next(vm_of(L), fiber)) {
         push_handle(L, fiber);
         lua_rawseti(L, -2, ++i);
     }
     return 1;
 }
 
-/* -- Select ------------------------------------------------------------------------------------------------------ */
+/* -- Select
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void *test_type(lua_State *L, int index, const char *type) {
     void *data = lua_touserdata(L, index);
@@ -522,7 +533,8 @@ static void *test_type(lua_State *L, int index, const char *type) {
     return same ? data : NULL;
 }
 
-/* Looks at the source on top of the stack: pushes its results and returns their number if it has some now, else -1. */
+/* Looks at the source on top of the stack: pushes its results and returns their number if it has
+ * some now, else -1. */
 static int try_source(lua_State *L) {
     int top = lua_gettop(L);
     struct channel *channel = test_type(L, top, channel_type);
@@ -531,7 +543,8 @@ static int try_source(lua_State *L) {
     if (channel != NULL)
         return channel_take(L, channel) ? 1 : channel->closed ? push_closed(L) : -1;
     if (handle != NULL)
-        return fiber_status(handle->fiber) >= FIBER_ENDED ? fiber_push_results(L, handle->fiber) : -1;
+        return fiber_status(handle->fiber) >= FIBER_ENDED ? fiber_push_results(L, handle->fiber)
+                                                          : -1;
     if (timer == NULL)
         return luaL_error(L, "select takes channels, fibers and timers, not a %s",
                           luaL_typename(L, top));
@@ -581,7 +594,9 @@ static int fiber_select(lua_State *L) {
     return pick_wait(L, pick, timeout);
 }
 
-/* -- Module ------------------------------------------------------------------------------------------------------ */
+/* -- Module
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static const luaL_Reg channel_methods[] = {
     {"close", channel_close},
@@ -603,12 +618,8 @@ static const luaL_Reg channel_meta[] = {
 };
 
 static const luaL_Reg fiber_methods[] = {
-    {"cancel", fiber_cancel_method},
-    {"status", fiber_status_method},
-    {"name", fiber_name_method},
-    {"job", fiber_job_method},
-    {"request", fiber_request_method},
-    {NULL, NULL},
+    {"cancel", fiber_cancel_method}, {"status", fiber_status_method},   {"name", fiber_name_method},
+    {"job", fiber_job_method},       {"request", fiber_request_method}, {NULL, NULL},
 };
 
 static const luaL_Reg fiber_waits[] = {

@@ -1,4 +1,5 @@
-/* lua_host.c - the Lua module `host`: what process this is, its scripts and settings, and how it ends. */
+/* lua_host.c - the Lua module `host`: what process this is, its scripts and settings, and how it
+ * ends. */
 #include "bind/lua_host.h"
 
 #include <string.h>

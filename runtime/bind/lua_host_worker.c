@@ -1,6 +1,7 @@
 /* lua_host_worker.c - host.spawn_worker: worker processes, seen from the host's scripts.
  *
- * Each request of a worker runs the handler in a fiber of its own; what the handler returns (a string) is the reply. */
+ * Each request of a worker runs the handler in a fiber of its own; what the handler returns (a
+ * string) is the reply. */
 #include "bind/lua_host.h"
 
 #include <limits.h>
@@ -36,7 +37,9 @@ static struct worker *check_worker(lua_State *L) {
     return luaL_checkudata(L, 1, worker_type);
 }
 
-/* -- Requests ---------------------------------------------------------------------------------------------------- */
+/* -- Requests
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static void reply(const struct pending *pending, bool ok, const char *text, size_t size) {
     struct worker *worker = pending->worker;
@@ -53,9 +56,8 @@ static void handler_ended(struct fiber *fiber, lua_State *co, int count, const s
     (void)fiber;
     struct pending *pending = arg;
     size_t size = 0;
-    const char *text = count > 0 && lua_type(co, -count) == LUA_TSTRING
-                           ? lua_tolstring(co, -count, &size)
-                           : NULL;
+    const char *text =
+        count > 0 && lua_type(co, -count) == LUA_TSTRING ? lua_tolstring(co, -count, &size) : NULL;
     if (err != NULL) {
         log_error("host", "a worker's request failed: %s\n%s", err->message,
                   vm_traceback(vm_of(co)));
@@ -69,7 +71,8 @@ static void handler_ended(struct fiber *fiber, lua_State *co, int count, const s
     free(pending);
 }
 
-static void on_request(struct link *link, uint64_t id, const char *payload, size_t size, void *arg) {
+static void on_request(struct link *link, uint64_t id, const char *payload, size_t size,
+                       void *arg) {
     (void)link;
     struct worker *worker = arg;
     struct pending *pending = malloc(sizeof *pending);
@@ -87,7 +90,9 @@ static void on_request(struct link *link, uint64_t id, const char *payload, size
     }
 }
 
-/* -- Life -------------------------------------------------------------------------------------------------------- */
+/* -- Life
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 static void on_link(struct child *child, struct link *link, void *arg) {
     (void)child, (void)link;
@@ -141,7 +146,9 @@ static void worker_close(struct vm_owned *owned) {
     worker->child = NULL;
 }
 
-/* -- Module ------------------------------------------------------------------------------------------------------ */
+/* -- Module
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int take_function(lua_State *L, const char *field, bool required) {
     lua_getfield(L, 1, field);
@@ -174,7 +181,8 @@ static void pass_settings(const struct config *config, const char **argv, char *
     argv[count] = NULL;
 }
 
-/* host.spawn_worker{name=, index=, generation=, handler=function(worker, request) -> reply, on_exit=function(worker, end)} */
+/* host.spawn_worker{name=, index=, generation=, handler=function(worker, request) -> reply,
+ * on_exit=function(worker, end)} */
 static int spawn_worker(lua_State *L) {
     struct services *services = services_of(L);
     luaL_checktype(L, 1, LUA_TTABLE);

@@ -17,7 +17,7 @@
     X(time)                                                                                        \
     X(ws)
 
-#define DECLARE(name) int lua_open_##name(lua_State *L) __attribute__((weak));
+#define DECLARE(name) int lua_open_##name(lua_State *L);
 MODULES(DECLARE)
 
 #define ENTRY(name) {#name, lua_open_##name},

@@ -1,8 +1,10 @@
-/* modules.h - the Lua faces of the runtime: which modules there are, and what of the process they reach.
+/* modules.h - the Lua faces of the runtime: which modules there are, and what of the process they
+ * reach.
  *
- * One lua_<name>.c a module, each exporting `int lua_open_<name>(lua_State *L)` that pushes the module's table; all are listed
- * in modules.c. A binding finds the process's services with `services_of(L)`; a service that this process does not run is NULL,
- * and the binding says so in words ("db is open in the host process only"). Loop thread. */
+ * One lua_<name>.c a module, each exporting `int lua_open_<name>(lua_State *L)` that pushes the
+ * module's table; all are listed in modules.c. A binding finds the process's services with
+ * `services_of(L)`; a service that this process does not run is NULL, and the binding says so in
+ * words ("db is open in the host process only"). Loop thread. */
 #ifndef STANCE_BIND_MODULES_H
 #define STANCE_BIND_MODULES_H
 
@@ -15,7 +17,8 @@ struct link;
 struct objects;
 struct roots;
 
-/* The parts of a process that scripts may reach. Made by the subcommand (cli/serve.c, cli/worker.c). */
+/* The parts of a process that scripts may reach. Made by the subcommand (cli/serve.c,
+ * cli/worker.c). */
 struct services {
     struct loop *loop;
     struct config *config;

@@ -9,14 +9,14 @@ static const struct {
     int code;
     const char *name;
 } names[] = {
-    {ERR_INTERNAL, "internal"},       {ERR_INVALID, "invalid"},
-    {ERR_NOT_FOUND, "not_found"},     {ERR_EXISTS, "exists"},
-    {ERR_CONFLICT, "conflict"},       {ERR_DENIED, "denied"},
-    {ERR_TOO_LARGE, "too_large"},     {ERR_TIMEOUT, "timeout"},
-    {ERR_CANCELLED, "cancelled"},     {ERR_CLOSED, "closed"},
-    {ERR_BUSY, "busy"},               {ERR_NO_SPACE, "no_space"},
-    {ERR_NO_MEMORY, "no_memory"},     {ERR_IO, "io"},
-    {ERR_CORRUPT, "corrupt"},         {ERR_UNSUPPORTED, "unsupported"},
+    {ERR_INTERNAL, "internal"},   {ERR_INVALID, "invalid"},
+    {ERR_NOT_FOUND, "not_found"}, {ERR_EXISTS, "exists"},
+    {ERR_CONFLICT, "conflict"},   {ERR_DENIED, "denied"},
+    {ERR_TOO_LARGE, "too_large"}, {ERR_TIMEOUT, "timeout"},
+    {ERR_CANCELLED, "cancelled"}, {ERR_CLOSED, "closed"},
+    {ERR_BUSY, "busy"},           {ERR_NO_SPACE, "no_space"},
+    {ERR_NO_MEMORY, "no_memory"}, {ERR_IO, "io"},
+    {ERR_CORRUPT, "corrupt"},     {ERR_UNSUPPORTED, "unsupported"},
     {ERR_UPSTREAM, "upstream"},
 };
 
@@ -92,8 +92,8 @@ int err_set_errno(struct err *err, int errnum, const char *format, ...) {
     char words[128];
     va_list args;
     va_start(args, format);
-    int code = set(err, code_of_errno(errnum), uv_strerror_r(-errnum, words, sizeof words), format,
-                   args);
+    int code =
+        set(err, code_of_errno(errnum), uv_strerror_r(-errnum, words, sizeof words), format, args);
     va_end(args);
     return code;
 }

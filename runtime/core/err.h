@@ -1,8 +1,8 @@
 /* err.h - how a C function says why it failed.
  *
- * A fallible function returns 0 or a negative `enum err_code` and fills a `struct err` that its caller owns (NULL: the
- * reason is dropped). Lua sees the same as a table {code = "not_found", message = "..."} (vm_push_err). No allocation,
- * any thread. */
+ * A fallible function returns 0 or a negative `enum err_code` and fills a `struct err` that its
+ * caller owns (NULL: the reason is dropped). Lua sees the same as a table {code = "not_found",
+ * message = "..."} (vm_push_err). No allocation, any thread. */
 #ifndef STANCE_CORE_ERR_H
 #define STANCE_CORE_ERR_H
 

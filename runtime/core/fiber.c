@@ -38,7 +38,9 @@ struct fiber {
     char request_id[ID_SIZE], job_id[ID_SIZE];
 };
 
-/* -- Alarms ------------------------------------------------------------------------------------------------------ */
+/* -- Alarms
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 struct alarm {
     uv_timer_t timer;
@@ -76,7 +78,9 @@ struct alarm *alarm_start(struct loop *loop, double seconds, void (*ring)(void *
     return alarm;
 }
 
-/* -- Life -------------------------------------------------------------------------------------------------------- */
+/* -- Life
+ * --------------------------------------------------------------------------------------------------------
+ */
 
 void fiber_retain(struct fiber *fiber) {
     fiber->references++;
@@ -132,8 +136,7 @@ static void end_fiber(struct fiber *fiber, int status) {
     if (fiber->ended != NULL)
         fiber->ended(fiber, fiber->co, fiber->result_count, err, fiber->arg);
     else if (err != NULL && !watched && err->code != ERR_CANCELLED)
-        log_warn("fiber", "fiber '%s' failed: %s\n%s", fiber->name, err->message,
-                 vm_traceback(vm));
+        log_warn("fiber", "fiber '%s' failed: %s\n%s", fiber->name, err->message, vm_traceback(vm));
     fiber_release(fiber);
 }
 
@@ -189,7 +192,8 @@ static void drain(struct vm *vm) {
 }
 
 /* Makes it ready; the caller drains. */
-static struct fiber *new_fiber(lua_State *L, int argument_count, const char *name, struct err *err) {
+static struct fiber *new_fiber(lua_State *L, int argument_count, const char *name,
+                               struct err *err) {
     struct vm *vm = vm_of(L);
     struct fiber *fiber = vm->closing ? NULL : calloc(1, sizeof *fiber);
     if (fiber == NULL) {
@@ -265,7 +269,9 @@ void fiber_close_all(struct vm *vm) {
     }
 }
 
-/* -- Waiting ----------------------------------------------------------------------------------------------------- */
+/* -- Waiting
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static int raise_error(lua_State *L, enum err_code code, const char *message) {
     struct err err;
@@ -294,7 +300,8 @@ struct fiber *fiber_check(lua_State *L) {
     if (fiber == NULL)
         luaL_error(L, "this call waits, so it must be made in a fiber (fiber.spawn)");
     else if (fiber->co != L)
-        luaL_error(L, "this call waits, so it cannot be made inside a coroutine of the script's own");
+        luaL_error(L,
+                   "this call waits, so it cannot be made inside a coroutine of the script's own");
     else
         raise_if_over(L, fiber);
     return fiber;
@@ -319,8 +326,8 @@ static void arm(struct fiber *fiber) {
     alarm_stop(fiber->alarm);
     fiber->alarm = NULL;
     if (fiber->deadline > 0)
-        fiber->alarm = alarm_start(fiber->vm->loop, fiber->deadline - loop_seconds(),
-                                   deadline_rings, fiber);
+        fiber->alarm =
+            alarm_start(fiber->vm->loop, fiber->deadline - loop_seconds(), deadline_rings, fiber);
 }
 
 int wait_begin(lua_State *L, struct wait *wait, const struct wait_ops *ops) {
@@ -395,7 +402,9 @@ void fiber_register(lua_State *L, const luaL_Reg *functions) {
     }
 }
 
-/* -- Pool work --------------------------------------------------------------------------------------------------- */
+/* -- Pool work
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct pool_wait {
     struct wait wait;
@@ -444,8 +453,8 @@ static void pool_done(void *arg) {
         wait_finish(&pool->wait);
 }
 
-int fiber_work(lua_State *L, void *arg, void (*run)(void *arg), int (*push)(lua_State *L, void *arg),
-               void (*release)(void *arg)) {
+int fiber_work(lua_State *L, void *arg, void (*run)(void *arg),
+               int (*push)(lua_State *L, void *arg), void (*release)(void *arg)) {
     static const struct wait_ops ops = {pool_push, pool_cancel, pool_free};
     struct fiber *fiber = vm_of(L)->running;
     if (fiber == NULL || fiber->co != L || fiber->cancelled || past_deadline(fiber)) {
@@ -462,7 +471,8 @@ int fiber_work(lua_State *L, void *arg, void (*run)(void *arg), int (*push)(lua_
     return wait_begin(L, &pool->wait, &ops);
 }
 
-/* -- Cancelling, deadlines, ids ---------------------------------------------------------------------------------- */
+/* -- Cancelling, deadlines, ids
+ * ---------------------------------------------------------------------------------- */
 
 void fiber_cancel(struct fiber *fiber, const char *reason) {
     if (fiber->cancelled || fiber->status >= FIBER_ENDED)
@@ -498,7 +508,9 @@ const char *fiber_job_id(const struct fiber *fiber) {
     return fiber ? fiber->job_id : "";
 }
 
-/* -- Looking ----------------------------------------------------------------------------------------------------- */
+/* -- Looking
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 size_t fiber_count(const struct vm *vm) {
     return vm->fiber_count;

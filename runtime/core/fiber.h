@@ -1,28 +1,29 @@
 /* fiber.h - Lua coroutines that the loop knows, and how a binding waits in one.
  *
- * To a script a waiting function is a plain call; underneath it starts something on the loop, yields its fiber, and is
- * resumed with the results. Every wait ends when its fiber is cancelled or its deadline passes: the operation is told,
- * and the error {code = "cancelled"} or {code = "timeout"} is raised in the fiber. All on the loop thread.
+ * To a script a waiting function is a plain call; underneath it starts something on the loop,
+ * yields its fiber, and is resumed with the results. Every wait ends when its fiber is cancelled or
+ * its deadline passes: the operation is told, and the error {code = "cancelled"} or {code =
+ * "timeout"} is raised in the fiber. All on the loop thread.
  *
  * How a binding waits (for pool work take fiber_work below, which does all this):
  *
  *     struct nap { struct wait wait; uv_timer_t timer; ... };
  *     static int nap_push(lua_State *L, struct wait *w)  { lua_pushboolean(L, 1); return 1; }
- *     static void nap_cancel(struct wait *w)             { stop the timer; wait_finish must not be called any more }
- *     static void nap_free(struct wait *w)               { called once, after push or cancel; free or detach }
- *     static const struct wait_ops nap_ops = {nap_push, nap_cancel, nap_free};
+ *     static void nap_cancel(struct wait *w)             { stop the timer; wait_finish must not be
+ * called any more } static void nap_free(struct wait *w)               { called once, after push or
+ * cancel; free or detach } static const struct wait_ops nap_ops = {nap_push, nap_cancel, nap_free};
  *
  *     static int nap(lua_State *L) {
  *         check arguments first (they may raise);
- *         fiber_check(L);                                 raises outside a fiber, or when cancelled or past deadline
- *         struct nap *nap = malloc; start the timer (on failure free and return nil, err);
+ *         fiber_check(L);                                 raises outside a fiber, or when cancelled
+ * or past deadline struct nap *nap = malloc; start the timer (on failure free and return nil, err);
  *         return wait_begin(L, &nap->wait, &nap_ops);     yields; nothing after it runs
  *     }
  *     ... on the timer: wait_finish(&nap->wait);
  *
- * Such functions are registered with fiber_register, not luaL_register: it adds the piece that fetches the results
- * after the yield. One that need not wait just returns its results. wait_finish may not be called before wait_begin
- * has yielded (post it, when the answer is there at once). */
+ * Such functions are registered with fiber_register, not luaL_register: it adds the piece that
+ * fetches the results after the yield. One that need not wait just returns its results. wait_finish
+ * may not be called before wait_begin has yielded (post it, when the answer is there at once). */
 #ifndef STANCE_CORE_FIBER_H
 #define STANCE_CORE_FIBER_H
 
@@ -54,23 +55,26 @@ struct fiber *fiber_check(lua_State *L);
 int wait_begin(lua_State *L, struct wait *wait, const struct wait_ops *ops);
 void wait_finish(struct wait *wait);
 
-/* Runs `run(arg)` on a pool thread while the fiber waits, then `push(L, arg)` in the fiber, then `release(arg)`. When
- * the fiber is cancelled meanwhile, the work still ends in peace and `release` follows it. `run` must not touch Lua.
- * Use as `return fiber_work(L, arg, run, push, release);` in a function registered with fiber_register. If it raises
- * (not in a fiber), `release(arg)` has been called. */
-int fiber_work(lua_State *L, void *arg, void (*run)(void *arg), int (*push)(lua_State *L, void *arg),
-               void (*release)(void *arg));
+/* Runs `run(arg)` on a pool thread while the fiber waits, then `push(L, arg)` in the fiber, then
+ * `release(arg)`. When the fiber is cancelled meanwhile, the work still ends in peace and `release`
+ * follows it. `run` must not touch Lua. Use as `return fiber_work(L, arg, run, push, release);` in
+ * a function registered with fiber_register. If it raises (not in a fiber), `release(arg)` has been
+ * called. */
+int fiber_work(lua_State *L, void *arg, void (*run)(void *arg),
+               int (*push)(lua_State *L, void *arg), void (*release)(void *arg));
 
-/* Starts a fiber: the function and its arguments are on top of L's stack (popped). From outside any fiber it runs at once,
- * until its first wait; from inside one it runs when the present fiber waits or ends. `ended` (may be NULL) is called when it is
- * over: with err NULL and its results on top of `co`, or with the error. Not called when the vm closes first. `name` is for logs.
- * *out (may be NULL) is valid until the fiber ended, longer with fiber_retain. */
-typedef void (*fiber_ended)(struct fiber *fiber, lua_State *co, int result_count, const struct err *err,
-                            void *arg);
+/* Starts a fiber: the function and its arguments are on top of L's stack (popped). From outside any
+ * fiber it runs at once, until its first wait; from inside one it runs when the present fiber waits
+ * or ends. `ended` (may be NULL) is called when it is over: with err NULL and its results on top of
+ * `co`, or with the error. Not called when the vm closes first. `name` is for logs. *out (may be
+ * NULL) is valid until the fiber ended, longer with fiber_retain. */
+typedef void (*fiber_ended)(struct fiber *fiber, lua_State *co, int result_count,
+                            const struct err *err, void *arg);
 int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended ended, void *arg,
                 struct fiber **out, struct err *err);
 
-/* The same without `ended`; the caller holds the result and lets go of it with fiber_release. NULL on failure. */
+/* The same without `ended`; the caller holds the result and lets go of it with fiber_release. NULL
+ * on failure. */
 struct fiber *fiber_start_retained(lua_State *L, int argument_count, const char *name,
                                    struct err *err);
 
@@ -81,7 +85,8 @@ void fiber_cancel(struct fiber *fiber, const char *reason);
 void fiber_set_deadline(struct fiber *fiber, double when);
 double fiber_deadline(const struct fiber *fiber);
 
-/* What log lines written in the fiber carry; copied to the fibers it spawns. Truncated at 63 bytes. */
+/* What log lines written in the fiber carry; copied to the fibers it spawns. Truncated at 63 bytes.
+ */
 void fiber_set_request_id(struct fiber *fiber, const char *request_id);
 void fiber_set_job_id(struct fiber *fiber, const char *job_id);
 const char *fiber_request_id(const struct fiber *fiber); /* "" when none */
@@ -89,7 +94,8 @@ const char *fiber_job_id(const struct fiber *fiber);
 
 size_t fiber_count(const struct vm *vm);
 
-/* -- For the Lua module ------------------------------------------------------------------------------------------ */
+/* -- For the Lua module
+ * ------------------------------------------------------------------------------------------ */
 
 enum fiber_status { FIBER_READY, FIBER_RUNNING, FIBER_WAITING, FIBER_ENDED, FIBER_FAILED };
 
@@ -100,7 +106,8 @@ enum fiber_status fiber_status(const struct fiber *fiber);
 const char *fiber_name(const struct fiber *fiber);
 void fiber_set_name(struct fiber *fiber, const char *name);
 
-/* Calls `ended(arg)` when the fiber is over; the watch is embedded in its owner and removed by fiber_unwatch. */
+/* Calls `ended(arg)` when the fiber is over; the watch is embedded in its owner and removed by
+ * fiber_unwatch. */
 struct fiber_watch {
     struct fiber_watch *next, **previous;
     void (*ended)(struct fiber_watch *watch);

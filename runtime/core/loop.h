@@ -1,10 +1,12 @@
 /* loop.h - the one event loop of a process.
  *
- * It wraps libuv: timers, sockets, children and signals are plain libuv handles on `loop->uv`. The thread that calls
- * loop_run is the loop thread; only loop_post may be called from another one. Net installs a driver when libwebsockets
- * has to turn the wheel (net/marriage.c); without one loop_run is uv_run.
+ * It wraps libuv: timers, sockets, children and signals are plain libuv handles on `loop->uv`. The
+ * thread that calls loop_run is the loop thread; only loop_post may be called from another one. Net
+ * installs a driver when libwebsockets has to turn the wheel (net/marriage.c); without one loop_run
+ * is uv_run.
  *
- * Nothing on the loop thread blocks or computes for more than about a millisecond: give such work to loop_work. */
+ * Nothing on the loop thread blocks or computes for more than about a millisecond: give such work
+ * to loop_work. */
 #ifndef STANCE_CORE_LOOP_H
 #define STANCE_CORE_LOOP_H
 
@@ -20,7 +22,8 @@ struct loop {
 
 int loop_init(struct loop *loop, struct err *err);
 
-/* Closes what is still open on the loop, runs the close callbacks, frees. The loop must not be running. */
+/* Closes what is still open on the loop, runs the close callbacks, frees. The loop must not be
+ * running. */
 void loop_deinit(struct loop *loop);
 
 /* Runs until loop_stop. */
@@ -29,12 +32,13 @@ void loop_run(struct loop *loop);
 /* Ends loop_run after the present callback. Loop thread; from elsewhere post it. */
 void loop_stop(struct loop *loop);
 
-/* Replaces uv_run: `run` must turn libuv (uv_run with UV_RUN_NOWAIT) and return when `loop_stopping`; `stop`
- * wakes it. One driver a process. */
+/* Replaces uv_run: `run` must turn libuv (uv_run with UV_RUN_NOWAIT) and return when
+ * `loop_stopping`; `stop` wakes it. One driver a process. */
 struct loop_driver {
     void (*run)(struct loop *loop, void *arg);
     void (*stop)(struct loop *loop, void *arg);
-    void (*close)(struct loop *loop, void *arg); /* when the loop goes; takes the driver out. May be NULL */
+    void (*close)(struct loop *loop,
+                  void *arg); /* when the loop goes; takes the driver out. May be NULL */
     void *arg;
 };
 void loop_set_driver(struct loop *loop, const struct loop_driver *driver);
@@ -43,8 +47,8 @@ bool loop_stopping(const struct loop *loop);
 /* Runs `call(arg)` on the loop thread soon. Any thread; keeps order a thread. */
 void loop_post(struct loop *loop, void (*call)(void *arg), void *arg);
 
-/* Runs `work(arg)` on a pool thread, then `done(arg)` on the loop thread. Loop thread. Never fails: where the pool
- * cannot take it the process is out of memory and ends. */
+/* Runs `work(arg)` on a pool thread, then `done(arg)` on the loop thread. Loop thread. Never fails:
+ * where the pool cannot take it the process is out of memory and ends. */
 void loop_work(struct loop *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 /* Seconds on the monotonic clock, fresh (not the loop's cached time). Any thread. */
@@ -53,7 +57,8 @@ double loop_seconds(void);
 /* Seconds since 1970-01-01 UTC. Any thread. */
 double loop_wall_seconds(void);
 
-/* The worst delay of the loop, in seconds, since the last call: how late a timer of 10 ms was. Loop thread. */
+/* The worst delay of the loop, in seconds, since the last call: how late a timer of 10 ms was. Loop
+ * thread. */
 double loop_lag_max(struct loop *loop);
 
 #endif

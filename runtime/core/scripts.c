@@ -75,8 +75,8 @@ int scripts_add(struct scripts *scripts, const char *path, const char *text, siz
                 const char *origin, struct err *err) {
     if (size > 0 && text[0] == '\x1b')
         return err_set(err, ERR_INVALID, "%s: compiled Lua is not accepted, only text", origin);
-    struct script script = {.path = strdup(path), .text = malloc(size + 1), .size = size,
-                            .origin = strdup(origin)};
+    struct script script = {
+        .path = strdup(path), .text = malloc(size + 1), .size = size, .origin = strdup(origin)};
     if (script.path == NULL || script.text == NULL || script.origin == NULL || grow(scripts, err)) {
         free(script.path);
         free(script.text);
@@ -202,7 +202,8 @@ static int read_folder(struct scripts *scripts, int folder, const char *origin, 
     return code;
 }
 
-static int read_root(struct scripts *scripts, const char *root, const char *prefix, struct err *err) {
+static int read_root(struct scripts *scripts, const char *root, const char *prefix,
+                     struct err *err) {
     if (root == NULL)
         return 0;
     int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

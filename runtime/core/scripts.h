@@ -1,9 +1,10 @@
 /* scripts.h - a generation: an unchanging snapshot of all loadable scripts.
  *
- * Read from the built-in folder with the operator's workspace laid over it (a file there replaces the built-in one of the
- * same path), or rebuilt from texts that the store kept. Its name is the first 16 hex digits of the SHA-256 over paths and contents
- * in order. Paths are relative, with '/', such as "workflows/render.lua"; policies/ stands under "policies/".
- * Immutable after it is made; any thread may read. */
+ * Read from the built-in folder with the operator's workspace laid over it (a file there replaces
+ * the built-in one of the same path), or rebuilt from texts that the store kept. Its name is the
+ * first 16 hex digits of the SHA-256 over paths and contents in order. Paths are relative, with
+ * '/', such as "workflows/render.lua"; policies/ stands under "policies/". Immutable after it is
+ * made; any thread may read. */
 #ifndef STANCE_CORE_SCRIPTS_H
 #define STANCE_CORE_SCRIPTS_H
 
@@ -19,20 +20,20 @@ struct script {
     char *text;
     size_t size;
     char hash[SCRIPT_HASH_SIZE]; /* SHA-256 of the text, hex */
-    char *origin;                /* the file it was read from, for chunk names; the path itself for stored texts */
+    char *origin; /* the file it was read from, for chunk names; the path itself for stored texts */
 };
 
 struct scripts;
 
-/* lua_dir: the built-in scripts; policies_dir and workspace may be NULL. Hidden files, other endings than .lua, and
- * meta/ are passed over. */
-int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace, struct scripts **out,
-                 struct err *err);
+/* lua_dir: the built-in scripts; policies_dir and workspace may be NULL. Hidden files, other
+ * endings than .lua, and meta/ are passed over. */
+int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,
+                 struct scripts **out, struct err *err);
 
 /* From texts: scripts_begin, scripts_add..., scripts_seal. */
 int scripts_begin(struct scripts **out, struct err *err);
-int scripts_add(struct scripts *scripts, const char *path, const char *text, size_t size, const char *origin,
-                struct err *err);
+int scripts_add(struct scripts *scripts, const char *path, const char *text, size_t size,
+                const char *origin, struct err *err);
 int scripts_seal(struct scripts *scripts, struct err *err);
 void scripts_free(struct scripts *scripts);
 

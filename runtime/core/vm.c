@@ -9,7 +9,9 @@
 
 static const char error_type[] = "stance.error";
 
-/* -- Memory ------------------------------------------------------------------------------------------------------ */
+/* -- Memory
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static void *allocate(void *ud, void *pointer, size_t old_size, size_t new_size) {
     struct vm *vm = ud;
@@ -33,7 +35,9 @@ static int panic(lua_State *L) {
     abort();
 }
 
-/* -- Errors ------------------------------------------------------------------------------------------------------ */
+/* -- Errors
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 static int error_tostring(lua_State *L) {
     lua_getfield(L, 1, "message");
@@ -118,7 +122,9 @@ static int open_err(lua_State *L) {
     return 1;
 }
 
-/* -- Calls ------------------------------------------------------------------------------------------------------- */
+/* -- Calls
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 void vm_keep_traceback(struct vm *vm, lua_State *co) {
     const char *text = lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : NULL;
@@ -155,7 +161,9 @@ const char *vm_traceback(const struct vm *vm) {
     return vm->traceback ? vm->traceback : "";
 }
 
-/* -- Scripts ----------------------------------------------------------------------------------------------------- */
+/* -- Scripts
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static int load_script(lua_State *L, const struct script *script) {
     char chunk[1024];
@@ -235,11 +243,15 @@ static void set_loaders(lua_State *L, bool keep_standard) {
     lua_pop(L, 2);
 }
 
-/* -- Libraries --------------------------------------------------------------------------------------------------- */
+/* -- Libraries
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-/* Runs in every restricted vm: what blocks the loop, leaves the process or reads bytecode goes away. */
+/* Runs in every restricted vm: what blocks the loop, leaves the process or reads bytecode goes
+ * away. */
 static const char restrict_chunk[] =
-    "local load_any, allowed_os = load, {clock = os.clock, date = os.date, difftime = os.difftime,\n"
+    "local load_any, allowed_os = load, {clock = os.clock, date = os.date, difftime = "
+    "os.difftime,\n"
     "  time = os.time, getenv = nil}\n"
     "local function load_text(chunk, name, _, env)\n"
     "  if env ~= nil then return load_any(chunk, name, 't', env) end\n"
@@ -317,7 +329,8 @@ void vm_free(struct vm *vm) {
     free(vm);
 }
 
-/* -- What a vm knows --------------------------------------------------------------------------------------------- */
+/* -- What a vm knows
+ * --------------------------------------------------------------------------------------------- */
 
 lua_State *vm_lua(struct vm *vm) {
     return vm->L;
@@ -349,7 +362,9 @@ const char *vm_name(const struct vm *vm) {
     return vm->name;
 }
 
-/* -- Ownership --------------------------------------------------------------------------------------------------- */
+/* -- Ownership
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 void vm_own(struct vm *vm, struct vm_owned *owned, void (*close)(struct vm_owned *owned)) {
     owned->close = close;
@@ -377,7 +392,9 @@ size_t vm_owned_count(const struct vm *vm) {
     return count;
 }
 
-/* -- Helpers ----------------------------------------------------------------------------------------------------- */
+/* -- Helpers
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 void vm_new_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta) {
     if (!luaL_newmetatable(L, name))

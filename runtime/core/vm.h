@@ -1,8 +1,10 @@
-/* vm.h - a Lua state that the host owns: capped memory, protected calls, and a list of what it holds open.
+/* vm.h - a Lua state that the host owns: capped memory, protected calls, and a list of what it
+ * holds open.
  *
- * A vm belongs to one loop and is touched on the loop thread only. Its scripts come from a `struct scripts` snapshot
- * (core/scripts.h), never straight from disk, so a vm is all of one generation. vm_free closes all it owns: fibers with
- * their waits first, then owned handles in reverse order of registration, then the Lua state.
+ * A vm belongs to one loop and is touched on the loop thread only. Its scripts come from a `struct
+ * scripts` snapshot (core/scripts.h), never straight from disk, so a vm is all of one generation.
+ * vm_free closes all it owns: fibers with their waits first, then owned handles in reverse order of
+ * registration, then the Lua state.
  *
  * Bindings (runtime/bind) are given as a table of modules; each opens on the first `require`. */
 #ifndef STANCE_CORE_VM_H
@@ -47,22 +49,26 @@ struct scripts *vm_scripts(struct vm *vm);
 size_t vm_memory(const struct vm *vm); /* bytes in use */
 const char *vm_name(const struct vm *vm);
 
-/* The one protected call: as lua_pcall, filling `err` on failure (nothing is left on the stack). An error value that is one
- * of our error tables keeps its code. */
+/* The one protected call: as lua_pcall, filling `err` on failure (nothing is left on the stack). An
+ * error value that is one of our error tables keeps its code. */
 int vm_call(lua_State *L, int argument_count, int result_count, struct err *err);
 
-/* The stack traceback of the last failure in this vm, in a call or a fiber; "" when there was none. */
+/* The stack traceback of the last failure in this vm, in a call or a fiber; "" when there was none.
+ */
 const char *vm_traceback(const struct vm *vm);
 
-/* Loads script `path` of the snapshot ("stance/job.lua") as text and leaves the chunk on the stack. */
+/* Loads script `path` of the snapshot ("stance/job.lua") as text and leaves the chunk on the stack.
+ */
 int vm_load(lua_State *L, const char *path, struct err *err);
 
-/* -- Errors between C and Lua ------------------------------------------------------------------------------------ */
+/* -- Errors between C and Lua
+ * ------------------------------------------------------------------------------------ */
 
 /* Pushes {code = ..., message = ...} with the metatable that prints the message. */
 void vm_push_err(lua_State *L, const struct err *err);
 
-/* Pushes nil and the error table; returns 2: `return vm_fail(L, &err);` for what the world does wrong. */
+/* Pushes nil and the error table; returns 2: `return vm_fail(L, &err);` for what the world does
+ * wrong. */
 int vm_fail(lua_State *L, const struct err *err);
 int vm_failf(lua_State *L, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -70,7 +76,9 @@ int vm_failf(lua_State *L, enum err_code code, const char *format, ...)
 /* Reads whatever was raised or returned at `index` into `err`. */
 void vm_to_err(lua_State *L, int index, struct err *err);
 
-/* -- Ownership --------------------------------------------------------------------------------------------------- */
+/* -- Ownership
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* Something a vm must close before it ends (a socket, a timer, a subscription). Embed it. */
 struct vm_owned {
@@ -81,12 +89,15 @@ void vm_own(struct vm *vm, struct vm_owned *owned, void (*close)(struct vm_owned
 void vm_disown(struct vm_owned *owned); /* safe to repeat */
 size_t vm_owned_count(const struct vm *vm);
 
-/* -- Small helpers for bindings ---------------------------------------------------------------------------------- */
+/* -- Small helpers for bindings
+ * ---------------------------------------------------------------------------------- */
 
-/* Makes the metatable `name` ("stance.channel") once: methods in __index, plus __gc, __tostring (given in `meta`). */
+/* Makes the metatable `name` ("stance.channel") once: methods in __index, plus __gc, __tostring
+ * (given in `meta`). */
 void vm_new_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 
-/* Options tables: field of the table at `index`, or the default; a wrong type raises with the field's name. */
+/* Options tables: field of the table at `index`, or the default; a wrong type raises with the
+ * field's name. */
 double vm_opt_number(lua_State *L, int index, const char *field, double otherwise);
 bool vm_opt_boolean(lua_State *L, int index, const char *field, bool otherwise);
 /* Valid while the table is on the stack and unchanged. */

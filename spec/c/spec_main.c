@@ -2,8 +2,8 @@
  *
  *     stance-spec [busted options] FILE|FOLDER...
  *
- * It has a database, objects and a data folder of its own under /tmp, removed at the end. With --script FILE ARG... it runs
- * that Lua file instead (benchmarks). */
+ * It has a database, objects and a data folder of its own under /tmp, removed at the end. With
+ * --script FILE ARG... it runs that Lua file instead (benchmarks). */
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,0 +1,43 @@
+--- api/events.lua - what happens, as it happens. A client that comes back with its last `seq` misses nothing.
+local t = require "stance.schema"
+
+local query = t.object { after = t.integer { optional = true, min = 0 }, job = t.string { optional = true } }
+local idle_check = 20 -- seconds between looks whether anybody still reads
+
+return function(route, app)
+  local bus = app.jobs.events
+
+  --- Calls send(text) for each event until it fails or the host stops.
+  local function pump(request, send)
+    local cursor = request.query.after or bus:cursor()
+    while not app.stopping do
+      local events, following = bus:after(cursor, request.query.job, idle_check)
+      if not events then return nil, following end
+      for _, event in ipairs(events) do
+        local ok, why = send(event.text)
+        if not ok then return nil, why end
+      end
+      cursor = following
+    end
+    return true
+  end
+
+  route.ws "/api/events" {
+    doc = "Job events, one JSON object a message. `after`: the last seq seen; without it, from now on. `job`: of one job only.",
+    scope = "jobs:read", query = query,
+    handler = function(socket, request)
+      pump(request, function(text) return socket:send(text) end)
+      socket:close(1001, "the host is stopping")
+    end,
+  }
+
+  route.get "/api/events" {
+    doc = "The same as a stream of NDJSON.", scope = "jobs:read", query = query,
+    handler = function(request)
+      local function stream(writer)
+        return pump(request, function(text) return writer:write(text .. "\n") end)
+      end
+      return 200, stream, { ["Content-Type"] = "application/x-ndjson", ["Cache-Control"] = "no-store" }
+    end,
+  }
+end

@@ -1,0 +1,176 @@
+--- api/jobs.lua - jobs over HTTP: submit, look, steer, fetch.
+local fs, host, json, objects = require "fs", require "host", require "json", require "objects"
+local err = require "stance.err"
+local t = require "stance.schema"
+
+local submission = t.object {
+  job_type = t.string { min = 1, max = 64 },
+  params = t.any { optional = true },
+  priority = t.integer { optional = true, min = -100, max = 100 },
+  delay_s = t.number { optional = true, min = 0, max = 31536000, unit = "s" },
+  deadline_s = t.number { optional = true, min = 1, max = 31536000, unit = "s" },
+}
+
+local status = t.enum { "pending", "processing", "completed", "failed", "cancelled" }
+
+--- Structured-field strings come in quotes, most clients send them bare: both mean the same key.
+local function idempotency_key(request)
+  local key = request.headers["idempotency-key"]
+  if not key then return nil end
+  key = key:match '^"(.*)"$' or key
+  if key == "" or #key > 255 then return nil, err("invalid", "Idempotency-Key must have 1 to 255 characters") end
+  return key
+end
+
+return function(route, app)
+  local jobs = app.jobs
+
+  local function job_of(request)
+    return assert(request.params.id)
+  end
+
+  route.post "/api/jobs" {
+    doc = "Submit a job. When the answer comes, the job is on disk.", scope = "jobs:write", idempotent = true, body = submission,
+    handler = function(request)
+      if app.stopping then return nil, err("busy", "the host is stopping") end
+      local key, why = idempotency_key(request)
+      if why then return nil, why end
+      local body = request.body
+      local job, replayed
+      job, why, replayed = jobs:submit { job_type = body.job_type, params = body.params, priority = body.priority, delay_s = body.delay_s,
+        deadline_s = body.deadline_s, idempotency_key = key, principal = request.principal, traceparent = request.traceparent }
+      if not job then return nil, why end
+      return 201, job, { Location = "/api/jobs/" .. job.job_id, ["Idempotency-Replayed"] = replayed and "true" or nil }
+    end,
+  }
+
+  route.get "/api/jobs" {
+    doc = "Jobs, newest first.", scope = "jobs:read",
+    query = t.object { status = status { optional = true }, type = t.string { optional = true }, parent = t.string { optional = true },
+      limit = t.integer { default = 50, min = 1, max = 500 }, after = t.integer { optional = true, min = 0 } },
+    handler = function(request)
+      local list, why = jobs:list(request.query)
+      if not list then return nil, why end
+      list.jobs = json.array(list.jobs)
+      return 200, list
+    end,
+  }
+
+  route.get "/api/jobs/:id" {
+    doc = "A job. With `wait` the answer comes when it has ended, or after that many seconds.", scope = "jobs:read",
+    query = t.object { wait = t.number { default = 0, min = 0, max = 50, unit = "s" } },
+    handler = function(request)
+      local job, why = jobs:wait(job_of(request), request.query.wait)
+      if not job then return nil, why end
+      return 200, job
+    end,
+  }
+
+  route.post "/api/jobs/:id/cancel" {
+    doc = "End a job and its children: pending ones at once, running ones at their next wait.", scope = "jobs:write",
+    handler = function(request)
+      local job, why = jobs:cancel(job_of(request))
+      if not job then return nil, why end
+      return 202, job
+    end,
+  }
+
+  route.post "/api/jobs/:id/retry" {
+    doc = "Run a failed or cancelled job again. What its steps have finished stays finished.", scope = "jobs:write",
+    handler = function(request)
+      local job, why = jobs:retry(job_of(request))
+      if not job then return nil, why end
+      return 200, job
+    end,
+  }
+
+  route.post "/api/jobs/:id/signals/:name" {
+    doc = "Send a running job what its `job:wait(name)` waits for.", scope = "jobs:write", body = t.any { optional = true },
+    handler = function(request)
+      local id = job_of(request)
+      local job, why = jobs:get(id)
+      if not job then return nil, why end
+      local ok
+      ok, why = jobs.queue:signal(id, request.params.name, request.body)
+      if not ok then return nil, why.code == "conflict" and err("conflict", "%s has ended", id) or why end
+      return 202, { job_id = id, signal = request.params.name }
+    end,
+  }
+
+  route.post "/api/jobs/:id/download" {
+    doc = "Write a job's artifacts into a folder of the host: `output_dir`, else the job's own, else DATA/output/ID.", scope = "jobs:write",
+    body = t.object { output_dir = t.path { optional = true }, force = t.boolean { default = false } },
+    handler = function(request)
+      local id = job_of(request)
+      local job, why = jobs:get(id)
+      if not job then return nil, why end
+      local folder = request.body.output_dir or job.params.output_dir or host.data_dir .. "/output/" .. id
+      local artifacts
+      artifacts, why = jobs:artifacts(id)
+      if not artifacts then return nil, why end
+      local files, bytes = {}, 0
+      for i, artifact in ipairs(artifacts) do
+        local path = folder .. "/" .. artifact.name
+        if not request.body.force and fs.stat(path) then
+          return nil, err("exists", "%s is there already; say \"force\": true to replace it", path)
+        end
+        local ok
+        ok, why = fs.copy_object(artifact.sha256, path)
+        if not ok then return nil, why end
+        files[i], bytes = artifact.name, bytes + artifact.size
+      end
+      return 200, { output_dir = folder, files = json.array(files), bytes = bytes }
+    end,
+  }
+
+  --- NDJSON until the job has ended and all its lines are out.
+  local function follow_logs(id, cursor)
+    return function(writer)
+      while true do
+        local job = jobs:get(id)
+        local page = jobs:logs(id, cursor, 1000)
+        if not page then return end
+        for _, entry in ipairs(page.entries) do writer:write(json.encode(entry) .. "\n") end
+        cursor = page.next
+        local over = not job or job.status == "completed" or job.status == "failed" or job.status == "cancelled"
+        if over and #page.entries == 0 then return end
+        if not over and #page.entries == 0 then jobs.events:wait(5) end
+      end
+    end
+  end
+
+  route.get "/api/jobs/:id/logs" {
+    doc = "Log lines of a job; with `follow=1` a stream of NDJSON that ends with the job.", scope = "jobs:read",
+    query = t.object { after = t.integer { default = 0, min = 0 }, limit = t.integer { default = 1000, min = 1, max = 10000 },
+      follow = t.boolean { default = false } },
+    handler = function(request)
+      local id, query = job_of(request), request.query
+      local page, why = jobs:logs(id, query.after, query.limit)
+      if not page then return nil, why end
+      if query.follow then return 200, follow_logs(id, query.after), { ["Content-Type"] = "application/x-ndjson" } end
+      page.entries = json.array(page.entries)
+      return 200, page
+    end,
+  }
+
+  route.get "/api/jobs/:id/artifacts" {
+    doc = "What a job made.", scope = "jobs:read",
+    handler = function(request)
+      local artifacts, why = jobs:artifacts(job_of(request))
+      if not artifacts then return nil, why end
+      return 200, { artifacts = json.array(artifacts) }
+    end,
+  }
+
+  route.get "/api/jobs/:id/artifacts/*name" {
+    doc = "The bytes of an artifact; ETag and Range work.", scope = "jobs:read",
+    handler = function(request)
+      local artifact, why = jobs:artifact(job_of(request), request.params.name)
+      if not artifact then return nil, why end
+      local file
+      file, why = objects.open(artifact.sha256)
+      if not file then return nil, why end
+      return 200, file, { ["Content-Type"] = artifact.media_type, ETag = '"' .. artifact.sha256 .. '"', ["Cache-Control"] = "no-cache" }
+    end,
+  }
+end
