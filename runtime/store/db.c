@@ -66,7 +66,8 @@ static void group_add(struct group *group, struct db_transaction *transaction) {
 static void fail_all(struct group *group, const struct err *err) {
     for (struct db_transaction *t = group->first; t != NULL; t = t->next) {
         db_transaction_forget(t);
-        t->err = *err;
+        if (!t->left_out) /* else it has an error of its own */
+            t->err = *err;
     }
 }
 
@@ -86,35 +87,41 @@ static bool run_member(struct db_conn *conn, struct db_transaction *transaction)
     return db_conn_exec(conn, "ROLLBACK TO member; RELEASE member", &ignored) == 0;
 }
 
-/* Runs and commits a group. Each member then carries its outcome. False: it was cut short by one
- * member and should be run one by one. */
-static bool run_group(struct db *db, struct group *group) {
-    struct db_conn *conn = &db->writer;
-    struct err err;
-    if (db_conn_exec(conn, "BEGIN IMMEDIATE", &err) < 0) {
-        fail_all(group, &err);
-        return true;
-    }
+/* Runs all members in one open transaction. False: one of them, now left out, has ended it. */
+static bool run_members(struct db_conn *conn, struct group *group) {
     for (struct db_transaction *t = group->first; t != NULL; t = t->next) {
+        if (t->left_out)
+            continue;
         t->err = (struct err){0};
         if (run_member(conn, t))
             continue;
+        t->left_out = true;
         db_conn_roll_back(conn);
-        if (group->count > 1)
-            return false;
-        return true; /* the only member carries the error */
+        return false;
     }
+    return true;
+}
+
+/* Runs and commits a group. Each member then carries its outcome. */
+static void run_group(struct db *db, struct group *group) {
+    struct db_conn *conn = &db->writer;
+    struct err err;
+    do {
+        if (db_conn_exec(conn, "BEGIN IMMEDIATE", &err) < 0) {
+            fail_all(group, &err);
+            return;
+        }
+    } while (!run_members(conn, group));
     if (db_conn_exec(conn, "COMMIT", &err) < 0) {
         db_conn_roll_back(conn);
         fail_all(group, &err);
-        return true;
+        return;
     }
     pthread_mutex_lock(&db->lock);
     db->stats.commits++;
     if (group->count > db->stats.largest_group)
         db->stats.largest_group = group->count;
     pthread_mutex_unlock(&db->lock);
-    return true;
 }
 
 /* Folds the log into the file between groups, where nobody waits for it. */
@@ -161,19 +168,6 @@ static void answer(struct db *db, struct group *group) {
         loop_post(db->loop, answer_posted, posted.first);
 }
 
-static void run_and_answer(struct db *db, struct group *group) {
-    if (!run_group(db, group)) {
-        for (struct db_transaction *t = group->first, *next; t != NULL; t = next) {
-            next = t->next;
-            struct group alone = group_new();
-            group_add(&alone, t);
-            run_and_answer(db, &alone);
-        }
-        return;
-    }
-    answer(db, group);
-}
-
 /* Waits for work. An empty group: it is time to stop. */
 static struct group take_group(struct db *db) {
     struct group group = group_new();
@@ -195,7 +189,8 @@ static struct group take_group(struct db *db) {
 static void *write_groups(void *arg) {
     struct db *db = arg;
     for (struct group group = take_group(db); group.count > 0; group = take_group(db)) {
-        run_and_answer(db, &group);
+        run_group(db, &group);
+        answer(db, &group);
         checkpoint(db);
     }
     return NULL;
@@ -217,6 +212,7 @@ static int start_writer(struct db *db, struct err *err) {
 /* Says no in `transaction`, when it cannot be queued. */
 static bool enqueue(struct db *db, struct db_transaction *transaction) {
     transaction->next = NULL;
+    transaction->left_out = false;
     transaction->err = (struct err){0};
     pthread_mutex_lock(&db->lock);
     if (db->stopping)

@@ -318,7 +318,7 @@ static int check_expected(const struct db_statement *statement, sqlite3_stmt *pr
 
 static int run(struct db_conn *conn, const struct db_statement *statement, struct db_rows **out,
                struct err *err) {
-    sqlite3_stmt *prepared;
+    sqlite3_stmt *prepared = NULL;
     int code = prepare(conn, statement->sql, &prepared, err);
     if (code < 0)
         return code;

@@ -13,6 +13,7 @@ struct db_transaction {
     struct db_rows **rows; /* one a statement, after it ran */
     size_t count, capacity;
     int failed_at;
+    bool left_out;  /* it ended its group's transaction, and the others went on without it */
     struct err err; /* the outcome */
     db_done done;   /* NULL: somebody waits in db_write */
     void *arg;
