@@ -103,6 +103,11 @@ static bool put_text(struct line *line, const char *text) {
 static size_t escape_json(const char *in, size_t size, char out[8], size_t *out_size) {
     unsigned char byte = (unsigned char)in[0];
     const char *names = "\"\"\\\\\bb\ff\nn\rr\tt";
+    if (byte > '"' && byte < 0x7f && byte != '\\') {
+        out[0] = in[0];
+        *out_size = 1;
+        return 1;
+    }
     for (const char *pair = names; *pair != '\0'; pair += 2) {
         if (in[0] == pair[0]) {
             out[0] = '\\';

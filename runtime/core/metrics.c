@@ -346,7 +346,9 @@ static char *render_labels(const struct metric_family *family, const char *const
     struct text out = {0};
     text_add(&out, "", 0);
     for (size_t i = 0; i < family->label_count; i++) {
-        text_printf(&out, "%s%s=\"", i > 0 ? "," : "", family->label_names[i]);
+        text_add(&out, ",", i > 0);
+        text_add(&out, family->label_names[i], strlen(family->label_names[i]));
+        text_add(&out, "=\"", 2);
         put_escaped(&out, values != NULL ? values[i] : "other", true);
         text_add(&out, "\"", 1);
     }
