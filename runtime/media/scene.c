@@ -11,9 +11,7 @@
 
 enum { MAX_BOX_SAMPLES = 240 };
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 struct scene *scene_new(void) {
     struct scene *scene = calloc(1, sizeof *scene);
@@ -60,9 +58,7 @@ void scene_warn(struct scene *scene, const char *format, ...) {
         report->warnings[report->warning_count++] = text;
 }
 
-/* -- Questions
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Questions --------------------------------------------------------------------------------- */
 
 const char *scene_name(const struct scene *scene) {
     return scene->name;
@@ -141,9 +137,7 @@ const char *scene_landmark_name(uint32_t landmark) {
     return landmark < SCENE_LANDMARKS ? names[landmark] : NULL;
 }
 
-/* -- Poses
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Poses ------------------------------------------------------------------------------------- */
 
 double scene_clip_wrap(const struct scene *scene, int clip, double time) {
     if (clip < 0 || (uint32_t)clip >= scene->clip_count || !isfinite(time))

@@ -68,8 +68,7 @@ const struct gpu_scene *scene_gpu(const struct scene *scene);
 uint32_t scene_triangle_count(const struct scene *scene);
 uint32_t scene_vertex_count(const struct scene *scene);
 
-/* -- Skeleton and clips
- * ------------------------------------------------------------------------------------------ */
+/* -- Skeleton and clips ------------------------------------------------------------------------ */
 
 uint32_t scene_joint_count(const struct scene *scene);
 const char *scene_joint_name(const struct scene *scene, uint32_t joint);
@@ -94,9 +93,7 @@ void scene_pose(const struct scene *scene, int clip, double time, float *palette
  * ERR_NO_MEMORY. */
 int scene_box(const struct scene *scene, int clip, float box[6], struct err *err);
 
-/* -- Landmarks
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Landmarks --------------------------------------------------------------------------------- */
 
 /* The 33 anchors in MediaPipe's order ("left" is the body's own left); known[i] tells whether the
  * i-th was found. Limb joints are the skeleton's; face, heels, toes and missing fingers are found
@@ -107,9 +104,7 @@ const struct gpu_anchor *scene_landmarks(const struct scene *scene, const bool *
 /* "nose", "left_eye_inner", ... as MediaPipe names them. */
 const char *scene_landmark_name(uint32_t landmark);
 
-/* -- Report
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Report ------------------------------------------------------------------------------------ */
 
 enum { SCENE_MAX_WARNINGS = 24 };
 

@@ -5,9 +5,7 @@
 
 #include "media/scene_parts.h"
 
-/* -- Reading
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Reading ----------------------------------------------------------------------------------- */
 
 static int no_memory(const struct scene_import *in) {
     return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
@@ -162,9 +160,7 @@ void scene_clip_deinit(struct scene_clip *clip) {
     *clip = (struct scene_clip){0};
 }
 
-/* -- Sampling
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Sampling ---------------------------------------------------------------------------------- */
 
 /* The last key not after `time`, and how far the next one is reached, 0..1. */
 static uint32_t find_key(const struct scene_keys *keys, float time, double *share) {

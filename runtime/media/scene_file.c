@@ -24,9 +24,7 @@
 /* What assimp believes the file to be called; its readers go by the ending. */
 #define VIRTUAL_FOLDER "scene/"
 
-/* -- Reading files
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Reading files ----------------------------------------------------------------------------- */
 
 /* The whole of an open regular file, closed in any case. */
 static int read_descriptor(int fd, const char *name, uint8_t **out, size_t *size, struct err *err) {
@@ -119,8 +117,7 @@ uint8_t *scene_read_beside(const struct scene_source *source, const char *refere
     return bytes;
 }
 
-/* -- Assimp's file system
- * ---------------------------------------------------------------------------------------- */
+/* -- Assimp's file system ---------------------------------------------------------------------- */
 
 struct memory_file {
     const uint8_t *bytes;
@@ -204,9 +201,7 @@ static void files_close(struct aiFileIO *io, struct aiFile *file) {
     free(file);
 }
 
-/* -- Formats
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Formats ----------------------------------------------------------------------------------- */
 
 static bool starts(const struct scene_source *source, const char *magic) {
     size_t n = strlen(magic);
@@ -258,9 +253,7 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
                    why != NULL && *why != '\0' ? why : "no reason given");
 }
 
-/* -- Opening
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 static double seconds_now(void) {
     struct timespec now;

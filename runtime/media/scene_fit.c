@@ -10,9 +10,7 @@
 
 static const double min_kept = 0.3, max_kept = 2.4, min_likely = 1.3, max_likely = 2.2, usual = 1.7;
 
-/* -- Turning
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Turning ----------------------------------------------------------------------------------- */
 
 /* The nearest of the 24 turns by quarter, or the turn itself when none is near. */
 static struct mat snap(struct mat turn) {
@@ -54,9 +52,7 @@ static bool is_identity(const struct mat *turn) {
     return turn->m[0] > 0.999 && turn->m[5] > 0.999 && turn->m[10] > 0.999;
 }
 
-/* -- Measuring
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Measuring --------------------------------------------------------------------------------- */
 
 /* The length of thighs and upper arms, which no pose changes: compares spaces that hold the same
  * body. */
@@ -117,8 +113,7 @@ static double choose_scale(double stature, const struct scene_options *options) 
     return usual / stature;
 }
 
-/* -- Moving the bind space
- * --------------------------------------------------------------------------------------- */
+/* -- Moving the bind space --------------------------------------------------------------------- */
 
 static void move_bind(struct scene *scene, struct scene_mesh *mesh, const struct mat *move) {
     double c[9];
@@ -151,9 +146,7 @@ static struct mat scaled(const struct mat *turn, double scale, struct vec move) 
     return out;
 }
 
-/* -- The ground
- * --------------------------------------------------------------------------------------------------
- */
+/* -- The ground -------------------------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -198,9 +191,7 @@ static int place_on_ground(struct scene_import *in, const bool *body, float *pal
     return 0;
 }
 
-/* -- The whole
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- The whole --------------------------------------------------------------------------------- */
 
 struct fitting {
     struct scene_import *in;
@@ -296,7 +287,13 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
     move = scaled(&f.bind_turn, scale * growth, shift);
     move_bind(scene, &in->mesh, &move);
 
-    scene->rest_from_file = scene->world_from_file = scaled(&turn, scale, (struct vec){0, 0, 0});
+    /* A body that stands far from the origin is fetched. */
+    hips = vec_mix(f.world[node[PART_UPPER_LEG]], f.world[node[PART_UPPER_LEG + 1]], 0.5);
+    hips = vec_scale(mat_point(&turn, hips), scale);
+    shift = (struct vec){-hips.x, 0, -hips.z};
+    if (vec_length(shift) < 0.25 * report->stature)
+        shift = (struct vec){0, 0, 0};
+    scene->rest_from_file = scene->world_from_file = scaled(&turn, scale, shift);
     scene_pose(scene, SCENE_REST, 0, f.palette);
     height_range(scene, &in->mesh, f.body, f.palette, range);
     rc = place_on_ground(in, f.body, f.palette, range[0]);

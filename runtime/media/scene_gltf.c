@@ -49,8 +49,7 @@ static const struct {
     {"rightToes", PART_TOES + 1},
 };
 
-/* -- The GLB container
- * ------------------------------------------------------------------------------------------- */
+/* -- The GLB container ------------------------------------------------------------------------- */
 
 static uint32_t read_u32(const uint8_t *at) {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -106,30 +105,28 @@ static int replace_json(const struct scene_source *source, size_t from, size_t o
     return 0;
 }
 
-/* -- Names
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
-static bool is_joint(const json_t *skins, size_t node) {
+static void mark_joints(const json_t *skins, bool *joints, size_t count) {
     size_t s, j;
     json_t *skin, *joint;
     json_array_foreach(skins, s, skin) {
         json_array_foreach(json_object_get(skin, "joints"), j, joint) {
-            if ((size_t)json_integer_value(joint) == node)
-                return true;
+            json_int_t node = json_integer_value(joint);
+            if (node >= 0 && (size_t)node < count)
+                joints[node] = true;
         }
     }
-    return false;
 }
 
 /* Names the nodes of one kind; joints go first and keep their names, as meshes are often named
  * after a bone. Returns how many were renamed, or -1 without memory. */
-static int name_nodes(json_t *nodes, const json_t *skins, json_t *taken, bool joints) {
+static int name_nodes(json_t *nodes, const bool *is_joint, json_t *taken, bool joints) {
     size_t i;
     json_t *node;
     int renamed = 0;
     json_array_foreach(nodes, i, node) {
-        if (!json_is_object(node) || is_joint(skins, i) != joints)
+        if (!json_is_object(node) || is_joint[i] != joints)
             continue;
         const char *name = json_string_value(json_object_get(node, "name"));
         char made[512];
@@ -151,17 +148,22 @@ static int name_nodes(json_t *nodes, const json_t *skins, json_t *taken, bool jo
 }
 
 static int unique_names(json_t *root) {
-    json_t *nodes = json_object_get(root, "nodes"), *skins = json_object_get(root, "skins");
-    json_t *taken = json_object();
-    int joints = taken != NULL ? name_nodes(nodes, skins, taken, true) : -1;
-    int others = joints >= 0 ? name_nodes(nodes, skins, taken, false) : -1;
+    json_t *nodes = json_object_get(root, "nodes"), *taken = json_object();
+    size_t count = json_array_size(nodes);
+    bool *is_joint = calloc(count + 1, sizeof *is_joint);
+    int joints = -1, others = -1;
+    if (taken != NULL && is_joint != NULL) {
+        mark_joints(json_object_get(root, "skins"), is_joint, count);
+        joints = name_nodes(nodes, is_joint, taken, true);
+    }
+    if (joints >= 0)
+        others = name_nodes(nodes, is_joint, taken, false);
+    free(is_joint);
     json_decref(taken);
     return others < 0 ? -1 : joints + others;
 }
 
-/* -- VRM
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- VRM --------------------------------------------------------------------------------------- */
 
 static const char *node_name(const json_t *root, const json_t *index) {
     if (!json_is_integer(index) || json_integer_value(index) < 0)
@@ -207,8 +209,7 @@ static int read_vrm(const json_t *root, struct scene_source *source) {
     return 0;
 }
 
-/* -- What assimp cannot read
- * ------------------------------------------------------------------------------------- */
+/* -- What assimp cannot read ------------------------------------------------------------------- */
 
 static int check_extensions(const json_t *root, const char *name, struct err *err) {
     static const struct {

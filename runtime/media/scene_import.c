@@ -19,8 +19,7 @@ static struct mat mat_of(const struct aiMatrix4x4 *a) {
         {a->a1, a->a2, a->a3, a->a4, a->b1, a->b2, a->b3, a->b4, a->c1, a->c2, a->c3, a->c4}};
 }
 
-/* -- Which nodes matter
- * ------------------------------------------------------------------------------------------ */
+/* -- Which nodes matter ------------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -121,9 +120,7 @@ void scene_rest_world(const struct scene *scene, struct mat *out) {
     }
 }
 
-/* -- Units
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Units ------------------------------------------------------------------------------------- */
 
 /* An FBX file tells how many centimetres its unit has; glTF is in metres. */
 static double metres_per_unit(const struct aiScene *tree, const struct scene_source *source) {
@@ -143,9 +140,7 @@ static double metres_per_unit(const struct aiScene *tree, const struct scene_sou
     return isfinite(centimetres) && centimetres > 0 ? centimetres / 100 : 0.01;
 }
 
-/* -- The whole
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- The whole --------------------------------------------------------------------------------- */
 
 static void set_format(struct scene *scene, const struct scene_source *source) {
     if (source->human != NULL)

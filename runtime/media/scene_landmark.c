@@ -23,9 +23,7 @@ static struct vec place(const struct scene *scene, int node) {
     return mat_origin(&scene->joints[node].bind);
 }
 
-/* -- Limbs
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Limbs ------------------------------------------------------------------------------------- */
 
 static void put_joints(struct scene *scene) {
     static const struct {
@@ -63,9 +61,7 @@ static bool put_end(struct scene *scene, const struct scene_mesh *mesh, int land
     return true;
 }
 
-/* -- Hands
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Hands ------------------------------------------------------------------------------------- */
 
 /* The middle depth of the hand's skin between two shares of its length, at its front (+) or back
  * (-) edge. */
@@ -120,9 +116,7 @@ static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int sid
     return true;
 }
 
-/* -- Feet
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Feet -------------------------------------------------------------------------------------- */
 
 /* The mean of the skin's low vertices that lie within a tenth of the foot's length from its front
  * or rear end. */
@@ -175,9 +169,7 @@ static bool put_foot(struct scene *scene, const struct scene_mesh *mesh, int sid
     return true;
 }
 
-/* -- Depths
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Depths ------------------------------------------------------------------------------------ */
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -229,9 +221,7 @@ static bool measure_depths(struct scene *scene, const struct scene_mesh *mesh) {
     return done;
 }
 
-/* -- The whole
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- The whole --------------------------------------------------------------------------------- */
 
 /* Unknown ones lie where a relative does, so that nobody meets a point at the origin. */
 static void lend_places(struct scene *scene) {

@@ -31,9 +31,7 @@ static int no_memory(const struct reading *r) {
     return err_set(r->err, ERR_NO_MEMORY, "%s: no memory to import it", r->file);
 }
 
-/* -- Binds
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Binds ------------------------------------------------------------------------------------- */
 
 static bool same_bind(const struct mat *a, const struct mat *b) {
     double turn = 0, move = 0, size = 0;
@@ -108,9 +106,7 @@ static struct mat mesh_to_bind(const struct reading *r, const struct aiMesh *mes
     return mat_multiply(place, &offset);
 }
 
-/* -- Vertices
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Vertices ---------------------------------------------------------------------------------- */
 
 static int make_room(struct reading *r, size_t vertices, size_t triangles) {
     struct scene_mesh *mesh = r->mesh;
@@ -256,9 +252,7 @@ static int add_skin(struct reading *r, const struct aiMesh *from, const int *nod
     return 0;
 }
 
-/* -- Meshes
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Meshes ------------------------------------------------------------------------------------ */
 
 static int add_skinned(struct reading *r, const struct aiMesh *from, uint32_t holder) {
     int *nodes = malloc((from->mNumBones + 1) * sizeof *nodes);
@@ -431,9 +425,7 @@ void scene_mesh_deinit(struct scene_mesh *mesh) {
     *mesh = (struct scene_mesh){0};
 }
 
-/* -- Welding
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Welding ----------------------------------------------------------------------------------- */
 
 static uint32_t hash_vertex(const struct scene_vertex *vertex) {
     uint32_t words[sizeof *vertex / 4], hash = 2166136261u;

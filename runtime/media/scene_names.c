@@ -221,8 +221,7 @@ static struct reading read_name(const char *name) {
     return out;
 }
 
-/* -- All names together
- * ------------------------------------------------------------------------------------------ */
+/* -- All names together ------------------------------------------------------------------------ */
 
 struct naming {
     const struct scene *scene;

@@ -30,9 +30,7 @@ enum {
     SCENE_MAX_KEYS = 64 << 20,
 };
 
-/* -- The skeleton
- * ------------------------------------------------------------------------------------------------
- */
+/* -- The skeleton ------------------------------------------------------------------------------ */
 
 /* The parts of a body that a skeleton may name. Left ones stand before right ones, in pairs. */
 enum scene_part {
@@ -75,9 +73,7 @@ struct scene_joint {
     bool skinned;        /* some vertex may follow it */
 };
 
-/* -- Clips
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Clips ------------------------------------------------------------------------------------- */
 
 struct scene_keys {
     uint32_t count;
@@ -97,8 +93,7 @@ struct scene_clip {
     struct scene_track *tracks; /* by rising joint */
 };
 
-/* -- The mesh, while it is imported
- * ------------------------------------------------------------------------------ */
+/* -- The mesh, while it is imported ------------------------------------------------------------ */
 
 /* Without padding, so that vertices can be compared as bytes. */
 struct scene_vertex {
@@ -135,8 +130,7 @@ struct scene {
     struct scene_report report;
 };
 
-/* -- Between the files
- * ------------------------------------------------------------------------------------------- */
+/* -- Between the files ------------------------------------------------------------------------- */
 
 struct aiNode;
 struct aiScene;

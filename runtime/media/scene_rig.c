@@ -27,9 +27,7 @@ static bool limbs_complete(const struct scene_rig *rig) {
     return true;
 }
 
-/* -- Filling in
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Filling in -------------------------------------------------------------------------------- */
 
 static int common_ancestor(const struct scene *scene, int a, int b) {
     while (a >= 0 && !below(scene, b, a))
@@ -71,7 +69,36 @@ static uint32_t vertices_below(const struct scene *scene, const struct scene_mes
     return count;
 }
 
-static void fill_in(const struct scene *scene, struct scene_rig *rig) {
+/* A head that no name tells: of what hangs beside the arms, the node that most vertices follow. */
+static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
+                     const struct scene_rig *rig) {
+    const int *node = rig->node;
+    int chest = common_ancestor(scene, node[PART_UPPER_ARM], node[PART_UPPER_ARM + 1]), arms[2],
+        head = -1;
+    uint32_t most = 0, *count = calloc(scene->node_count, sizeof *count);
+    for (int side = 0; side < 2; side++) {
+        arms[side] = node[PART_UPPER_ARM + side];
+        while (arms[side] >= 0 && scene->joints[arms[side]].parent != chest)
+            arms[side] = scene->joints[arms[side]].parent;
+    }
+    for (uint32_t v = 0; count != NULL && v < mesh->vertex_count; v++)
+        count[scene->joints[mesh->vertices[v].joints[0]].node]++;
+    for (uint32_t i = 0; count != NULL && chest >= 0 && i < scene->node_count; i++) {
+        if ((int)i == chest || count[i] <= most || !below(scene, (int)i, chest) ||
+            below(scene, (int)i, arms[0]) || below(scene, (int)i, arms[1]) ||
+            below(scene, node[PART_UPPER_LEG], (int)i) ||
+            below(scene, (int)i, node[PART_UPPER_LEG]) ||
+            below(scene, (int)i, node[PART_UPPER_LEG + 1]))
+            continue;
+        most = count[i];
+        head = (int)i;
+    }
+    free(count);
+    return head;
+}
+
+static void fill_in(const struct scene *scene, const struct scene_mesh *mesh,
+                    struct scene_rig *rig) {
     int *node = rig->node;
     int legs = common_ancestor(scene, node[PART_UPPER_LEG], node[PART_UPPER_LEG + 1]);
     if (node[PART_HIPS] < 0 || !below(scene, node[PART_UPPER_LEG], node[PART_HIPS]))
@@ -83,12 +110,12 @@ static void fill_in(const struct scene *scene, struct scene_rig *rig) {
             node[PART_FOOT + side] = farthest_child(scene, node[PART_LOWER_LEG + side]);
     }
     if (node[PART_HEAD] < 0)
+        node[PART_HEAD] = find_head(scene, mesh, rig);
+    if (node[PART_HEAD] < 0)
         node[PART_HEAD] = node[PART_NECK];
 }
 
-/* -- Sides
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Sides ------------------------------------------------------------------------------------- */
 
 /* Up and left of a body as its joints say; false when they coincide. */
 bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
@@ -169,9 +196,7 @@ static int settle_sides(struct scene_import *in, bool named) {
     return 0;
 }
 
-/* -- The whole
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- The whole --------------------------------------------------------------------------------- */
 
 static bool take_vrm(const struct scene_source *source, const struct scene *scene,
                      struct scene_rig *rig) {
@@ -232,7 +257,7 @@ int scene_rig_find(struct scene_import *in) {
         *rig = shape;
         snprintf(rig->name, sizeof rig->name, "shape");
     }
-    fill_in(scene, rig);
+    fill_in(scene, &in->mesh, rig);
     if (rig->node[PART_HEAD] < 0)
         scene_warn(scene, "no head was found in the skeleton");
     memcpy(scene->report.rig, rig->name, sizeof rig->name);

@@ -21,9 +21,7 @@ struct pictures {
     uint64_t pixels;
 };
 
-/* -- Pictures
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Pictures ---------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path) {
     const char *slash = strrchr(path, '/'), *back = strrchr(path, '\\');
@@ -128,9 +126,7 @@ static int find_picture(struct pictures *pictures, const char *name) {
     return pictures->index[pictures->count++];
 }
 
-/* -- Materials
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Materials --------------------------------------------------------------------------------- */
 
 static bool get_number(const struct aiMaterial *from, const char *key, float *out) {
     unsigned count = 1;
