@@ -14,7 +14,7 @@
 --- from a file; they are kept in the COCO file's `info`, so that a data set says what was asked for.
 local fiber, json, render, scene = require "fiber", require "json", require "render", require "scene"
 local err, t = require "stance.err", require "stance.schema"
-local bodies, plan = require "stance.bodies", require "stance.render_plan"
+local bodies, group, plan = require "stance.bodies", require "stance.group", require "stance.render_plan"
 local contact_sheet, labels = require "stance.contact_sheet", require "stance.labels"
 
 local params = t.object {
@@ -47,17 +47,19 @@ local function open_body(file, p)
   return { body = body, cameras = cameras, close = function() body:close() end }
 end
 
+--- A view becomes durable by an fsync of its picture and one of its labels: so all views of the batch at once.
 local function draw_batch(step, p, batch, opened)
-  local cameras, kept = {}, {}
+  local cameras, list = {}, {}
   for i = batch.first, batch.last do cameras[#cameras + 1] = opened.cameras[i] end
   local options = { cameras = cameras, clip = p.clip, samples = p.samples, batch = p.batch }
   local views = step:try(render.views(opened.body, options))
-  for view in views:each() do
+  for view in views:each() do list[#list + 1] = view end
+  local kept = group.map(list, 8, function(view)
     local stem = batch.name .. "/" .. view.name
     step:artifact(stem .. ".png", step:try(view:png()))
     step:artifact(stem .. ".json", step:try(view:labels { image = stem .. ".png", character = batch.name }))
-    kept[#kept + 1] = { name = view.name, image = stem .. ".png", labels = stem .. ".json" }
-  end
+    return { name = view.name, image = stem .. ".png", labels = stem .. ".json" }
+  end)
   return { views = kept, clip = views:clip(), distance = cameras[1].distance, timings = views:timings() }
 end
 
