@@ -23,8 +23,7 @@ struct fields {
     struct log_field items[FIELDS_MAX + 2];
 };
 
-/* -- From Lua's values to fields
- * --------------------------------------------------------------------------------- */
+/* -- From Lua's values to fields --------------------------------------------------------------- */
 
 /* JSON of the table at the top, replacing it; false when it cannot be encoded (a function inside,
  * too deep). */
@@ -133,9 +132,7 @@ static void add_ids(lua_State *L, struct fields *fields) {
     fields->count += count;
 }
 
-/* -- Writing
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Writing ----------------------------------------------------------------------------------- */
 
 static int write_line(lua_State *L, enum log_level level) {
     struct fields fields = {0};
@@ -186,9 +183,7 @@ static int log_is_enabled(lua_State *L) {
     return 1;
 }
 
-/* -- Loggers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Loggers ----------------------------------------------------------------------------------- */
 
 static int log_with(lua_State *L);
 static int log_named(lua_State *L);

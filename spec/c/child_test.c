@@ -306,11 +306,14 @@ static void kills_a_process_that_is_stopped(void) {
     struct watch watch = {0};
     struct child_options options = options_for(&watch, ROLE("linked"));
     options.restart = true;
-    options.heartbeat = 0.2;
+    options.heartbeat = 0.5;
     spawn(&watch, &options);
     turn_until(&watch.events, 1);
-    turn(0.4);
+    turn(0.7);
     CHECK(watch.exits == 0); /* it beats, so it lives */
+    usleep(900000);
+    turn(0.2);
+    CHECK(watch.exits == 0); /* that silence was ours */
     pid_t pid = child_pid(watch.child);
     link_request(child_link(watch.child), "x", 1, 0, on_answer, &watch, NULL);
     turn(0.02);
