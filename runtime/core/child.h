@@ -33,14 +33,14 @@ struct child_exit {
 /* What is pointed to need not outlive the call of child_spawn. */
 struct child_options {
     const char *name; /* in logs and metrics */
-    const char *const
-        *argv; /* ends with NULL; argv[0] with a slash is a path, else searched in PATH */
-    const char *const
-        *env; /* "NAME=value" each, ends with NULL; replaces ours of the same name; may be NULL */
+    /* Ends with NULL; argv[0] with a slash is a path, else searched in PATH. */
+    const char *const *argv;
+    /* "NAME=value" each, ends with NULL; replaces ours of the same name. May be NULL. */
+    const char *const *env;
     bool restart;
-    bool
-        capture_stderr; /* its stdout and stderr become our log lines, else both go to our stderr */
-    double heartbeat;   /* seconds without a sign of life that are forgiven; 0: 10; < 0: any */
+    /* Its stdout and stderr become our log lines, else both go to our stderr. */
+    bool capture_stderr;
+    double heartbeat; /* seconds without a sign of life that are forgiven; 0: 10; < 0: any */
 
     struct link_options link; /* for each process anew; `link.arg` goes to the link's callbacks */
 

@@ -44,8 +44,8 @@ struct link_options {
     struct link_callbacks callbacks;
     void *arg;
     double beat_seconds; /* between our heartbeats; 0: 1 s; < 0: none */
-    size_t queue_budget; /* unsent bytes beyond which requests and events are refused; 0:
-                            LINK_MAX_PAYLOAD */
+    /* Unsent bytes beyond which requests and events are refused; 0: LINK_MAX_PAYLOAD. */
+    size_t queue_budget;
 };
 
 /* On a connected stream socket, which the link owns from here on (closed on failure too). */
