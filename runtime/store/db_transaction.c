@@ -64,6 +64,7 @@ int db_transaction_add(struct db_transaction *transaction, const char *sql,
 }
 
 int db_transaction_run(struct db_transaction *transaction, struct db_conn *conn) {
+    db_transaction_forget(transaction); /* it may have run before, in a group that was undone */
     for (size_t i = 0; i < transaction->count; i++) {
         int code = db_conn_run(conn, &transaction->statements[i], &transaction->rows[i],
                                &transaction->err);
