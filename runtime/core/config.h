@@ -24,9 +24,8 @@ enum config_type {
     CONFIG_DURATION, /* seconds, or "500ms", "30s", "5m", "2h", "7d" */
     CONFIG_SIZE,     /* bytes, or "64 KiB", "8MiB", "1G" (powers of 1024) */
     CONFIG_LIST,     /* a Lua list, or words separated by commas */
-    CONFIG_PATH,  /* made absolute: against the working folder, in the file against its folder; "~/"
-                     is home */
-    CONFIG_PATHS, /* a list of paths */
+    CONFIG_PATH,     /* made absolute, from the working folder or the file's; "~/" is home */
+    CONFIG_PATHS,    /* a list of paths */
 };
 
 /* What can be set: for --help and for parsing the command line. */
@@ -60,28 +59,29 @@ int config_load(struct config **out, const struct config_flag *flags, size_t fla
                 struct err *err);
 void config_free(struct config *config);
 
-/* Getters by name. A name that does not exist or is of another type is a bug, and ends the process.
- */
-const char *config_string(const struct config *config,
-                          const char *name); /* strings and paths; NULL: not set */
-int64_t config_int(const struct config *config, const char *name); /* ints and sizes (bytes) */
-double config_number(const struct config *config,
-                     const char *name); /* numbers and durations (seconds) */
+/* Getters by name. A name that does not exist or is of another type is a bug: the process ends. */
+
+/* Strings and paths; NULL: not set. */
+const char *config_string(const struct config *config, const char *name);
+/* Ints, and sizes in bytes. */
+int64_t config_int(const struct config *config, const char *name);
+/* Numbers, and durations in seconds. */
+double config_number(const struct config *config, const char *name);
 bool config_bool(const struct config *config, const char *name);
-const char *const *config_list(const struct config *config, const char *name); /* ends with NULL */
+/* Lists and lists of paths; ends with NULL, never NULL itself. */
+const char *const *config_list(const struct config *config, const char *name);
 
 /* What `stance config show` prints, in the order of config_settings. */
 struct config_row {
     const char *name;
     const char *value; /* as text; secrets "(set)"; "" when not set */
-    const char
-        *origin; /* "default", "flag --listen", "env STANCE_LISTEN", "/etc/stance/config.lua:4" */
+    /* "default", "flag --listen", "env STANCE_LISTEN", "/etc/stance/config.lua:4" */
+    const char *origin;
     bool is_default;
 };
 const struct config_row *config_rows(const struct config *config, size_t *count);
 
-/* "127.0.0.1:5001" or "[::1]:5001" (the host without brackets), as the setting `listen` is written.
- */
+/* Takes HOST:PORT apart, as the setting `listen` is written; [::1]:5001 gives the host ::1. */
 int config_parse_address(const char *text, char *host, size_t host_size, int *port,
                          struct err *err);
 
