@@ -4,13 +4,13 @@
  * done for a vector of triangles at once. Then each is laid over blocks of GPU_BLOCK samples. Edges
  * are integers: whether a sample is inside is exact, and two triangles that share an edge share no
  * sample and leave none out (top-left rule). What is larger than SMALL pixels, or not projectable,
- * goes to raster_slow.c. */
+ * goes to raster_large.c. */
 #include "kernels.h"
 #include "raster_alpha.h"
 #include "simd.h"
 
-/* Steps a small triangle may extend: an edge's parts fit 16 bits, and its value 32 bits two blocks of
- * GPU_BLOCK pixels beyond the triangle. */
+/* Steps a small triangle may extend: an edge's parts fit 16 bits, and its value 32 bits two blocks
+ * of GPU_BLOCK pixels beyond the triangle. */
 enum { SMALL = 112 * GPU_SUBPIXEL };
 
 /* What setup makes of a vector of triangles, a lane each. Positions are relative to the first
@@ -65,6 +65,8 @@ static inline void set_depth(struct setup *out, const struct corners *p, vi area
     vf x2 = vf_from_vi(p->x[2] - p->x[0]), y2 = vf_from_vi(p->y[2] - p->y[0]);
     vf w1 = p->w[1] - p->w[0], w2 = p->w[2] - p->w[0];
     vf w_x = (w1 * y2 - w2 * y1) * inverse, w_y = (x1 * w2 - x2 * w1) * inverse;
+    for (int c = 0; c < 3; c++)
+        vf_store(out->corner_w[c], p->w[c]);
     vf_store(out->w_x, w_x);
     vf_store(out->w_y, w_y);
     vf_store(out->w, p->w[0] - (w_x * vf_from_vi(p->x[0]) + w_y * vf_from_vi(p->y[0])));
@@ -81,73 +83,87 @@ static inline void load_corners(const struct gpu_raster *job, uint32_t first, st
     }
 }
 
+/* The pixels any of whose samples may be inside a triangle, within the job's. */
+struct pixels {
+    vi x0, y0, x1, y1; /* the last ones included */
+};
+
+static inline struct pixels find_pixels(const struct gpu_raster *job, vi low_x, vi high_x, vi low_y,
+                                        vi high_y) {
+    const struct gpu_pattern *pattern = job->pattern;
+    const vi round_up = vi_set1(GPU_SUBPIXEL - 1);
+    struct pixels out;
+    out.x0 = (low_x - vi_set1(pattern->max_x) + round_up) >> GPU_SUBPIXEL_BITS;
+    out.y0 = (low_y - vi_set1(pattern->max_y) + round_up) >> GPU_SUBPIXEL_BITS;
+    out.x1 = (high_x - vi_set1(pattern->min_x)) >> GPU_SUBPIXEL_BITS;
+    out.y1 = (high_y - vi_set1(pattern->min_y)) >> GPU_SUBPIXEL_BITS;
+    out.x0 = vi_max(out.x0, vi_set1(job->x0));
+    out.y0 = vi_max(out.y0, vi_set1(job->y0));
+    out.x1 = vi_min(out.x1, vi_set1(job->x1 - 1));
+    out.y1 = vi_min(out.y1, vi_set1(job->y1 - 1));
+    return out;
+}
+
+/* Turns what is seen from the front, so that all areas are positive. Returns those lanes. */
+static inline vm orient(struct corners *p, vi *area) {
+    const vi zero = vi_set1(0);
+    vi x1 = p->x[1] - p->x[0], y1 = p->y[1] - p->y[0];
+    vi x2 = p->x[2] - p->x[0], y2 = p->y[2] - p->y[0];
+    *area = x1 * y2 - x2 * y1;
+    vm front = vi_less(*area, zero); /* y points down: counter-clockwise is negative */
+    exchange(front, &p->x[1], &p->x[2]);
+    exchange(front, &p->y[1], &p->y[2]);
+    vf w1 = p->w[1];
+    p->w[1] = vf_select(front, p->w[2], p->w[1]);
+    p->w[2] = vf_select(front, w1, p->w[2]);
+    *area = vi_select(front, zero - *area, *area);
+    return front;
+}
+
 /* Sets up triangles [first, first + GPU_LANES). Returns the lanes to draw; *slow gets those for
- * raster_slow.c. */
+ * raster_large.c. */
 static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, struct setup *out,
                               uint32_t *slow) {
-    const struct gpu_pattern *pattern = job->pattern;
-    const vi zero = vi_set1(0);
+    const vi zero = vi_set1(0), limit = vi_set1(SMALL);
     struct corners p;
     out->swapped = 0;
     load_corners(job, first, &p);
     vi flags = vi_load(job->scene->flags + first);
-    vf nearest = vf_min(vf_min(p.w[0], p.w[1]), p.w[2]);
-    vm good = vf_less(vf_set1(0.0f), nearest);
+    vm good = vf_less(vf_set1(0.0f), vf_min(vf_min(p.w[0], p.w[1]), p.w[2]));
     vi low_x = min3(p.x), high_x = max3(p.x), low_y = min3(p.y), high_y = max3(p.y);
-
-    /* The pixels any of whose samples may be inside. */
-    vi to_first = vi_set1(GPU_SUBPIXEL - 1);
-    vi px0 = (low_x - vi_set1(pattern->max_x) + to_first) >> GPU_SUBPIXEL_BITS;
-    vi py0 = (low_y - vi_set1(pattern->max_y) + to_first) >> GPU_SUBPIXEL_BITS;
-    vi px1 = (high_x - vi_set1(pattern->min_x)) >> GPU_SUBPIXEL_BITS;
-    vi py1 = (high_y - vi_set1(pattern->min_y)) >> GPU_SUBPIXEL_BITS;
-    px0 = vi_max(px0, vi_set1(job->x0));
-    py0 = vi_max(py0, vi_set1(job->y0));
-    px1 = vi_min(px1, vi_set1(job->x1 - 1));
-    py1 = vi_min(py1, vi_set1(job->y1 - 1));
-    vm seen = vm_not(vm_or(vi_less(px1, px0), vi_less(py1, py0)));
+    struct pixels pixels = find_pixels(job, low_x, high_x, low_y, high_y);
+    vm unseen = vm_or(vi_less(pixels.x1, pixels.x0), vi_less(pixels.y1, pixels.y0));
     vm hole = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_HOLE), zero));
-    vm small =
-        vm_and(vi_less(high_x - low_x, vi_set1(SMALL)), vi_less(high_y - low_y, vi_set1(SMALL)));
-    vm todo = vm_and(vm_and(good, seen), vm_not(hole));
+    vm small = vm_and(vi_less(high_x - low_x, limit), vi_less(high_y - low_y, limit));
+    vm todo = vm_and(good, vm_not(vm_or(unseen, hole)));
     *slow = vm_bits(vm_or(vm_and(todo, vm_not(small)), vm_not(vm_or(good, hole))));
     todo = vm_and(todo, small);
     if (vm_bits(todo) == 0)
         return 0;
 
     /* Lanes that are not to be drawn become points, so that nothing below overflows. */
-    vi origin_x = vi_select(todo, px0 << GPU_SUBPIXEL_BITS, zero);
-    vi origin_y = vi_select(todo, py0 << GPU_SUBPIXEL_BITS, zero);
+    vi origin_x = vi_select(todo, pixels.x0 << GPU_SUBPIXEL_BITS, zero);
+    vi origin_y = vi_select(todo, pixels.y0 << GPU_SUBPIXEL_BITS, zero);
     for (int c = 0; c < 3; c++) {
         p.x[c] = vi_select(todo, p.x[c], zero) - origin_x;
         p.y[c] = vi_select(todo, p.y[c], zero) - origin_y;
     }
-    vi area = (p.x[1] - p.x[0]) * (p.y[2] - p.y[0]) - (p.x[2] - p.x[0]) * (p.y[1] - p.y[0]);
-    vm front = vi_less(area, zero); /* y points down: counter-clockwise is negative */
+    vi area;
+    vm front = orient(&p, &area);
     vm both = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_DOUBLE_SIDED), zero));
-    todo = vm_and(todo, vm_or(front, vm_and(both, vi_less(zero, area))));
-    uint32_t lanes = vm_bits(todo);
-    if (lanes == 0)
+    todo = vm_and(vm_and(todo, vm_or(front, both)), vi_less(zero, area));
+    if (vm_bits(todo) == 0)
         return 0;
-    exchange(front, &p.x[1], &p.x[2]);
-    exchange(front, &p.y[1], &p.y[2]);
-    vf w1 = p.w[1];
-    p.w[1] = vf_select(front, p.w[2], p.w[1]);
-    p.w[2] = vf_select(front, w1, p.w[2]);
-    area = vi_select(front, zero - area, area);
-    area = vi_max(area, vi_set1(1));
     set_edge(out, 0, &p, 1, 2);
     set_edge(out, 1, &p, 2, 0);
     set_edge(out, 2, &p, 0, 1);
-    set_depth(out, &p, area);
-    vi_store(out->x, px0 - vi_set1(job->x0));
-    vi_store(out->y, py0 - vi_set1(job->y0));
-    vi_store(out->wide, px1 - px0);
-    vi_store(out->high, py1 - py0);
-    for (int c = 0; c < 3; c++)
-        vf_store(out->corner_w[c], p.w[c]);
+    set_depth(out, &p, vi_max(area, vi_set1(1)));
+    vi_store(out->x, pixels.x0 - vi_set1(job->x0));
+    vi_store(out->y, pixels.y0 - vi_set1(job->y0));
+    vi_store(out->wide, pixels.x1 - pixels.x0);
+    vi_store(out->high, pixels.y1 - pixels.y0);
     out->swapped = vm_bits(front);
-    return lanes;
+    return vm_bits(todo);
 }
 
 static inline vi edge_at(const struct setup *setup, int edge, int lane, vi xy) {
@@ -163,6 +179,7 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
     const struct gpu_pattern *pattern = job->pattern;
     const int32_t samples = (int32_t)pattern->samples, step = GPU_BLOCK / samples;
     const int32_t wide = setup->wide[lane], high = setup->high[lane];
+    const float block_steps = (float)(step * GPU_SUBPIXEL);
     const vf low = vf_set1(setup->w_min[lane]), top = vf_set1(setup->w_max[lane]);
     const float w0 = setup->w[lane], w_x = setup->w_x[lane], w_y = setup->w_y[lane];
     const vi down0 = vi_set1(setup->down[0][lane]), down1 = vi_set1(setup->down[1][lane]);
@@ -171,6 +188,8 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
     const vi right1 = vi_set1((int16_t)setup->edge[1][lane] * (step * GPU_SUBPIXEL));
     const vi right2 = vi_set1((int16_t)setup->edge[2][lane] * (step * GPU_SUBPIXEL));
     const size_t stride = job->stride;
+    float *const depths = job->depth; /* here, lest each store make the loop read the job again */
+    uint32_t *const triangles = job->triangle;
     size_t corner = (size_t)setup->y[lane] * stride + (size_t)(setup->x[lane] * samples);
 
     for (int part = 0; part < GPU_BLOCK && part < (wide + 1) * samples; part += GPU_LANES) {
@@ -180,26 +199,27 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
         vf across = vf_load(pattern->block_x + part) * vf_set1(w_x) +
                     vf_load(pattern->block_y + part) * vf_set1(w_y);
         size_t row = corner + (size_t)part;
-        for (int32_t y = 0; y <= high; y++, row += stride) {
-            float row_w = w0 + (float)(y * GPU_SUBPIXEL) * w_y;
+        float y_steps = 0.0f;
+        for (int32_t y = 0; y <= high; y++, row += stride, y_steps += GPU_SUBPIXEL) {
+            float row_w = w0 + y_steps * w_y, x_steps = 0.0f;
             vi e0 = left0, e1 = left1, e2 = left2;
             size_t at = row;
             for (int32_t x = 0; x <= wide; x += step, at += GPU_BLOCK) {
-                float base = row_w + (float)(x * GPU_SUBPIXEL) * w_x;
-                vf w = vf_clamp(vf_set1(base) + across, low, top);
+                vf w = vf_clamp(vf_set1(row_w + x_steps * w_x) + across, low, top);
                 vm inside = vi_not_negative(e0 | e1 | e2);
-                inside = vm_and(inside, vf_less(vf_load(job->depth + at), w));
+                inside = vm_and(inside, vf_less(vf_load(depths + at), w));
                 if (vm_bits(inside) != 0) {
                     if (alpha != NULL)
                         inside = vm_and(inside, alpha_solid(job->scene, alpha, vf_from_vi(e0),
                                                             vf_from_vi(e1), vf_from_vi(e2)));
-                    vf_store_masked(job->depth + at, inside, w);
+                    vf_store_masked(depths + at, inside, w);
                     if (ids)
-                        vi_store_masked(job->triangle + at, inside, name);
+                        vi_store_masked(triangles + at, inside, name);
                 }
                 e0 += right0;
                 e1 += right1;
                 e2 += right2;
+                x_steps += block_steps;
             }
             left0 += down0;
             left1 += down1;

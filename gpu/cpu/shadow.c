@@ -102,56 +102,78 @@ static bool draw_sun(struct gpu_shadow_maps *maps, const struct gpu_kernels *ker
  */
 
 /* A running mean of 2 * radius + 1 values; beyond the ends there is 0. */
-static void blur_line(const float *from, float *to, int32_t count, int32_t stride, int32_t radius) {
+static void blur_row(const float *from, float *to, int32_t count, int32_t radius) {
     float share = 1.0f / (float)(2 * radius + 1), sum = 0.0f;
     for (int32_t i = 0; i < radius && i < count; i++)
-        sum += from[(size_t)i * (size_t)stride];
+        sum += from[i];
     for (int32_t i = 0; i < count; i++) {
         if (i + radius < count)
-            sum += from[(size_t)(i + radius) * (size_t)stride];
-        to[(size_t)i * (size_t)stride] = sum * share;
+            sum += from[i + radius];
+        to[i] = sum * share;
         if (i - radius >= 0)
-            sum -= from[(size_t)(i - radius) * (size_t)stride];
+            sum -= from[i - radius];
         sum = sum > 0.0f ? sum : 0.0f; /* what rounding leaves where all is 0 */
     }
 }
 
+/* The same down all columns at once; `sums` holds a row. */
+static void blur_columns(const float *from, float *to, float *sums, int32_t width, int32_t height,
+                         int32_t radius) {
+    float share = 1.0f / (float)(2 * radius + 1);
+    memset(sums, 0, (size_t)width * sizeof *sums);
+    for (int32_t y = -radius; y < height; y++) {
+        const float *in = y + radius < height ? from + (size_t)(y + radius) * (size_t)width : NULL;
+        const float *out = y - radius > 0 ? from + (size_t)(y - radius - 1) * (size_t)width : NULL;
+        for (int32_t x = 0; out != NULL && x < width; x++)
+            sums[x] = sums[x] > out[x] ? sums[x] - out[x] : 0.0f;
+        for (int32_t x = 0; in != NULL && x < width; x++)
+            sums[x] += in[x];
+        for (int32_t x = 0; y >= 0 && x < width; x++)
+            to[(size_t)y * (size_t)width + (size_t)x] = sums[x] * share;
+    }
+}
+
+/* scratch: a row more than the cells. */
 static void blur(float *cells, float *scratch, int32_t width, int32_t height, int32_t radius) {
+    size_t count = (size_t)width * (size_t)height;
     if (radius < 1)
         return;
     for (int pass = 0; pass < BLUR_PASSES; pass++) {
         for (int32_t y = 0; y < height; y++)
-            blur_line(cells + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width,
-                      1, radius);
-        for (int32_t x = 0; x < width; x++)
-            blur_line(scratch + x, cells + x, height, width, radius);
+            blur_row(cells + (size_t)y * (size_t)width, scratch + (size_t)y * (size_t)width, width,
+                     radius);
+        blur_columns(scratch, cells, scratch + count, width, height, radius);
     }
 }
 
 /* -- The ground ---------------------------------------------------------------------------------
  */
 
+typedef float four __attribute__((vector_size(16)));
+typedef int32_t four_int __attribute__((vector_size(16)));
+
 /* The share of a cell that the body covers, and that share times the way from the body to the
- * ground; every other texel both ways is looked at. */
+ * ground, where it covers any; every other row is looked at. Beyond the map's right edge its rows
+ * go on with zeros. */
 static void reduce_cell(const struct gpu_shadow *sun, int32_t cell_x, int32_t cell_y, float ground,
                         float *covered, float *height) {
-    int32_t hits = 0;
-    float sum = 0.0f;
-    for (int32_t dy = 0; dy < CELL; dy += 2) {
-        int32_t y = cell_y * CELL + dy;
-        if (y >= sun->height)
-            break;
-        const float *row = sun->depth + (size_t)y * sun->stride;
-        int32_t end = (cell_x + 1) * CELL < sun->width ? (cell_x + 1) * CELL : sun->width;
-        for (int32_t x = cell_x * CELL; x < end; x += 2) {
-            hits += row[x] > 0.0f ? 1 : 0;
-            sum += row[x];
+    four sum = {0};
+    four_int hits = {0};
+    for (int32_t y = cell_y * CELL; y < (cell_y + 1) * CELL && y < sun->height; y += 2) {
+        const float *row = sun->depth + (size_t)y * sun->stride + (size_t)cell_x * CELL;
+        for (int x = 0; x < CELL; x += 4) {
+            four texels;
+            memcpy(&texels, row + x, sizeof texels);
+            hits -= texels > 0.0f;
+            sum += texels;
         }
     }
-    const float share = 4.0f / (CELL * CELL);
-    *covered = (float)hits * share;
-    float mean = hits > 0 ? sum / (float)hits + sun->base - ground : 0.0f;
-    *height = *covered * fmaxf(mean, 0.0f);
+    float number = (float)(hits[0] + hits[1] + hits[2] + hits[3]);
+    if (number == 0.0f)
+        return;
+    float mean = (sum[0] + sum[1] + sum[2] + sum[3]) / number + sun->base - ground;
+    *covered = number * (2.0f / (CELL * CELL));
+    *height = mean > 0.0f ? *covered * mean : 0.0f;
 }
 
 static int32_t blur_radius(const struct gpu_ground *ground, float metres) {
@@ -169,7 +191,7 @@ static bool draw_ground_shadow(struct gpu_shadow_maps *maps, const struct gpu_su
             height = (sun->height + CELL - 1) / CELL + 2;
     size_t cells = (size_t)width * (size_t)height;
     if (!gpu_buffer_reserve(&maps->cells, 3 * cells, sizeof(float)) ||
-        !gpu_buffer_reserve(&maps->scratch, cells + CONTACT * CONTACT, sizeof(float)))
+        !gpu_buffer_reserve(&maps->scratch, cells + (size_t)width, sizeof(float)))
         return false;
     float *sharp = maps->cells.memory, *soft = sharp + cells, *way = soft + cells;
     memset(sharp, 0, 3 * cells * sizeof(float));
@@ -209,7 +231,7 @@ static bool draw_contact(struct gpu_shadow_maps *maps, const struct gpu_scene *s
                          const float *vertices, const float box[6], float ground_y) {
     struct gpu_ground *ground = &maps->ground;
     if (!gpu_buffer_reserve(&maps->contact, CONTACT * CONTACT, sizeof(float)) ||
-        !gpu_buffer_reserve(&maps->scratch, CONTACT * CONTACT, sizeof(float)))
+        !gpu_buffer_reserve(&maps->scratch, CONTACT * (CONTACT + 1), sizeof(float)))
         return false;
     float *cells = maps->contact.memory;
     memset(cells, 0, CONTACT * CONTACT * sizeof(float));
