@@ -32,16 +32,17 @@ local function bone_side(a, b)
   return one == other and one or "middle"
 end
 
-local function draw_bones(picture, marks, scale)
-  for pass = 1, 2 do -- dark rims of all bones lie under all colours
+-- What is drawn first lies under all that follows: the dark rims of all bones under their colors.
+local function draw_bones(picture, marks, place)
+  for pass = 1, 2 do
     for _, pair in ipairs(labels.skeleton_33) do
       local a, b = marks[pair[1]], marks[pair[2]]
-      local is_face = pair[1] <= face_marks
       if shown(a) and shown(b) then
-        local hidden = a.occluded and b.occluded
-        local ax, ay, bx, by = a.pixel[1] * scale, a.pixel[2] * scale, b.pixel[1] * scale, b.pixel[2] * scale
-        local width = is_face and 1.2 or 2.4
-        if pass == 1 and not hidden then
+        local hidden, is_face = a.occluded and b.occluded, pair[1] <= face_marks
+        local ax, ay = place(a)
+        local bx, by = place(b)
+        local width = is_face and 1 or 2.6
+        if pass == 1 and not hidden and not is_face then
           picture:line(ax, ay, bx, by, width + 1.8, "#10131890")
         elseif pass == 2 then
           picture:line(ax, ay, bx, by, width, hues[bone_side(a, b)] .. (hidden and "70" or "f0"))
@@ -51,29 +52,32 @@ local function draw_bones(picture, marks, scale)
   end
 end
 
-local function draw_joints(picture, marks, scale)
+local function draw_joints(picture, marks, place)
   for i, mark in ipairs(marks) do
     if shown(mark) then
-      local x, y, hue = mark.pixel[1] * scale, mark.pixel[2] * scale, hues[labels.side(mark.name)]
-      local radius = i <= face_marks and 1.3 or 2.9
+      local x, y = place(mark)
+      local hue, is_face = hues[labels.side(mark.name)], i <= face_marks
+      local radius = is_face and 1.5 or 3.2
       if mark.occluded then
-        picture:ring(x, y, radius, 2.4, "#10131860")
-        picture:ring(x, y, radius, 1.2, hue)
+        picture:ring(x, y, radius, 2.6, "#10131870")
+        picture:ring(x, y, radius, 1.3, hue)
       else
-        picture:dot(x, y, radius + 1, "#101318c0")
+        picture:dot(x, y, radius + (is_face and 0.6 or 1), "#101318c0")
         picture:dot(x, y, radius, hue)
       end
     end
   end
 end
 
---- Draws the skeleton of a view's labels over its picture, which may be scaled.
+--- Draws the skeleton of a view's labels over its picture, or over a part of it that was scaled.
 ---@param picture stance.image
 ---@param view table labels of the view, decoded
----@param scale? number pixels of `picture` a pixel of the labelled picture; default 1
-function M.draw_skeleton(picture, view, scale)
-  draw_bones(picture, view.landmarks, scale or 1)
-  draw_joints(picture, view.landmarks, scale or 1)
+---@param crop? { x: number, y: number, scale: number } the part's corner in the labelled picture, and its scale
+function M.draw_skeleton(picture, view, crop)
+  crop = crop or { x = 0, y = 0, scale = 1 }
+  local function place(mark) return (mark.pixel[1] - crop.x) * crop.scale, (mark.pixel[2] - crop.y) * crop.scale end
+  draw_bones(picture, view.landmarks, place)
+  draw_joints(picture, view.landmarks, place)
 end
 
 --- Which of `count` things to show when at most `room` fit: evenly spread, the first among them.
@@ -104,56 +108,95 @@ local function legend(sheet, right, y)
   end
 end
 
-local function draw_cell(sheet, cell, x, y, width, height)
-  local picture, err = image.decode(cell.png, width, height)
+--- The part of a row's pictures to show: where the body is in any of them, with some room, in the pictures' shape, and
+--- not so little that it would have to be enlarged. {x, y, scale} with scale in pixels shown a pixel of the picture.
+---@param boxes number[][] x, y, width, height
+---@param width integer of the pictures
+---@param height integer
+---@param shown_width integer
+---@return { x: integer, y: integer, width: integer, height: integer, scale: number }
+function M.crop(boxes, width, height, shown_width)
+  local x0, y0, x1, y1 = width, height, 0, 0
+  for _, box in ipairs(boxes) do
+    if box[3] > 0 and box[4] > 0 then
+      x0, y0 = math.min(x0, box[1]), math.min(y0, box[2])
+      x1, y1 = math.max(x1, box[1] + box[3]), math.max(y1, box[2] + box[4])
+    end
+  end
+  if x0 >= x1 or y0 >= y1 then x0, y0, x1, y1 = 0, 0, width, height end
+  local part = math.max((x1 - x0) / width, (y1 - y0) / height) * 1.2
+  part = math.min(1, math.max(part, math.min(1, shown_width / width)))
+  local w, h = math.floor(width * part + 0.5), math.floor(height * part + 0.5)
+  local x = math.max(0, math.min(width - w, math.floor((x0 + x1 - w) / 2 + 0.5)))
+  local y = math.max(0, math.min(height - h, math.floor((y0 + y1 - h) / 2 + 0.5)))
+  return { x = x, y = y, width = w, height = h, scale = shown_width / w }
+end
+
+local function draw_cell(sheet, cell, crop, x, y, width, height)
+  local picture, err = image.decode(cell.png)
   if not picture then return nil, err end
-  M.draw_skeleton(picture, cell.labels, width / cell.labels.image.width)
-  sheet:paste(picture, x, y)
+  local part = image.new(crop.width, crop.height):paste(picture, -crop.x, -crop.y)
   picture:close()
+  local small
+  small, err = part:scale(width, height)
+  part:close()
+  if not small then return nil, err end
+  M.draw_skeleton(small, cell.labels, crop)
+  sheet:paste(small, x, y)
+  small:close()
   sheet:text(x + 1, y + height + 15, 9, fit_text(cell.name, 9, width), soft)
   return true
 end
 
---- Draws the sheet. At most 40 rows and 8 columns are shown; of longer rows views that are evenly spread. Waits.
----@param title string
----@param rows stance.contact_sheet.row[]
----@param cell_of fun(cell: any): stance.contact_sheet.cell|nil, table|nil reads a cell just before it is drawn; waits
----@return string|nil png
----@return table|nil err
-function M.draw(title, rows, cell_of)
-  local columns, width, height = 1, 256, 256
-  for _, row in ipairs(rows) do columns = math.max(columns, math.min(#row.cells, max_columns)) end
-  local row_count = math.min(#rows, max_rows)
-  local first = rows[1] and cell_of(rows[1].cells[1])
-  if first then
-    height = math.max(64, math.min(512, math.floor(width * first.labels.image.height / first.labels.image.width + 0.5)))
-  end
+local function draw_row(sheet, row, cells, top, width, height)
+  sheet:text(margin, top + 26, 12, row.title, ink)
+  if row.note then sheet:text(margin + image.text_width(12, row.title) + 12, top + 26, 9, row.note, soft) end
+  local boxes, size = {}, cells[1].labels.image
+  for i, cell in ipairs(cells) do boxes[i] = cell.labels.box end
+  local crop = M.crop(boxes, size.width, size.height, width)
+  local failure
+  group.map(cells, 2, function(cell, i)
+    local ok, why = draw_cell(sheet, cell, crop, margin + (i - 1) * (width + gap), top + row_room, width, height)
+    if not ok then failure = why end
+    return true
+  end)
+  return failure
+end
+
+local function begin_sheet(title, columns, row_count, width, height)
   local total_width = math.max(2 * margin + columns * width + (columns - 1) * gap, 560)
-  local row_height = row_room + height + caption_room
-  local sheet, err = image.new(total_width, title_room + row_count * row_height + margin, paper)
+  local total_height = title_room + row_count * (row_room + height + caption_room) + margin
+  local sheet, err = image.new(total_width, total_height, paper)
   if not sheet then return nil, err end
   sheet:text(margin, 40, 16, fit_text(title, 16, total_width - 2 * margin - 270), ink)
   legend(sheet, total_width - margin, 38)
+  return sheet
+end
 
-  local places = {}
+--- Draws the sheet. At most 40 rows and 8 columns are shown; of longer rows views that are evenly spread. A row's
+--- pictures are of one size, and all show the same part of it: where the body is. Waits.
+---@param title string
+---@param rows stance.contact_sheet.row[]
+---@param read fun(cell: any): stance.contact_sheet.cell reads a cell when its row's turn has come; waits, may raise
+---@return string|nil png
+---@return table|nil err
+function M.draw(title, rows, read)
+  local columns, row_count, width, height, sheet = 1, math.min(#rows, max_rows), 256, 256, nil
+  for _, row in ipairs(rows) do columns = math.max(columns, math.min(#row.cells, max_columns)) end
   for r = 1, row_count do
-    local row, top = rows[r], title_room + (r - 1) * row_height
-    sheet:text(margin, top + 26, 12, row.title, ink)
-    if row.note then sheet:text(margin + image.text_width(12, row.title) + 12, top + 26, 9, row.note, soft) end
-    for c, index in ipairs(M.spread(#row.cells, columns)) do
-      places[#places + 1] = { cell = row.cells[index], x = margin + (c - 1) * (width + gap), y = top + row_room }
+    local cells = {}
+    for c, index in ipairs(M.spread(#rows[r].cells, columns)) do cells[c] = read(rows[r].cells[index]) end
+    if not sheet then
+      local size = cells[1].labels.image
+      height = math.max(64, math.min(512, math.floor(width * size.height / size.width + 0.5)))
+      local made, err = begin_sheet(title, columns, row_count, width, height)
+      if not made then return nil, err end
+      sheet = made
     end
+    local why = draw_row(sheet, rows[r], cells, title_room + (r - 1) * (row_room + height + caption_room), width, height)
+    if why then return nil, why end
   end
-  local failure
-  group.map(places, 2, function(place)
-    local cell, why = cell_of(place.cell)
-    local ok = cell
-    if cell then ok, why = draw_cell(sheet, cell, place.x, place.y, width, height) end
-    if not ok then failure = failure or why end
-    return true
-  end)
-  if failure then return nil, failure end
-  return sheet:png(6)
+  return sheet:png(4)
 end
 
 return M

@@ -102,7 +102,7 @@ local function write_coco(job, step, p, characters)
   step:artifact("labels.coco.json", coco.finish())
 end
 
-local function write_sheet(job, step, characters)
+local function write_sheet(job, step, characters, drawn)
   local rows = {}
   for _, character in ipairs(characters) do
     if #character.views > 0 then
@@ -115,7 +115,7 @@ local function write_sheet(job, step, characters)
     return { name = view.name, png = step:try(job:read_artifact(view.image)),
       labels = json.decode(step:try(job:read_artifact(view.labels))) }
   end
-  local title = #rows == 1 and "1 character" or #rows .. " characters"
+  local title = ("%d views of %s"):format(drawn, #rows == 1 and rows[1].title or #rows .. " characters")
   step:artifact("contact-sheet.png", step:try(contact_sheet.draw(title, rows, read)))
 end
 
@@ -143,7 +143,7 @@ return {
     if drawn == 0 then fail_without_views(characters) end
     job:step("labels.coco.json", { retries = 2 }, function(step) write_coco(job, step, p, characters) end)
     if p.contact_sheet then
-      job:step("contact-sheet.png", { retries = 2 }, function(step) write_sheet(job, step, characters) end)
+      job:step("contact-sheet.png", { retries = 2 }, function(step) write_sheet(job, step, characters, drawn) end)
     end
     job:progress(total, total)
     return { characters = characters, images = drawn, cpu_seconds = seconds, coco = "labels.coco.json",
