@@ -243,8 +243,9 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_LIGHTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_CAMERAS, 0);
     struct aiFileIO io = {files_open, files_close, (char *)(uintptr_t)source};
-    *out = aiImportFileExWithProperties(path, aiProcess_Triangulate | aiProcess_GenSmoothNormals,
-                                        &io, properties);
+    *out = aiImportFileExWithProperties(
+        path, aiProcess_Triangulate | aiProcess_GenSmoothNormals | aiProcess_TransformUVCoords, &io,
+        properties);
     aiReleasePropertyStore(properties);
     if (*out != NULL)
         return 0;

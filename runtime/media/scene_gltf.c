@@ -244,6 +244,9 @@ int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size,
     if (root == NULL)
         return err_set(err, ERR_CORRUPT, "%s: its JSON cannot be read: %s", source->name, why.text);
     rc = check_extensions(root, source->name, err);
+    if (rc == 0 && json_array_size(json_object_get(root, "meshes")) == 0)
+        rc = err_set(err, ERR_INVALID, "%s: no mesh in it, so there is nothing to draw",
+                     source->name);
     if (rc != 0)
         goto end;
     int renamed = unique_names(root);

@@ -13,6 +13,8 @@
 struct reading {
     struct scene *scene;
     struct scene_mesh *mesh;
+    const struct aiScene *tree;
+    bool colored; /* colours of vertices count */
     const char *file;
     struct err *err;
     struct mat *rest; /* [node] in the file's world */
@@ -135,15 +137,44 @@ static int make_room(struct reading *r, size_t vertices, size_t triangles) {
     return 0;
 }
 
+/* The set of texture coordinates that the mesh's base colour uses. */
+static unsigned uv_channel(const struct reading *r, const struct aiMesh *mesh) {
+    static const enum aiTextureType kinds[] = {aiTextureType_BASE_COLOR, aiTextureType_DIFFUSE};
+    struct aiString path;
+    unsigned channel = 0;
+    if (mesh->mMaterialIndex >= r->tree->mNumMaterials)
+        return 0;
+    const struct aiMaterial *material = r->tree->mMaterials[mesh->mMaterialIndex];
+    for (int i = 0; i < 2; i++)
+        if (aiGetMaterialTexture(material, kinds[i], 0, &path, NULL, &channel, NULL, NULL, NULL,
+                                 NULL) == aiReturn_SUCCESS)
+            break;
+    return channel < AI_MAX_NUMBER_OF_TEXTURECOORDS && mesh->mTextureCoords[channel] != NULL
+               ? channel
+               : 0;
+}
+
+static uint32_t pack_color(const struct aiColor4D *color) {
+    const float channels[3] = {color->r, color->g, color->b};
+    uint32_t out = 0;
+    for (int i = 0; i < 3; i++) {
+        float value = channels[i] >= 0 ? fminf(1, channels[i]) : 0; /* NaN is black */
+        out |= (uint32_t)(powf(value, 1 / 2.2f) * 255 + 0.5f) << (8 * i);
+    }
+    return out;
+}
+
 static int add_vertices(struct reading *r, const struct aiMesh *from, const struct mat *to_bind) {
     double c[9], flip = mat_determinant(to_bind) < 0 ? -1 : 1;
     mat_cofactors(to_bind, c);
+    unsigned channel = uv_channel(r, from);
     for (unsigned v = 0; v < from->mNumVertices; v++) {
         struct scene_vertex *vertex = &r->mesh->vertices[r->mesh->vertex_count + v];
         memset(vertex, 0, sizeof *vertex);
         const struct aiVector3D *p = &from->mVertices[v];
         struct vec at = mat_point(to_bind, (struct vec){p->x, p->y, p->z});
-        if (!isfinite(at.x) || !isfinite(at.y) || !isfinite(at.z))
+        /* Beyond that, squares of floats overflow. */
+        if (!(fabs(at.x) < 1e15 && fabs(at.y) < 1e15 && fabs(at.z) < 1e15))
             return err_set(r->err, ERR_CORRUPT, "%s: vertex %u of mesh %s is not a finite point",
                            r->file, v, from->mName.data);
         vertex->position[0] = (float)at.x;
@@ -161,8 +192,10 @@ static int add_vertices(struct reading *r, const struct aiMesh *from, const stru
         vertex->normal[0] = (float)normal.x;
         vertex->normal[1] = (float)normal.y;
         vertex->normal[2] = (float)normal.z;
-        if (from->mTextureCoords[0] != NULL) {
-            const struct aiVector3D *uv = &from->mTextureCoords[0][v];
+        vertex->color =
+            r->colored && from->mColors[0] != NULL ? pack_color(&from->mColors[0][v]) : 0xffffff;
+        if (from->mTextureCoords[channel] != NULL) {
+            const struct aiVector3D *uv = &from->mTextureCoords[channel][v];
             vertex->uv[0] = isfinite(uv->x) ? uv->x : 0;
             vertex->uv[1] = isfinite(uv->y) ? 1 - uv->y : 0;
         }
@@ -397,7 +430,9 @@ static int read_all(struct reading *r, const struct scene_import *in) {
 int scene_mesh_read(struct scene_import *in) {
     struct scene *scene = in->scene;
     size_t nodes = scene->node_count;
-    struct reading r = {.scene = scene, .mesh = &in->mesh, .file = in->file, .err = in->err};
+    struct reading r = {
+        .scene = scene, .mesh = &in->mesh, .tree = in->tree, .file = in->file, .err = in->err};
+    r.colored = strcmp(in->source->format, "fbx") != 0;
     r.rest = malloc(nodes * sizeof *r.rest);
     r.bound = calloc(nodes, sizeof *r.bound);
     r.done = calloc(in->tree->mNumMeshes, sizeof *r.done);

@@ -100,6 +100,7 @@ struct scene_vertex {
     float position[3], normal[3], uv[2];
     uint16_t joints[SCENE_INFLUENCES];
     float weights[SCENE_INFLUENCES]; /* falling */
+    uint32_t color;                  /* RGB from the low byte up, sRGB */
     uint32_t eye;                    /* 1: its mesh, material or node is called an eye */
 };
 
@@ -185,6 +186,9 @@ void scene_mesh_deinit(struct scene_mesh *mesh);
 int scene_mesh_weld(struct scene_mesh *mesh, struct err *err);
 
 int scene_materials_read(struct scene_import *in);
+
+/* Multiplies colours of vertices into the materials. */
+int scene_colors_apply(struct scene_import *in);
 
 int scene_clips_read(struct scene_import *in);
 void scene_clip_deinit(struct scene_clip *clip);
