@@ -18,24 +18,24 @@ local bodies, group, plan = require "stance.bodies", require "stance.group", req
 local contact_sheet, labels = require "stance.contact_sheet", require "stance.labels"
 
 local params = t.object {
-  characters = t.list(t.path) { min = 1, max = 1000 },
-  angles = t.integer { default = 8, min = 1, max = 360 },
-  distance = t.number { default = 3.5, min = 0.2, max = 200, unit = "m" },
-  height = t.number { default = 1.6, min = -100, max = 100, unit = "m" },
+  characters = t.list(t.path) { min = 1, max = 1000, doc = "files, or `mannequin`, the built-in one" },
+  angles = t.integer { default = 8, min = 1, max = 360, doc = "views a character, at equal steps" },
+  distance = t.number { default = 3.5, min = 0.2, max = 200, unit = "m", doc = "of the cameras from the body's axis" },
+  height = t.number { default = 1.6, min = -100, max = 100, unit = "m", doc = "of the cameras over the ground" },
   size = t.size { default = { 512, 512 } },
-  fov = t.number { default = 50, min = 5, max = 120, unit = "degrees" },
-  clip = t.string { optional = true },
-  time = t.number { default = 0, min = 0, unit = "s" },
-  samples = t.enum { 1, 4, 8, 16, default = 4 },
-  batch = t.integer { default = 4, min = 1, max = 64 },
+  fov = t.number { default = 50, min = 5, max = 120, unit = "degrees", doc = "vertical field of view" },
+  clip = t.any { optional = true, doc = "name, or number from 1; `rest` or 0 for the rest pose" },
+  time = t.number { default = 0, min = 0, unit = "s", doc = "moment of the clip" },
+  samples = t.enum { 1, 4, 8, 16, default = 4, doc = "a pixel" },
+  batch = t.integer { default = 4, min = 1, max = 64, doc = "views a step" },
   contact_sheet = t.boolean { default = true },
-  output_dir = t.string { optional = true },
-  script = t.string { optional = true },
-  seed = t.integer { optional = true },
+  output_dir = t.string { optional = true, doc = "where a client wants the results; kept with the job" },
+  script = t.string { optional = true, doc = "kept with the job" },
+  seed = t.integer { optional = true, doc = "kept in the COCO file" },
   character_params = t.object {
     gender = t.string { optional = true }, age = t.number { optional = true },
     body_type = t.string { optional = true }, ethnicity = t.string { optional = true },
-  } { optional = true },
+  } { optional = true, doc = "kept in the COCO file" },
 }
 
 --- A body with its ring of cameras, which is costly to place and the same for all batches.
@@ -80,6 +80,9 @@ local function sum_up(p, names, outcomes)
     end
   end
   seconds.views = nil
+  for _, character in ipairs(characters) do
+    if not character.views[1] then character.views = nil end
+  end
   return characters, drawn, seconds
 end
 
@@ -94,7 +97,7 @@ end
 local function write_coco(job, step, p, characters)
   local coco = labels.coco { description = "rendered views", seed = p.seed, character_params = p.character_params }
   for _, character in ipairs(characters) do
-    for _, view in ipairs(character.views) do
+    for _, view in ipairs(character.views or {}) do
       coco.add(json.decode(step:try(job:read_artifact(view.labels))))
       fiber.yield() -- a thousand views must not hold the worker up
     end
@@ -105,7 +108,7 @@ end
 local function write_sheet(job, step, characters, drawn)
   local rows = {}
   for _, character in ipairs(characters) do
-    if #character.views > 0 then
+    if character.views then
       local clip = character.clip and "clip " .. character.clip or "rest pose"
       rows[#rows + 1] = { title = character.name, note = ("%s, cameras at %.2f m"):format(clip, character.distance),
         cells = character.views }

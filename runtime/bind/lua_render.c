@@ -54,29 +54,40 @@ static int fail_clip(const struct scene *scene, const char *wanted, struct err *
                    names[0] != '\0' ? names : "none");
 }
 
+static int numbered_clip(const struct scene *scene, double number, int *clip, struct err *err) {
+    char wanted[32];
+    if (number >= 0 && number <= scene_clip_count(scene) && number == floor(number)) {
+        *clip = number > 0 ? (int)number - 1 : SCENE_REST;
+        return 0;
+    }
+    snprintf(wanted, sizeof wanted, "%g", number);
+    return fail_clip(scene, wanted, err);
+}
+
+static int named_clip(const struct scene *scene, const char *name, int *clip, struct err *err) {
+    *clip = scene_find_clip(scene, name);
+    if (*clip >= 0)
+        return 0;
+    *clip = SCENE_REST;
+    if (strcmp(name, "rest") == 0)
+        return 0;
+    return fail_clip(scene, name, err);
+}
+
 /* "clip": a name, a number from 1 on, 0 or "rest" for the rest pose, nil for a calm one. */
 static int read_clip(lua_State *L, int index, const struct scene *scene, int *clip,
                      struct err *err) {
     int rc = 0;
     lua_getfield(L, index, "clip");
-    if (lua_isnil(L, -1)) {
+    if (lua_isnil(L, -1))
         *clip = views_calm_clip(scene);
-    } else if (lua_type(L, -1) == LUA_TNUMBER) {
-        double number = lua_tonumber(L, -1);
-        if (!(number >= 0 && number <= scene_clip_count(scene)) || number != floor(number))
-            rc = fail_clip(scene, lua_tostring(L, -1), err);
-        else
-            *clip = number > 0 ? (int)number - 1 : SCENE_REST;
-    } else if (lua_type(L, -1) == LUA_TSTRING) {
-        const char *name = lua_tostring(L, -1);
-        *clip = scene_find_clip(scene, name);
-        if (*clip < 0 && strcmp(name, "rest") != 0)
-            rc = fail_clip(scene, name, err);
-        else if (*clip < 0)
-            *clip = SCENE_REST;
-    } else {
-        luaL_error(L, "clip must be a name or a number");
-    }
+    else if (lua_type(L, -1) == LUA_TNUMBER)
+        rc = numbered_clip(scene, lua_tonumber(L, -1), clip, err);
+    else if (lua_type(L, -1) == LUA_TSTRING)
+        rc = named_clip(scene, lua_tostring(L, -1), clip, err);
+    else
+        rc = err_set(err, ERR_INVALID, "clip must be a name or a number, not a %s",
+                     luaL_typename(L, -1));
     lua_pop(L, 1);
     return rc;
 }
