@@ -10,8 +10,7 @@
 
 #include "bind/modules.h"
 #include "core/log.h"
-
-int luaopen_cjson(lua_State *L);
+#include "core/text.h"
 
 enum { FIELDS_MAX = 32 };
 
@@ -51,9 +50,12 @@ static bool to_text(lua_State *L) {
     case LUA_TSTRING:
         return false;
     case LUA_TNUMBER: {
-        bool finite = isfinite(lua_tonumber(L, -1));
-        lua_tostring(L, -1);
-        return finite;
+        char number[TEXT_NUMBER_SIZE]; /* lua_tostring would round to 14 digits */
+        double value = lua_tonumber(L, -1);
+        text_number(number, value);
+        lua_pushstring(L, number);
+        lua_replace(L, -2);
+        return isfinite(value);
     }
     case LUA_TBOOLEAN:
         lua_pushstring(L, lua_toboolean(L, -1) ? "true" : "false");
@@ -242,8 +244,9 @@ static int log_named(lua_State *L) {
 int lua_open_log(lua_State *L) {
     lua_pushstring(L, vm_name(vm_of(L)));
     lua_newtable(L);
-    lua_pushcfunction(L, luaopen_cjson);
-    lua_call(L, 0, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "json");
+    lua_call(L, 1, 1);
     lua_getfield(L, -1, "encode");
     lua_replace(L, -2);
     return push_logger(L);
