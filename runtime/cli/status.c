@@ -9,15 +9,14 @@
 #include "cli/output.h"
 
 static void print_counts(const json_t *jobs) {
-    const char *status;
-    json_t *count;
-    const char *separator = "";
-    printf("jobs     ");
-    json_object_foreach((json_t *)jobs, status, count) {
-        printf("%s%lld %s", separator, (long long)json_integer_value(count), status);
-        separator = ", ";
+    static const char *const states[] = {"pending", "processing", "completed", "failed",
+                                         "cancelled"};
+    printf("jobs    ");
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        long long count = json_integer_value(json_object_get(jobs, states[i]));
+        printf("%s %lld %s", i ? "," : "", count, states[i]);
     }
-    printf("%s\n", *separator ? "" : "none");
+    putchar('\n');
 }
 
 static void print_worker(const json_t *worker) {
