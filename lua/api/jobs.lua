@@ -14,13 +14,7 @@ local submission = t.object {
 local status = t.enum { "pending", "processing", "completed", "failed", "cancelled" }
 
 --- Structured-field strings come in quotes, most clients send them bare: both mean the same key.
-local function idempotency_key(request)
-  local key = request.headers["idempotency-key"]
-  if not key then return nil end
-  key = key:match '^"(.*)"$' or key
-  if key == "" or #key > 255 then return nil, err("invalid", "Idempotency-Key must have 1 to 255 characters") end
-  return key
-end
+local function unquote(key) return key and (key:match '^"(.*)"$' or key) end
 
 return function(route, app)
   local jobs = app.jobs
@@ -33,12 +27,9 @@ return function(route, app)
     doc = "Submit a job. When the answer comes, the job is on disk.", scope = "jobs:write", idempotent = true, body = submission,
     handler = function(request)
       if app.stopping then return nil, err("busy", "the host is stopping") end
-      local key, why = idempotency_key(request)
-      if why then return nil, why end
       local body = request.body
-      local job, replayed
-      job, why, replayed = jobs:submit { job_type = body.job_type, params = body.params, priority = body.priority, delay_s = body.delay_s,
-        deadline_s = body.deadline_s, idempotency_key = key, principal = request.principal, traceparent = request.traceparent }
+      local job, why, replayed = jobs:submit { job_type = body.job_type, params = body.params, priority = body.priority, delay_s = body.delay_s,
+        deadline_s = body.deadline_s, idempotency_key = unquote(request.idempotency_key), principal = request.principal, traceparent = request.traceparent }
       if not job then return nil, why end
       return 201, job, { Location = "/api/jobs/" .. job.job_id, ["Idempotency-Replayed"] = replayed and "true" or nil }
     end,

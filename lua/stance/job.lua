@@ -21,7 +21,8 @@ local join_wait = 20
 local default_concurrency = 4
 
 local media_types = {
-  png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", webp = "image/webp", json = "application/json", txt = "text/plain; charset=utf-8",
+  png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", webp = "image/webp", json = "application/json",
+  txt = "text/plain; charset=utf-8",
   npy = "application/x-npy", glb = "model/gltf-binary", csv = "text/csv; charset=utf-8", svg = "image/svg+xml", zip = "application/zip",
 }
 

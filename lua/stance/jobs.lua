@@ -21,7 +21,8 @@ function M.new(options)
     max_attempts = options.max_attempts, work = signal.new(), cancels = signal.new() }, Jobs)
   self.events = events.new(options.db)
   self.queue = sqlite.new { db = options.db, now = self.now, changed = function() self:on_change() end }
-  self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.", labels = { "type", "status" } }
+  self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
+    labels = { "type", "status" } }
   self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
   local back = assert(self.queue:recover())
   if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
@@ -164,11 +165,8 @@ function Jobs:submit(submission)
   local workflow, why = workflows.load(submission.job_type)
   if not workflow then return nil, why end
   local params
-  params, why = workflow.params:check(submission.params or {})
-  if not params then
-    for _, detail in ipairs(why.errors or {}) do detail.path = detail.path == "" and "params" or "params." .. detail.path end
-    return nil, why
-  end
+  params, why = workflow.params:check(submission.params or {}, { at = "params" })
+  if not params then return nil, why end
   local now, job_type = self.now(), submission.job_type
   local job = {
     id = ids.job(job_type, now), type = job_type, params = params, generation = host.generation(), priority = submission.priority,
@@ -265,12 +263,16 @@ function ops.note(self, _, request)
   return ok and true, why
 end
 
+--- What the end of a run is called, and how the queue keeps it.
+local ends = {
+  completed = function(queue, request) return queue:complete(request.id, request.epoch, request.result) end,
+  cancelled = function(queue, request) return queue:cancelled(request.id, request.epoch, request.reason) end,
+  failed = function(queue, request) return queue:fail(request.id, request.epoch, request.error, request.retry_at) end,
+}
+
 local function finish(status)
   return function(self, _, request)
-    local queue, ok, why = self.queue, nil, nil
-    if status == "completed" then ok, why = queue:complete(request.id, request.epoch, request.result)
-    elseif status == "cancelled" then ok, why = queue:cancelled(request.id, request.epoch, request.reason)
-    else ok, why = queue:fail(request.id, request.epoch, request.error, request.retry_at) end
+    local ok, why = ends[status](self.queue, request)
     if not ok then return nil, why end
     local shown = request.retry_at and "retrying" or status
     self.ended_total:inc { type = request.type, status = shown }

@@ -18,7 +18,7 @@ local function gauges(app)
   local fibers = metrics.gauge { name = "fibers", help = "Fibers of the host." }
   local memory = metrics.gauge { name = "vm_memory_bytes", help = "Memory of the host's script VM." }
   while true do
-    for status, count in pairs(app.jobs:counts()) do pending:set(count, { status = status }) end
+    for status, count in pairs(app.jobs:counts()) do pending:set({ status = status }, count) end
     lag:set(host.lag())
     fibers:set(fiber.count())
     memory:set(host.memory().vm)
