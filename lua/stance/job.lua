@@ -101,7 +101,7 @@ Job.__index = Job
 function M.new(options)
   local claim = options.claim
   local self = setmetatable({ id = claim.id, type = claim.type, attempt = claim.attempt, epoch = claim.epoch, call = options.call,
-    slot = options.slot, journal = {}, used = {}, events = {} }, Job)
+    slot = options.slot, journal = {}, unread = #claim.journal, in_steps = 0, used = {}, events = {} }, Job)
   for _, step in ipairs(claim.journal) do self.journal[step.key] = step end
   self.flusher = fiber.spawn(self.keep_flushing, self)
   return self
@@ -126,6 +126,19 @@ function Job:take_note(artifacts)
   self.unsent_progress, self.events = nil, {}
   return note
 end
+
+--- What an earlier attempt has journalled under this key, or nil.
+function Job:past(key)
+  local step = self.journal[key]
+  if step and not step.read then
+    step.read = true
+    self.unread = self.unread - 1
+  end
+  return step
+end
+
+--- Does the run only go once more over what an earlier attempt has done? Then it need not say it again.
+function Job:is_replaying() return self.unread > 0 and self.in_steps == 0 end
 
 --- Sends what lies in memory.
 function Job:flush()
@@ -155,7 +168,9 @@ end
 local function attempt_step(self, key, opts, fn)
   local step = setmetatable({ job = self, key = key, artifacts = {} }, Step)
   local ok, result
+  self.in_steps = self.in_steps + 1
   if opts.timeout then ok, result = pcall(fiber.deadline, opts.timeout, fn, step) else ok, result = pcall(fn, step) end
+  self.in_steps = self.in_steps - 1
   return ok, result, step
 end
 
@@ -195,7 +210,7 @@ function Job:step(name, opts, fn)
   if type(name) ~= "string" then error("step: the name must be a string", 2) end
   if type(fn) ~= "function" then error("step: there must be a function", 2) end
   local key = self:key(opts.key or name)
-  local done = self.journal[key]
+  local done = self:past(key)
   if not done then return run_step(self, key, name, opts, fn) end
   if done.error then
     local why = json.decode(done.error)
@@ -257,14 +272,16 @@ end
 ---@param note? string
 function Job:progress(done, total, note)
   if type(done) ~= "number" or type(total) ~= "number" then error("progress: done and total must be numbers", 2) end
+  if self:is_replaying() then return end
   self.unsent_progress = { done = done, total = total, note = note }
 end
 
---- A line in the job's log. The level may be left out.
+--- A line in the job's log. The level may be left out. Lines between steps that an earlier attempt has passed are not written again.
 ---@param level "debug"|"info"|"warn"|"error"|string
 ---@param message? string
 ---@param fields? table
 function Job:log(level, message, fields)
+  if self:is_replaying() then return end
   if not log[level] then level, message, fields = "info", level, message end
   log[level](tostring(message), fields)
   self.events[#self.events + 1] = { type = "job.log", data = { level = level, message = tostring(message), fields = fields } }
@@ -304,7 +321,7 @@ end
 ---@return any|nil payload, table|nil err `timeout`
 function Job:wait(name, timeout)
   local key = self:key("wait:" .. name)
-  local done = self.journal[key]
+  local done = self:past(key)
   if done then return from_json(done.result and json.decode(done.result)) end
   local taken = poll(self, "signal", { name = name, key = key }, timeout, function(got) return got ~= false end)
   if not taken then return nil, err("timeout", "no signal '%s' came in %g s", name, timeout) end

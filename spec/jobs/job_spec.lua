@@ -192,6 +192,24 @@ describe("job", function()
     end)
   end)
 
+  describe("log", function()
+    it("does not repeat what stands between finished steps", function()
+      local function run()
+        for i = 1, 3 do
+          job:step("s", function() return i end)
+          job:log("after " .. i)
+        end
+        job:flush()
+      end
+      run()
+      local before = #host.notes
+      resume()
+      run()
+      assert.equal(before + 1, #host.notes)
+      assert.same({ "after 3" }, { host.notes[#host.notes].events[1].data.message })
+    end)
+  end)
+
   describe("sleep", function()
     it("is only the rest after a restart", function()
       host.steps = { { key = "sleep", result = json.encode { at = 1 } } }
