@@ -37,9 +37,7 @@ enum gpu_error {
     GPU_EDEVICE = -3, /* no such backend here, or the device failed */
 };
 
-/* -- Scenes
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Scenes ------------------------------------------------------------------------------------ */
 
 /* A picture, 4 bytes RGBA a pixel, rows from the top, no padding. */
 struct gpu_texture {
@@ -55,7 +53,9 @@ struct gpu_material {
 };
 
 /* Everything about a character that does not change from view to view. Arrays are only read during
- * gpu_scene_new. */
+ * gpu_scene_new. Indices out of range are refused (GPU_EINVAL names the first); positions, normals
+ * and weights may be anything: triangles with a corner that is no number, in the bind pose or in a
+ * batch's, are left out of pictures and boxes. */
 struct gpu_scene_desc {
     uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count;
     uint32_t influences;       /* joints a vertex, 1..8 */
@@ -75,9 +75,7 @@ struct gpu_scene;
 int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, char *why);
 void gpu_scene_free(struct gpu_scene *scene);
 
-/* -- Views
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Views ------------------------------------------------------------------------------------- */
 
 struct gpu_camera {
     uint32_t width, height;
@@ -138,13 +136,17 @@ struct gpu_timings {
 
 struct gpu_renderer;
 
-/* backend: "cpu", "cuda" or "auto" (CUDA where its plug-in and a device are there, else the CPU).
- */
+/* backend: "cpu", "cuda" or "auto" (CUDA where its plug-in and a device are there, else the CPU);
+ * this version has no CUDA render kernels, so "cuda" is GPU_EDEVICE and "auto" the CPU. "cpu" takes
+ * the widest vectors that the processor has; "cpu:avx512", "cpu:avx2" and "cpu:portable" name them.
+ * All of them make the same bytes. */
 int gpu_renderer_new(const char *backend, struct gpu_renderer **out, char *why);
 void gpu_renderer_free(struct gpu_renderer *renderer);
 const char *gpu_renderer_backend(const struct gpu_renderer *renderer); /* "cpu (avx512)", ... */
 
-/* Draws the batch; images[i] belongs to batch->views[i]. timings may be NULL. */
+/* Draws the batch; images[i] belongs to batch->views[i]. timings may be NULL. Pictures are 1 to
+ * 8192 pixels a side. A view's bytes do not depend on what else is in the batch. Scratch memory
+ * grows to the largest batch so far; after that nothing is allocated. */
 int gpu_render(struct gpu_renderer *renderer, const struct gpu_scene *scene,
                const struct gpu_batch *batch, const struct gpu_image *images,
                struct gpu_timings *timings, char *why);
@@ -153,9 +155,7 @@ int gpu_render(struct gpu_renderer *renderer, const struct gpu_scene *scene,
  * ([joint][12]). */
 void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6]);
 
-/* -- Labels
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Labels ------------------------------------------------------------------------------------ */
 
 /* A point on or in the body that moves with it: skinned like a vertex. */
 struct gpu_anchor {

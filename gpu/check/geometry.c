@@ -204,7 +204,8 @@ static void check_boxes(const struct labelled *labelled) {
     const struct gpu_label *label = &labelled->label;
     uint32_t area = 0, outside = 0;
     for (uint32_t i = 0; i < p->width * p->height; i++) {
-        float x = (float)(i % p->width), y = (float)(i / p->width);
+        uint32_t column = i % p->width, row = i / p->width;
+        float x = (float)column, y = (float)row;
         bool body = p->triangle[i] != 0;
         area += body;
         outside += body && !(x >= label->box[0] && x + 1 <= label->box[2] && y >= label->box[1] &&

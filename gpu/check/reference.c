@@ -170,8 +170,8 @@ static void trace(const struct gpu_scene_desc *desc, const struct gpu_camera *ca
             continue;
         for (uint32_t i = 0; i < camera->width * camera->height * pattern->samples; i++) {
             uint32_t pixel = i / pattern->samples, s = i % pattern->samples;
-            double x = pixel % camera->width + pattern->x[s] / 256.0;
-            double y = pixel / camera->width + pattern->y[s] / 256.0;
+            uint32_t column = pixel % camera->width, row = pixel / camera->width;
+            double x = column + pattern->x[s] / 256.0, y = row + pattern->y[s] / 256.0;
             try_sample(desc, camera, &seen, t, x, y, &samples[i]);
         }
     }

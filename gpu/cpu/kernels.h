@@ -43,7 +43,8 @@ struct gpu_shadow {
     size_t stride;
     const float *depth; /* [height][stride], metres towards the sun, 0: nothing */
     float base;         /* light z of depth 0 */
-    float softness;     /* metres */
+    float tap_x[GPU_SHADOW_TAPS], tap_y[GPU_SHADOW_TAPS]; /* gpu_lighting_taps */
+    float softness;                                       /* metres */
 };
 
 /* What darkens the ground: the body's shadow in cells of the sun's view, and its nearness in cells

@@ -7,19 +7,6 @@
 #include "simd.h"
 #include "texels.h"
 
-enum { TAPS = 16 };
-
-/* Points of a disc of radius 1, evenly: the i-th at sqrt((i + 0.5) / TAPS), turned by i golden
- * angles (Vogel 1979). */
-static const float tap_x[TAPS] = {0.1767767f,  -0.2257722f, 0.0345581f,  0.2845712f,
-                                  -0.5222232f, 0.4946954f,  -0.1654659f, -0.3155615f,
-                                  0.6846422f,  -0.7122561f, 0.3433545f,  0.2537302f,
-                                  -0.7647459f, 0.8971340f,  -0.5475069f, -0.1264868f};
-static const float tap_y[TAPS] = {0.0000000f,  0.2068258f,  -0.3937712f, 0.3711728f,
-                                  -0.0923739f, -0.3146847f, 0.6155250f,  -0.6075944f,
-                                  0.2500302f,  0.2940090f,  -0.7337286f, 0.8089320f,
-                                  -0.4431859f, -0.1972324f, 0.7787722f,  -0.9760897f};
-
 struct surface {
     vf at[3], normal[3], view[3]; /* unit; view points to the eye */
     vf u, v;
@@ -197,38 +184,66 @@ static inline void find_albedo(const struct gpu_scene *scene, const struct surfa
 /* -- Light --------------------------------------------------------------------------------------
  */
 
+/* A surface before the sun's map: where it is in it, and how its depth changes across the disc. */
+struct lookup {
+    vf x, y, depth;            /* texels; metres from the map's base */
+    vf slope_x, slope_y;       /* metres from the disc's middle to its rim */
+    vf radius, last_x, last_y; /* texels */
+};
+
+/* How many of taps [first, end) the sun reaches. */
+static inline vf count_lit(const struct gpu_shadow *map, const struct lookup *l, int first,
+                           int end) {
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f);
+    const vi stride = vi_set1((int32_t)map->stride);
+    vf lit = zero;
+    for (int i = first; i < end; i++) {
+        vf dx = vf_set1(map->tap_x[i]), dy = vf_set1(map->tap_y[i]);
+        vi x = vi_truncate(vf_clamp(l->x + dx * l->radius, zero, l->last_x));
+        vi y = vi_truncate(vf_clamp(l->y + dy * l->radius, zero, l->last_y));
+        vf blocker = vf_gather(map->depth, y * stride + x);
+        vf here = l->depth + l->slope_x * dx + l->slope_y * dy;
+        lit = lit + vf_select(vf_less(here, blocker), zero, one);
+    }
+    return lit;
+}
+
 /* The share of the sun that reaches the surface. The compared depth follows the surface's own slope
- * under each tap and starts a little outside of it: without both, a soft shadow would fall on what
- * casts it. */
+ * across the disc and starts a little outside of it: without both, a soft shadow would fall on what
+ * casts it. The disc's rim is asked first: an edge that crosses the disc crosses its rim, so where
+ * the rim agrees there is nothing more to learn. */
 static inline vf sun_share(const struct gpu_shade *job, const struct surface *s, vf facing) {
     const struct gpu_shadow *map = job->shadow;
     const float lift = 1.5f / map->scale + 0.15f * map->softness;
-    vf at[3], light[3], normal[3];
-    for (int c = 0; c < 3; c++)
-        at[c] = s->at[c] + s->normal[c] * vf_set1(lift);
+    vf light[3], normal[2];
     for (int r = 0; r < 3; r++) {
         const float *m = map->m + 4 * r;
-        light[r] = (vf_set1(m[0]) * at[0] + vf_set1(m[1]) * at[1]) +
-                   (vf_set1(m[2]) * at[2] + vf_set1(m[3]));
-        normal[r] = vf_set1(m[0]) * s->normal[0] + vf_set1(m[1]) * s->normal[1] +
-                    vf_set1(m[2]) * s->normal[2];
+        vf at[3];
+        for (int c = 0; c < 3; c++)
+            at[c] = vf_set1(m[c]) * (s->at[c] + s->normal[c] * vf_set1(lift));
+        light[r] = (at[0] + at[1]) + (at[2] + vf_set1(m[3]));
+        if (r < 2)
+            normal[r] = vf_set1(m[0]) * s->normal[0] + vf_set1(m[1]) * s->normal[1] +
+                        vf_set1(m[2]) * s->normal[2];
     }
-    vf radius = vf_set1(0.5f * map->softness * map->scale), scale = vf_set1(map->scale);
-    vf x = (light[0] - vf_set1(map->x0)) * scale, y = (light[1] - vf_set1(map->y0)) * scale;
+    vf scale = vf_set1(map->scale);
     vf slope = vf_set1(-0.5f * map->softness) / vf_max(facing, vf_set1(0.25f));
-    vf slope_x = normal[0] * slope, slope_y = normal[1] * slope;
-    vf depth = light[2] - vf_set1(map->base);
-    vf lit = vf_set1(0.0f), share = vf_set1(1.0f / TAPS);
-    vf max_x = vf_set1((float)(map->width - 1)), max_y = vf_set1((float)(map->height - 1));
-    for (int i = 0; i < TAPS; i++) {
-        vf dx = vf_set1(tap_x[i]), dy = vf_set1(tap_y[i]);
-        vi ix = vi_truncate(vf_clamp(x + dx * radius, vf_set1(0.0f), max_x));
-        vi iy = vi_truncate(vf_clamp(y + dy * radius, vf_set1(0.0f), max_y));
-        vf blocker = vf_gather(map->depth, iy * vi_set1((int32_t)map->stride) + ix);
-        vf here = depth + slope_x * dx + slope_y * dy;
-        lit = lit + vf_select(vf_less(here, blocker), vf_set1(0.0f), share);
-    }
-    return lit;
+    const struct lookup l = {.x = (light[0] - vf_set1(map->x0)) * scale,
+                             .y = (light[1] - vf_set1(map->y0)) * scale,
+                             .depth = light[2] - vf_set1(map->base),
+                             .slope_x = normal[0] * slope,
+                             .slope_y = normal[1] * slope,
+                             .radius = vf_set1(0.5f * map->softness * map->scale),
+                             .last_x = vf_set1((float)(map->width - 1)),
+                             .last_y = vf_set1((float)(map->height - 1))};
+    const vf zero = vf_set1(0.0f), rim = vf_set1((float)GPU_RIM_TAPS);
+    vf lit = count_lit(map, &l, GPU_SHADOW_TAPS - GPU_RIM_TAPS, GPU_SHADOW_TAPS);
+    vm mixed = vm_and(vf_less(zero, lit), vf_less(lit, rim));
+    vf share = lit * vf_set1(1.0f / (float)GPU_RIM_TAPS);
+    if (vm_bits(mixed) == 0)
+        return share;
+    lit = lit + count_lit(map, &l, 0, GPU_SHADOW_TAPS - GPU_RIM_TAPS);
+    return vf_select(mixed, lit * vf_set1(1.0f / (float)GPU_SHADOW_TAPS), share);
 }
 
 /* x^5 */

@@ -58,6 +58,7 @@ static void fit(struct gpu_shadow *sun, const float box[6], const struct gpu_sun
     sun->stride = (size_t)sun->width + GPU_BLOCK;
     sun->base = box[2] - 0.1f;
     sun->softness = lighting->shadow_softness;
+    gpu_lighting_taps(sun->tap_x, sun->tap_y);
     for (int i = 0; i < 3; i++) {
         sun->m[i] = axes->across[i];
         sun->m[4 + i] = axes->down[i];

@@ -67,6 +67,20 @@ struct gpu_sun gpu_lighting_sun(const struct gpu_lighting *lighting) {
     return sun;
 }
 
+void gpu_lighting_taps(float x[GPU_SHADOW_TAPS], float y[GPU_SHADOW_TAPS]) {
+    /* H. Vogel, "A better way to construct the sunflower head", 1979: each point is turned by the
+     * golden angle, whose cosine and sine these are. */
+    const double turn_cos = -0.73736887807831990, turn_sin = 0.67549029426152364;
+    double c = 1.0, s = 0.0;
+    for (int i = 0; i < GPU_SHADOW_TAPS; i++) {
+        double radius = sqrt((i + 0.5) / GPU_SHADOW_TAPS), next = c * turn_cos - s * turn_sin;
+        x[i] = (float)(radius * c);
+        y[i] = (float)(radius * s);
+        s = s * turn_cos + c * turn_sin;
+        c = next;
+    }
+}
+
 /* -- Tone ---------------------------------------------------------------------------------------
  */
 

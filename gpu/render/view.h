@@ -56,6 +56,14 @@ struct gpu_sun {
 
 struct gpu_sun gpu_lighting_sun(const struct gpu_lighting *lighting);
 
+enum {
+    GPU_SHADOW_TAPS = 64, /* looks into the sun's map that a soft edge takes */
+    GPU_RIM_TAPS = 16,    /* the last of them, along the rim */
+};
+
+/* Points spread evenly over a disc of radius 1, from its middle outwards. */
+void gpu_lighting_taps(float x[GPU_SHADOW_TAPS], float y[GPU_SHADOW_TAPS]);
+
 /* -- From linear light to sRGB ------------------------------------------------------------------
  */
 
