@@ -220,7 +220,8 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
     if (rc == 0)
         rc = copy_node(&copy, tree->mRootNode, -1, false, 0);
     int (*const parts[])(struct scene_import *) = {scene_mesh_read, scene_materials_read,
-                                                   scene_clips_read, scene_rig_find};
+                                                   scene_colors_apply, scene_clips_read,
+                                                   scene_rig_find};
     for (size_t i = 0; rc == 0 && i < sizeof parts / sizeof *parts; i++)
         rc = parts[i](&in);
     if (rc == 0)

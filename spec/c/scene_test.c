@@ -556,17 +556,49 @@ static void textures_come_from_the_folder_only(void) {
 
 /* -- Colours ----------------------------------------------------------------------------------- */
 
+/* The mean colour of the body, seen from the front. */
+static void mean_color(const struct scene *scene, double *red, double *blue) {
+    enum { SIDE = 64 };
+    static uint8_t rgb[SIDE * SIDE * 3];
+    static float coverage[SIDE * SIDE];
+    char why[GPU_WHY_SIZE] = "";
+    struct gpu_renderer *renderer;
+    struct gpu_view view = {.pose = 0};
+    float *palette = malloc(12 * sizeof *palette * scene_joint_count(scene));
+    gpu_camera_look_at(&view.camera, (float[]){0, 1, 4}, (float[]){0, 0.9f, 0}, 0.6f, SIDE, SIDE);
+    scene_pose(scene, SCENE_REST, 0, palette);
+    struct gpu_batch batch = {
+        .view_count = 1, .pose_count = 1, .views = &view, .poses = palette, .samples = 1};
+    struct gpu_image image = {.rgb = rgb, .coverage = coverage};
+    gpu_lighting_default(&batch.lighting);
+    CHECK(gpu_renderer_new("cpu", &renderer, why) == 0);
+    CHECK(gpu_render(renderer, scene_gpu(scene), &batch, &image, NULL, why) == 0);
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        *red += coverage[i] > 0.5f ? rgb[3 * i] : 0;
+        *blue += coverage[i] > 0.5f ? rgb[3 * i + 2] : 0;
+    }
+    gpu_renderer_free(renderer);
+    free(palette);
+}
+
 static void colors_of_vertices_are_taken(void) {
     struct file file = file_take();
-    json_t *mesh = json_array_get(json_object_get(file.json, "meshes"), 0);
-    json_t *primitive = json_array_get(json_object_get(mesh, "primitives"), 0);
-    json_t *attributes = json_object_get(primitive, "attributes");
+    json_t *mesh = json_array_get(json_object_get(file.json, "meshes"), 0), *primitive;
+    size_t i;
     /* Normals make colours of all kinds. */
-    json_object_set(attributes, "COLOR_0", json_object_get(attributes, "NORMAL"));
+    json_array_foreach(json_object_get(mesh, "primitives"), i, primitive) {
+        json_t *attributes = json_object_get(primitive, "attributes");
+        json_object_set(attributes, "COLOR_0", json_object_get(attributes, "NORMAL"));
+    }
     struct scene *scene;
     struct err err = {0};
     CHECK(file_open(&file, NULL, &scene, &err) == 0);
     CHECK_TEXT(err.message, "");
+    if (scene == NULL)
+        return;
+    double red = 0, blue = 0;
+    mean_color(scene, &red, &blue);
+    CHECK(blue > 1.5 * red); /* what looks at +z is blue, and wood is red */
     scene_release(scene);
 }
 

@@ -12,7 +12,8 @@ local M = {}
 local body = {}
 
 ---@class stance.scene_options
----@field stature? number metres, 0.1 to 10: scale the body to this. Otherwise the file's size is kept where it is a human one (0.3 to 2.4 m), and mended where it is not
+--- Without a stature the file's size is kept where it is a human one (0.3 to 2.4 m), and mended where it is not.
+---@field stature? number metres, 0.1 to 10: scale the body to this
 
 ---@class stance.mannequin_options
 ---@field stature? number metres, 0.3 to 3; default 1.75
