@@ -15,12 +15,13 @@ AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 
 # -- Flavour -----------------------------------------------------------------------------------------------------------
 
+# Instrumented code makes gcc see errors that are not there; the plain build judges warnings.
 ifeq ($(SAN),address,undefined)
 FLAVOUR := asan
-OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+OPT := -O1 -g -w -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else ifeq ($(SAN),thread)
 FLAVOUR := tsan
-OPT := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPT := -O1 -g -w -fno-omit-frame-pointer -fsanitize=thread
 else ifneq ($(SAN),)
 $(error SAN is "address,undefined" or "thread", not "$(SAN)")
 else ifneq ($(DEBUG),)
