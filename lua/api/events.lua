@@ -1,4 +1,5 @@
 --- api/events.lua - what happens, as it happens. A client that comes back with its last `seq` misses nothing.
+local host = require "host"
 local t = require "stance.schema"
 
 local query = t.object { after = t.integer { optional = true, min = 0 }, job = t.string { optional = true } }
@@ -10,6 +11,12 @@ return function(route, app)
   --- Calls send(text) for each event until it fails or the host stops.
   local function pump(request, send)
     local cursor = request.query.after or bus:cursor()
+    local oldest = bus:oldest() or 1
+    if cursor + 1 < oldest and oldest > 1 then
+      -- Said once, so that a client that was away for very long knows that it has to look for itself.
+      local ok, why = send(('{"seq":%d,"type":"events.expired","job_id":null,"data":{"oldest":%d}}'):format(oldest - 1, oldest))
+      if not ok then return nil, why end
+    end
     while not app.stopping do
       local events, following = bus:after(cursor, request.query.job, idle_check)
       if not events then return nil, following end
@@ -24,7 +31,7 @@ return function(route, app)
 
   route.ws "/api/events" {
     doc = "Job events, one JSON object a message. `after`: the last seq seen; without it, from now on. `job`: of one job only.",
-    scope = "jobs:read", query = query,
+    scope = "jobs:read", query = query, send_budget = host.config "ws_send_budget",
     handler = function(socket, request)
       pump(request, function(text) return socket:send(text) end)
       socket:close(1001, "the host is stopping")
@@ -32,7 +39,7 @@ return function(route, app)
   }
 
   route.get "/api/events" {
-    doc = "The same as a stream of NDJSON.", scope = "jobs:read", query = query,
+    doc = "The same as a stream of NDJSON.", scope = "jobs:read", query = query, no_deadline = true,
     handler = function(request)
       local function stream(writer)
         return pump(request, function(text) return writer:write(text .. "\n") end)

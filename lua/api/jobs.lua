@@ -25,11 +25,13 @@ return function(route, app)
 
   route.post "/api/jobs" {
     doc = "Submit a job. When the answer comes, the job is on disk.", scope = "jobs:write", idempotent = true, body = submission,
+    limit = host.config "max_body",
     handler = function(request)
       if app.stopping then return nil, err("busy", "the host is stopping") end
       local body = request.body
-      local job, why, replayed = jobs:submit { job_type = body.job_type, params = body.params, priority = body.priority, delay_s = body.delay_s,
-        deadline_s = body.deadline_s, idempotency_key = unquote(request.idempotency_key), principal = request.principal, traceparent = request.traceparent }
+      local job, why, replayed = jobs:submit { job_type = body.job_type, params = body.params, priority = body.priority,
+        delay_s = body.delay_s, deadline_s = body.deadline_s, idempotency_key = unquote(request.idempotency_key),
+        principal = request.principal, traceparent = request.traceparent }
       if not job then return nil, why end
       return 201, job, { Location = "/api/jobs/" .. job.job_id, ["Idempotency-Replayed"] = replayed and "true" or nil }
     end,

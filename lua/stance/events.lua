@@ -72,6 +72,26 @@ function Bus:run()
   end
 end
 
+--- Runs for ever: forgets all but the newest `count` events.
+---@param count integer
+function Bus:keep_newest(count)
+  while true do
+    fiber.sleep(60)
+    local oldest = self:oldest()
+    if oldest and oldest <= self.last - count then
+      local ok, why = self.db.exec("DELETE FROM events WHERE seq <= ?", self.last - count)
+      if not ok then log.warn("cannot forget old events", { reason = tostring(why) }) end
+    end
+  end
+end
+
+--- The oldest event that is still kept, or nil.
+---@return integer|nil
+function Bus:oldest()
+  local rows = self.db.query "SELECT min(seq) AS first FROM events"
+  return rows and rows[1].first
+end
+
 --- The newest cursor.
 ---@return integer
 function Bus:cursor() return self.last end

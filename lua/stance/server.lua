@@ -52,10 +52,12 @@ function M.start()
   load_routes(routes, app)
   local server = assert(http.serve {
     listen = host.config "listen", handler = routes:handler(), hosts = host.config "hosts", origins = host.config "origins",
+    body_limit = host.config "max_body",
   })
   app.address = server:address()
   host.on_stop(stop(app, server))
   fiber.spawn(app.jobs.watch, app.jobs):name "leases"
+  fiber.spawn(app.jobs.events.keep_newest, app.jobs.events, host.config "events_keep"):name "event keeper"
   fiber.spawn(gauges, app):name "gauges"
   host.ready("http://" .. app.address)
 end

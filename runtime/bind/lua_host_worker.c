@@ -108,7 +108,7 @@ static void on_process_exit(struct child *child, const struct child_exit *end, v
         return;
     lua_rawgeti(L, LUA_REGISTRYINDEX, worker->exit_ref);
     lua_rawgeti(L, LUA_REGISTRYINDEX, worker->self_ref);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     lua_pushinteger(L, end->status);
     lua_setfield(L, -2, "status");
     lua_pushinteger(L, end->signal);
@@ -119,6 +119,8 @@ static void on_process_exit(struct child *child, const struct child_exit *end, v
     lua_setfield(L, -2, "seconds");
     lua_pushboolean(L, end->restarting);
     lua_setfield(L, -2, "restarting");
+    lua_pushnumber(L, end->restart_in);
+    lua_setfield(L, -2, "restart_in");
     struct err err;
     if (fiber_start(L, 2, "worker exit", NULL, NULL, NULL, &err) != 0)
         log_error("host", "%s", err.message);

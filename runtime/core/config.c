@@ -361,7 +361,6 @@ static int apply_worked_out(struct config *config, struct err *err) {
     code = code < 0 ? code : set_joined(config, "workers", text, "", err);
     code = code < 0 ? code : set_joined(config, "output_roots", data, "", err);
     code = code < 0 ? code : set_joined(config, "characters_dir", data, "/characters", err);
-    code = code < 0 ? code : set_joined(config, "socket", data, "/console.sock", err);
     snprintf(text, sizeof text, "http://%s", config_string(config, "listen"));
     return code < 0 ? code : set_joined(config, "url", text, "", err);
 }
