@@ -58,48 +58,75 @@ static double least_bytes(const struct body *body, const struct gpu_label *label
            body_samples * 2.0 + SIDE * SIDE * (3.0 + 4.0);
 }
 
-static struct figures measure(const char *backend, uint32_t triangles, bool textured,
-                              double speed) {
+/* A body and a ring of cameras around it. */
+struct ring {
     struct body body;
     struct gpu_scene *scene;
     struct gpu_renderer *renderer;
-    char why[GPU_WHY_SIZE];
     float pose[BODY_JOINTS * 12];
-    struct gpu_view views[VIEWS] = {{.pose = 0}};
-    struct gpu_image images[VIEWS] = {{0}};
+    struct gpu_view views[VIEWS];
+    struct gpu_image images[VIEWS];
+    struct gpu_label label;
+};
+
+static void ring_init(struct ring *ring, const char *backend, uint32_t triangles, bool textured) {
+    char why[GPU_WHY_SIZE];
     const float target[3] = {0, 0.9f, 0};
-    body_init_person(&body, triangles, textured);
-    body_pose(0.2f, pose);
-    if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK ||
-        gpu_renderer_new(backend, &renderer, why) != GPU_OK)
+    memset(ring, 0, sizeof *ring);
+    body_init_person(&ring->body, triangles, textured);
+    body_pose(0.2f, ring->pose);
+    if (gpu_scene_new(&ring->body.desc, &ring->scene, why) != GPU_OK ||
+        gpu_renderer_new(backend, &ring->renderer, why) != GPU_OK)
         abort();
     for (int i = 0; i < VIEWS; i++) {
         float angle = 6.2831853f * (float)i / VIEWS;
         const float eye[3] = {3.5f * sinf(angle), 1.6f, 3.5f * cosf(angle)};
-        gpu_camera_look_at(&views[i].camera, eye, target, 0.7f, SIDE, SIDE);
-        images[i].rgb = malloc(3 * SIDE * SIDE);
-        images[i].depth = malloc(SIDE * SIDE * sizeof(float));
+        gpu_camera_look_at(&ring->views[i].camera, eye, target, 0.7f, SIDE, SIDE);
+        ring->images[i].rgb = malloc(3 * SIDE * SIDE);
+        ring->images[i].depth = malloc(SIDE * SIDE * sizeof(float));
     }
-    struct gpu_batch batch = {
-        .view_count = VIEWS, .pose_count = 1, .views = views, .poses = pose, .samples = 4};
+}
+
+static void ring_deinit(struct ring *ring) {
+    for (int i = 0; i < VIEWS; i++) {
+        free(ring->images[i].rgb);
+        free(ring->images[i].depth);
+    }
+    gpu_renderer_free(ring->renderer);
+    gpu_scene_free(ring->scene);
+    body_free(&ring->body);
+}
+
+/* Draws and labels the ring once. */
+static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
+    char why[GPU_WHY_SIZE];
+    struct gpu_batch batch = {.view_count = VIEWS,
+                              .pose_count = 1,
+                              .views = ring->views,
+                              .poses = ring->pose,
+                              .samples = 4};
     gpu_lighting_default(&batch.lighting);
+    if (gpu_render(ring->renderer, ring->scene, &batch, ring->images, timings, why) != GPU_OK)
+        abort();
+    struct gpu_anchor anchor = body_anchor(4);
+    struct gpu_point point;
+    double start = now();
+    for (int i = 0; i < VIEWS; i++)
+        gpu_label(ring->scene, &ring->views[i].camera, ring->pose, ring->images[i].depth, &anchor,
+                  1, &point, &ring->label);
+    timings->label += now() - start;
+}
+
+static struct figures measure(const char *backend, uint32_t triangles, bool textured,
+                              double speed) {
     static double times[5][ROUNDS];
-    struct gpu_label label = {.area = 0};
+    struct ring ring;
+    ring_init(&ring, backend, triangles, textured);
     for (int round = -2; round < ROUNDS; round++) { /* two to warm up */
-        struct gpu_timings timings = {0};
-        if (gpu_render(renderer, scene, &batch, images, &timings, why) != GPU_OK)
-            abort();
-        double start = now();
-        struct gpu_anchor anchor = body_anchor(4);
-        struct gpu_point point;
-        for (int i = 0; i < VIEWS; i++)
-            gpu_label(scene, &views[i].camera, pose, images[i].depth, &anchor, 1, &point, &label);
-        timings.label = now() - start;
-        if (round < 0)
-            continue;
-        const double stages[5] = {timings.skin, timings.shadow, timings.raster, timings.shade,
-                                  timings.label};
-        for (int s = 0; s < 5; s++)
+        struct gpu_timings t = {0};
+        ring_draw(&ring, &t);
+        const double stages[5] = {t.skin, t.shadow, t.raster, t.shade, t.label};
+        for (int s = 0; round >= 0 && s < 5; s++)
             times[s][round] = stages[s] * 1e3 / VIEWS;
     }
     struct figures out = {.skin = median(times[0], ROUNDS),
@@ -107,15 +134,9 @@ static struct figures measure(const char *backend, uint32_t triangles, bool text
                           .raster = median(times[2], ROUNDS),
                           .shade = median(times[3], ROUNDS),
                           .label = median(times[4], ROUNDS),
-                          .floor = least_bytes(&body, &label) / speed * 1e3};
+                          .floor = least_bytes(&ring.body, &ring.label) / speed * 1e3};
     out.total = out.skin + out.shadow + out.raster + out.shade;
-    for (int i = 0; i < VIEWS; i++) {
-        free(images[i].rgb);
-        free(images[i].depth);
-    }
-    gpu_renderer_free(renderer);
-    gpu_scene_free(scene);
-    body_free(&body);
+    ring_deinit(&ring);
     return out;
 }
 
