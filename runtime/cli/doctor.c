@@ -187,31 +187,41 @@ static int try_listen(const char *host, const char *port) {
     return reason;
 }
 
+/* Whether a host answers there; false when nobody listens. */
+static bool check_host(struct report *report, const char *url) {
+    struct client *client = client_new(url);
+    json_t *reply = NULL;
+    int code = client_get(client, "/api/status", &reply);
+    bool refused = client_refused(client);
+    if (code == EXIT_OK) {
+        tell(report, OK, "host", NULL, "stance %s answers at %s", jobs_text(reply, "version"), url);
+    } else if (!refused) {
+        tell(report, FAIL, "host",
+             "another program has the port: `stance serve --listen 127.0.0.1:PORT`",
+             "what answers at %s is no stance host", url);
+    }
+    json_decref(reply);
+    client_free(client);
+    return !refused;
+}
+
 static void check_listen(struct report *report, const char *listen) {
     char host[256], url[300];
     const char *colon = strrchr(listen, ':');
     snprintf(host, sizeof host, "%.*s", colon ? (int)(colon - listen) : 0, listen);
     snprintf(url, sizeof url, "http://%s", listen);
-    struct client *client = client_new(url);
-    json_t *reply = NULL;
-    int code = client_get(client, "/api/status", &reply);
+    if (check_host(report, url)) {
+        return;
+    }
     char *bare = host[0] == '[' ? host + 1 : host;
     bare[strcspn(bare, "]")] = '\0';
     int reason = colon ? try_listen(bare, colon + 1) : EINVAL;
-    if (code == EXIT_OK) {
-        tell(report, OK, "host", NULL, "stance %s answers at %s", jobs_text(reply, "version"), url);
-    } else if (!client_refused(client)) {
-        tell(report, FAIL, "host",
-             "another program has the port: `stance serve --listen 127.0.0.1:PORT`",
-             "%s is taken, and what answers is no stance host", listen);
-    } else if (reason != 0) {
+    if (reason != 0) {
         tell(report, FAIL, "host", "choose another address with --listen", "%s: %s", listen,
              strerror(reason));
     } else {
         tell(report, OK, "host", NULL, "not running; %s is free for `stance serve`", listen);
     }
-    json_decref(reply);
-    client_free(client);
 }
 
 static void check_settings(struct report *report, const char *file) {
@@ -226,7 +236,13 @@ static void check_settings(struct report *report, const char *file) {
     tell(report, OK, "settings", NULL, "%s",
          read ? read : "no config file; environment and defaults");
     check_data(report, config_string(config, "data"));
-    check_listen(report, config_string(config, "listen"));
+    const char *url = config_string(config, "url");
+    if (!url || !*url) {
+        check_listen(report, config_string(config, "listen"));
+    } else if (!check_host(report, url)) {
+        tell(report, WARN, "host", "`stance serve`, or unset STANCE_URL", "nobody answers at %s",
+             url);
+    }
     config_free(config);
 }
 

@@ -121,6 +121,7 @@ struct bar {
 struct bars {
     FILE *stream;
     bool terminal;
+    double since; /* when the last one ended, or the first began: when the next one's time begins */
     size_t count, drawn;
     struct bar slots[BAR_SLOTS];
 };
@@ -136,6 +137,7 @@ struct bars *bars_new(FILE *stream) {
     if (bars) {
         bars->stream = stream;
         bars->terminal = isatty(fileno(stream));
+        bars->since = seconds_now();
     }
     return bars;
 }
@@ -166,7 +168,7 @@ static struct bar *find_bar(struct bars *bars, const char *name) {
     }
     struct bar *bar = &bars->slots[bars->count++];
     snprintf(bar->name, sizeof bar->name, "%s", name);
-    bar->started = seconds_now();
+    bar->started = bars->since;
     return bar;
 }
 
@@ -191,7 +193,7 @@ void bars_set(struct bars *bars, const char *name, long done, long total) {
     bar->done = done;
     bar->total = total;
     if (done >= total && bar->ended == 0) {
-        bar->ended = seconds_now();
+        bar->ended = bars->since = seconds_now();
     }
     if (bars->terminal) {
         redraw(bars);
