@@ -18,6 +18,7 @@ enum { SMALL = 112 * GPU_SUBPIXEL };
 struct setup {
     int32_t edge[3][GPU_LANES];     /* a | b << 16 of a * x + b * y + c, which is >= 0 inside */
     int32_t constant[3][GPU_LANES]; /* c, one less where the edge itself is outside */
+    int32_t right[3][GPU_LANES];    /* a times a block's pixels */
     int32_t down[3][GPU_LANES];     /* b times a pixel */
     float w[GPU_LANES], w_x[GPU_LANES], w_y[GPU_LANES]; /* w there, and what a step adds */
     float w_min[GPU_LANES], w_max[GPU_LANES];
@@ -46,8 +47,10 @@ static inline void exchange(vm mask, vi *a, vi *b) {
     *b = vi_select(mask, old, *b);
 }
 
-/* The edge from corner i to corner j, for corners relative to the first pixel. */
-static inline void set_edge(struct setup *out, int slot, const struct corners *p, int i, int j) {
+/* The edge from corner i to corner j, for corners relative to the first pixel. step: a block's
+ * steps to the right. */
+static inline void set_edge(struct setup *out, int slot, const struct corners *p, int i, int j,
+                            int32_t step) {
     vi zero = vi_set1(0);
     vi a = p->y[i] - p->y[j], b = p->x[j] - p->x[i];
     vi c = zero - (a * p->x[i] + b * p->y[i]);
@@ -55,6 +58,7 @@ static inline void set_edge(struct setup *out, int slot, const struct corners *p
     c -= vi_select(inclusive, zero, vi_set1(1));
     vi_store(out->edge[slot], (a & vi_set1(0xffff)) | (b << 16));
     vi_store(out->constant[slot], c);
+    vi_store(out->right[slot], a * vi_set1(step));
     vi_store(out->down[slot], b * vi_set1(GPU_SUBPIXEL));
 }
 
@@ -125,6 +129,7 @@ static inline vm orient(struct corners *p, vi *area) {
 static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, struct setup *out,
                               uint32_t *slow) {
     const vi zero = vi_set1(0), limit = vi_set1(SMALL);
+    const int32_t step = GPU_BLOCK / (int32_t)job->pattern->samples * GPU_SUBPIXEL;
     struct corners p;
     out->swapped = 0;
     load_corners(job, first, &p);
@@ -154,9 +159,9 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     todo = vm_and(vm_and(todo, vm_or(front, both)), vi_less(zero, area));
     if (vm_bits(todo) == 0)
         return 0;
-    set_edge(out, 0, &p, 1, 2);
-    set_edge(out, 1, &p, 2, 0);
-    set_edge(out, 2, &p, 0, 1);
+    set_edge(out, 0, &p, 1, 2, step);
+    set_edge(out, 1, &p, 2, 0, step);
+    set_edge(out, 2, &p, 0, 1, step);
     set_depth(out, &p, vi_max(area, vi_set1(1)));
     vi_store(out->x, pixels.x0 - vi_set1(job->x0));
     vi_store(out->y, pixels.y0 - vi_set1(job->y0));
@@ -166,69 +171,76 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     return vm_bits(todo);
 }
 
-static inline vi edge_at(const struct setup *setup, int edge, int lane, vi xy) {
-    return vi_dot16(vi_set1(setup->edge[edge][lane]), xy) + vi_set1(setup->constant[edge][lane]);
+/* A triangle's three edge functions at a vector of samples. */
+struct edges {
+    vi e0, e1, e2;
+};
+
+static inline struct edges add(struct edges a, struct edges b) {
+    return (struct edges){a.e0 + b.e0, a.e1 + b.e1, a.e2 + b.e2};
+}
+
+static inline struct edges broadcast(int32_t values[3][GPU_LANES], int lane) {
+    return (struct edges){vi_set1(values[0][lane]), vi_set1(values[1][lane]),
+                          vi_set1(values[2][lane])};
+}
+
+/* At samples whose coordinates from the first pixel are `xy`. */
+static inline struct edges evaluate(struct setup *setup, int lane, vi xy) {
+    struct edges slope = broadcast(setup->edge, lane);
+    slope = (struct edges){vi_dot16(slope.e0, xy), vi_dot16(slope.e1, xy), vi_dot16(slope.e2, xy)};
+    return add(slope, broadcast(setup->constant, lane));
 }
 
 /* Lays one triangle over the samples. alpha (NULL: no test) and ids are constant wherever this is
  * called, and inlining makes each call a loop of its own. */
 static inline __attribute__((always_inline)) void draw(const struct gpu_raster *job,
-                                                       const struct setup *setup, int lane,
+                                                       struct setup *setup, int lane,
                                                        uint32_t triangle,
                                                        const struct alpha_test *alpha, bool ids) {
     const struct gpu_pattern *pattern = job->pattern;
     const int32_t samples = (int32_t)pattern->samples, step = GPU_BLOCK / samples;
     const int32_t wide = setup->wide[lane], high = setup->high[lane];
-    const float block_steps = (float)(step * GPU_SUBPIXEL);
     const vf low = vf_set1(setup->w_min[lane]), top = vf_set1(setup->w_max[lane]);
     const float w0 = setup->w[lane], w_x = setup->w_x[lane], w_y = setup->w_y[lane];
-    const vi down0 = vi_set1(setup->down[0][lane]), down1 = vi_set1(setup->down[1][lane]);
-    const vi down2 = vi_set1(setup->down[2][lane]), name = vi_set1((int32_t)triangle + 1);
-    const vi right0 = vi_set1((int16_t)setup->edge[0][lane] * (step * GPU_SUBPIXEL));
-    const vi right1 = vi_set1((int16_t)setup->edge[1][lane] * (step * GPU_SUBPIXEL));
-    const vi right2 = vi_set1((int16_t)setup->edge[2][lane] * (step * GPU_SUBPIXEL));
+    const struct edges right = broadcast(setup->right, lane), down = broadcast(setup->down, lane);
+    const vi name = vi_set1((int32_t)triangle + 1);
     const size_t stride = job->stride;
     float *const depths = job->depth; /* here, lest each store make the loop read the job again */
     uint32_t *const triangles = job->triangle;
     size_t corner = (size_t)setup->y[lane] * stride + (size_t)(setup->x[lane] * samples);
 
     for (int part = 0; part < GPU_BLOCK && part < (wide + 1) * samples; part += GPU_LANES) {
-        vi xy = vi_load(pattern->block_xy + part);
-        vi left0 = edge_at(setup, 0, lane, xy), left1 = edge_at(setup, 1, lane, xy);
-        vi left2 = edge_at(setup, 2, lane, xy);
+        struct edges left = evaluate(setup, lane, vi_load(pattern->block_xy + part));
         vf across = vf_load(pattern->block_x + part) * vf_set1(w_x) +
                     vf_load(pattern->block_y + part) * vf_set1(w_y);
         size_t row = corner + (size_t)part;
         float y_steps = 0.0f;
         for (int32_t y = 0; y <= high; y++, row += stride, y_steps += GPU_SUBPIXEL) {
             float row_w = w0 + y_steps * w_y, x_steps = 0.0f;
-            vi e0 = left0, e1 = left1, e2 = left2;
-            size_t at = row;
-            for (int32_t x = 0; x <= wide; x += step, at += GPU_BLOCK) {
+            struct edges at = left;
+            float *depth = depths + row;
+            for (int32_t x = 0; x <= wide; x += step, depth += GPU_BLOCK) {
                 vf w = vf_clamp(vf_set1(row_w + x_steps * w_x) + across, low, top);
-                vm inside = vi_not_negative(e0 | e1 | e2);
-                inside = vm_and(inside, vf_less(vf_load(depths + at), w));
+                vm inside = vi_not_negative(at.e0 | at.e1 | at.e2);
+                inside = vm_and(inside, vf_less(vf_load(depth), w));
                 if (vm_bits(inside) != 0) {
                     if (alpha != NULL)
-                        inside = vm_and(inside, alpha_solid(job->scene, alpha, vf_from_vi(e0),
-                                                            vf_from_vi(e1), vf_from_vi(e2)));
-                    vf_store_masked(depths + at, inside, w);
+                        inside = vm_and(inside, alpha_solid(job->scene, alpha, vf_from_vi(at.e0),
+                                                            vf_from_vi(at.e1), vf_from_vi(at.e2)));
+                    vf_store_masked(depth, inside, w);
                     if (ids)
-                        vi_store_masked(triangles + at, inside, name);
+                        vi_store_masked(triangles + (depth - depths), inside, name);
                 }
-                e0 += right0;
-                e1 += right1;
-                e2 += right2;
-                x_steps += block_steps;
+                at = add(at, right);
+                x_steps += (float)(step * GPU_SUBPIXEL);
             }
-            left0 += down0;
-            left1 += down1;
-            left2 += down2;
+            left = add(left, down);
         }
     }
 }
 
-static void draw_tested(const struct gpu_raster *job, const struct setup *setup, int lane,
+static void draw_tested(const struct gpu_raster *job, struct setup *setup, int lane,
                         uint32_t triangle) {
     struct alpha_test alpha;
     const float w[3] = {setup->corner_w[0][lane], setup->corner_w[1][lane],
