@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -231,6 +232,9 @@ static int tell_format(struct scene_source *source, struct err *err) {
     return 0;
 }
 
+/* Assimp keeps the reason of the last failure in one string for all threads. */
+static pthread_mutex_t assimp_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static int run_assimp(const struct scene_source *source, const struct aiScene **out,
                       struct err *err) {
     char path[64];
@@ -243,15 +247,19 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_LIGHTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_CAMERAS, 0);
     struct aiFileIO io = {files_open, files_close, (char *)(uintptr_t)source};
+    pthread_mutex_lock(&assimp_lock);
     *out = aiImportFileExWithProperties(
         path, aiProcess_Triangulate | aiProcess_GenSmoothNormals | aiProcess_TransformUVCoords, &io,
         properties);
+    int rc = 0;
+    if (*out == NULL) {
+        const char *why = aiGetErrorString();
+        rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)", source->name,
+                     why != NULL && *why != '\0' ? why : "no reason given");
+    }
+    pthread_mutex_unlock(&assimp_lock);
     aiReleasePropertyStore(properties);
-    if (*out != NULL)
-        return 0;
-    const char *why = aiGetErrorString();
-    return err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)", source->name,
-                   why != NULL && *why != '\0' ? why : "no reason given");
+    return rc;
 }
 
 /* -- Opening ----------------------------------------------------------------------------------- */

@@ -153,42 +153,38 @@ static int compare_doubles(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The middle one of the heights of the lowest point in each clip's first pose: some clips lie, fly
- * or jump. */
-static int clips_ground(const struct scene_import *in, const bool *body, float *palette,
-                        double *ground) {
+/* The middle one of the clips' lowest points: some clips lie, fly or fall. A few clips, a few times
+ * each, will do. */
+static double clips_ground(const struct scene_import *in, const bool *body, float *palette) {
+    enum { CLIPS = 9, TIMES = 6 };
     const struct scene *scene = in->scene;
-    double *lows = malloc((scene->clip_count + 1) * sizeof *lows), range[2];
-    if (lows == NULL)
-        return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
-    for (uint32_t i = 0; i < scene->clip_count; i++) {
-        scene_pose(scene, (int)i, 0, palette);
-        height_range(scene, &in->mesh, body, palette, range);
-        lows[i] = range[0];
+    uint32_t count = scene->clip_count < CLIPS ? scene->clip_count : CLIPS;
+    double lows[CLIPS], range[2];
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t clip = (uint32_t)((uint64_t)i * scene->clip_count / count);
+        lows[i] = INFINITY;
+        for (int k = 0; k < TIMES; k++) {
+            scene_pose(scene, (int)clip, scene->clips[clip].seconds * k / TIMES, palette);
+            height_range(scene, &in->mesh, body, palette, range);
+            lows[i] = fmin(lows[i], range[0]);
+        }
     }
-    qsort(lows, scene->clip_count, sizeof *lows, compare_doubles);
-    *ground = lows[scene->clip_count / 2];
-    free(lows);
-    return 0;
+    qsort(lows, count, sizeof *lows, compare_doubles);
+    return lows[count / 2];
 }
 
-/* Lifts rest pose and clips to the ground; what is within a hundredth of the stature is left alone.
+/* Lifts rest pose and clips to the ground; what is within a fiftieth of the stature is left alone.
  */
-static int place_on_ground(struct scene_import *in, const bool *body, float *palette, double low) {
+static void place_on_ground(struct scene_import *in, const bool *body, float *palette, double low) {
     struct scene *scene = in->scene;
-    double ground = low, slack = 0.01 * scene->report.stature;
+    double slack = 0.02 * scene->report.stature;
+    double ground = scene->clip_count > 0 ? clips_ground(in, body, palette) : low;
     if (fabs(low) > slack)
         scene->rest_from_file.m[7] -= low;
-    if (scene->clip_count > 0) {
-        int rc = clips_ground(in, body, palette, &ground);
-        if (rc != 0)
-            return rc;
-    }
     if (fabs(ground) > slack) {
         scene->world_from_file.m[7] -= ground;
         scene->report.lifted = -ground;
     }
-    return 0;
 }
 
 /* -- The whole --------------------------------------------------------------------------------- */
@@ -296,7 +292,7 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
     scene->rest_from_file = scene->world_from_file = scaled(&turn, scale, shift);
     scene_pose(scene, SCENE_REST, 0, f.palette);
     height_range(scene, &in->mesh, f.body, f.palette, range);
-    rc = place_on_ground(in, f.body, f.palette, range[0]);
+    place_on_ground(in, f.body, f.palette, range[0]);
 end:
     fitting_deinit(&f);
     return rc;

@@ -86,14 +86,14 @@ static int find_json(const struct scene_source *source, size_t *from, size_t *si
 
 /* The file with another JSON in place of its own. */
 static int replace_json(const struct scene_source *source, size_t from, size_t old_size,
-                        const char *json, uint8_t **out, size_t *size, struct err *err) {
-    size_t length = strlen(json), padded = (length + 3) & ~(size_t)3;
+                        const json_t *root, uint8_t **out, size_t *size, struct err *err) {
+    size_t length = json_dumpb(root, NULL, 0, JSON_COMPACT), padded = (length + 3) & ~(size_t)3;
     size_t rest = source->size - from - old_size;
-    uint8_t *file = malloc(from + padded + rest + 1);
+    uint8_t *file = length > 0 ? malloc(from + padded + rest + 1) : NULL;
     if (file == NULL)
         return err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
     memcpy(file, source->bytes, from);
-    memcpy(file + from, json, length);
+    json_dumpb(root, (char *)file + from, length, JSON_COMPACT);
     memset(file + from + length, ' ', padded - length);
     memcpy(file + from + padded, source->bytes + from + old_size, rest);
     *size = from + padded + rest;
@@ -211,6 +211,24 @@ static int read_vrm(const json_t *root, struct scene_source *source) {
 
 /* -- What assimp cannot read ------------------------------------------------------------------- */
 
+/* Pictures in WebP stand in an extension; they go where the others are. Returns how many, or -1
+ * without memory. */
+static int take_webp(json_t *root) {
+    size_t i;
+    json_t *texture;
+    int count = 0;
+    json_array_foreach(json_object_get(root, "textures"), i, texture) {
+        json_t *webp = json_object_get(json_object_get(texture, "extensions"), "EXT_texture_webp");
+        json_t *source = json_object_get(webp, "source");
+        if (source == NULL)
+            continue;
+        count++;
+        if (json_object_set(texture, "source", source) != 0)
+            return -1;
+    }
+    return count;
+}
+
 static int check_extensions(const json_t *root, const char *name, struct err *err) {
     static const struct {
         const char *extension, *words;
@@ -240,7 +258,6 @@ int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size,
     json_error_t why;
     json_t *root =
         json_loadb((const char *)source->bytes + from, old_size, JSON_DISABLE_EOF_CHECK, &why);
-    char *json = NULL;
     if (root == NULL)
         return err_set(err, ERR_CORRUPT, "%s: its JSON cannot be read: %s", source->name, why.text);
     rc = check_extensions(root, source->name, err);
@@ -249,20 +266,15 @@ int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size,
                      source->name);
     if (rc != 0)
         goto end;
-    int renamed = unique_names(root);
-    if (renamed < 0 || read_vrm(root, source) != 0) {
+    int renamed = unique_names(root), moved = take_webp(root);
+    if (renamed < 0 || moved < 0 || read_vrm(root, source) != 0) {
         rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
         goto end;
     }
-    if (renamed == 0)
+    if (renamed == 0 && moved == 0)
         goto end;
-    json = json_dumps(root, JSON_COMPACT);
-    if (json == NULL)
-        rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
-    else
-        rc = replace_json(source, from, old_size, json, out, size, err);
+    rc = replace_json(source, from, old_size, root, out, size, err);
 end:
-    free(json);
     json_decref(root);
     return rc;
 }

@@ -190,7 +190,8 @@ static double depth_of(const struct probe *skin, struct vec at, double reach, st
             near->triangles[near->triangle_count++] = skin->triangles[i];
     }
     for (int i = 0; i < 27; i++) {
-        struct vec direction = {i % 3 - 1, i / 3 % 3 - 1, i / 9 - 1};
+        int x = i % 3 - 1, y = i / 3 % 3 - 1, z = i / 9 - 1;
+        struct vec direction = {x, y, z};
         double way = i == 13 ? -1 : probe_ray(near, at, vec_unit(direction), false);
         if (way >= 0)
             hits[count++] = way;

@@ -470,6 +470,11 @@ static uint32_t hash_vertex(const struct scene_vertex *vertex) {
     return hash ^ hash >> 13;
 }
 
+/* Bytes, not numbers: 0 and -0 may stay apart. */
+static bool same_bytes(const struct scene_vertex *a, const struct scene_vertex *b) {
+    return memcmp((const unsigned char *)a, (const unsigned char *)b, sizeof *a) == 0;
+}
+
 int scene_mesh_weld(struct scene_mesh *mesh, struct err *err) {
     size_t slots = 16;
     while (slots < (size_t)mesh->vertex_count * 2)
@@ -484,8 +489,7 @@ int scene_mesh_weld(struct scene_mesh *mesh, struct err *err) {
     for (uint32_t v = 0; v < mesh->vertex_count; v++) {
         const struct scene_vertex *vertex = &mesh->vertices[v];
         size_t slot = hash_vertex(vertex) & (slots - 1);
-        while (table[slot] != 0 &&
-               memcmp(&mesh->vertices[table[slot] - 1], vertex, sizeof *vertex) != 0)
+        while (table[slot] != 0 && !same_bytes(&mesh->vertices[table[slot] - 1], vertex))
             slot = (slot + 1) & (slots - 1);
         if (table[slot] == 0) {
             mesh->vertices[kept++] = *vertex;

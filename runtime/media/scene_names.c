@@ -20,7 +20,7 @@ struct reading {
 };
 
 /* Names that mean different parts in different rigs. */
-enum { NAME_ARM = 100, NAME_LEG, NAME_SHOULDER, NAME_SIDE_HIP, NAME_SIDE_FOOT, NAME_FINGER };
+enum { NAME_ARM = 100, NAME_LEG, NAME_SHOULDER, NAME_SIDE_HIP, NAME_END };
 
 static const struct {
     const char *key;
@@ -70,7 +70,6 @@ static const struct {
     {"hand", PART_HAND, 1},
     {"palm", PART_HAND, 2},
     {"fist", PART_HAND, 2},
-    {"sidehip", NAME_SIDE_HIP, 0},
     {"upperleg", PART_UPPER_LEG, 0},
     {"upleg", PART_UPPER_LEG, 0},
     {"legupper", PART_UPPER_LEG, 0},
@@ -227,7 +226,7 @@ struct naming {
     const struct scene *scene;
     struct scene_rig *rig;
     int rank[PART_COUNT];
-    int arm[2], leg[2], shoulder[2], hip[2]; /* nodes whose meaning the others decide */
+    int unclear[NAME_END - NAME_ARM][2]; /* nodes whose meaning the others decide */
 };
 
 static bool below(const struct scene *scene, int node, int ancestor) {
@@ -244,16 +243,12 @@ static void take(struct naming *naming, int part, int node, int rank) {
 }
 
 static void take_paired(struct naming *naming, int node, struct reading said) {
-    int *ambiguous = said.part == NAME_ARM        ? naming->arm
-                     : said.part == NAME_LEG      ? naming->leg
-                     : said.part == NAME_SHOULDER ? naming->shoulder
-                     : said.part == NAME_SIDE_HIP ? naming->hip
-                                                  : NULL;
     if (said.side < 0)
         return;
-    if (ambiguous != NULL) {
-        if (ambiguous[said.side] < 0)
-            ambiguous[said.side] = node;
+    if (said.part >= NAME_ARM) {
+        int *first = &naming->unclear[said.part - NAME_ARM][said.side];
+        if (*first < 0)
+            *first = node;
         return;
     }
     int part = said.part + said.side, *thumb = &naming->rig->node[part];
@@ -271,8 +266,10 @@ static void take_paired(struct naming *naming, int node, struct reading said) {
  */
 static void decide(struct naming *naming, int side) {
     int *node = naming->rig->node;
-    int hip = naming->hip[side], leg = naming->leg[side], arm = naming->arm[side],
-        shoulder = naming->shoulder[side];
+    int hip = naming->unclear[NAME_SIDE_HIP - NAME_ARM][side];
+    int leg = naming->unclear[NAME_LEG - NAME_ARM][side];
+    int arm = naming->unclear[NAME_ARM - NAME_ARM][side];
+    int shoulder = naming->unclear[NAME_SHOULDER - NAME_ARM][side];
     if (hip >= 0 && node[PART_UPPER_LEG + side] < 0 &&
         (leg >= 0 || node[PART_LOWER_LEG + side] >= 0))
         node[PART_UPPER_LEG + side] = hip;
@@ -291,12 +288,8 @@ static void decide(struct naming *naming, int side) {
 }
 
 int scene_rig_names(const struct scene *scene, struct scene_rig *rig) {
-    struct naming naming = {.scene = scene,
-                            .rig = rig,
-                            .arm = {-1, -1},
-                            .leg = {-1, -1},
-                            .shoulder = {-1, -1},
-                            .hip = {-1, -1}};
+    struct naming naming = {.scene = scene, .rig = rig};
+    memset(naming.unclear, -1, sizeof naming.unclear);
     int found = 0;
     for (int i = 0; i < PART_COUNT; i++)
         rig->node[i] = -1;
