@@ -15,8 +15,7 @@ static const char server_type[] = "stance.http.server";
 
 enum { LIST_MAX = 64 };
 
-/* -- Requests come in
- * -------------------------------------------------------------------------------------------- */
+/* -- Requests come in -------------------------------------------------------------------------- */
 
 static void on_body(struct net_request *net, const char *bytes, size_t size);
 static void on_body_end(struct net_request *net);
@@ -133,9 +132,7 @@ static void on_request(struct net_request *net, void *arg) {
     }
 }
 
-/* -- Servers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Servers ----------------------------------------------------------------------------------- */
 
 static struct lua_http_server *check_server(lua_State *L) {
     return luaL_checkudata(L, 1, server_type);
@@ -296,9 +293,7 @@ static int http_serve(lua_State *L) {
     return 1;
 }
 
-/* -- The module
- * --------------------------------------------------------------------------------------------------
- */
+/* -- The module -------------------------------------------------------------------------------- */
 
 static const luaL_Reg server_methods[] = {
     {"close", server_close},

@@ -31,9 +31,7 @@ struct answering {
     int base; /* stack index of the status */
 };
 
-/* -- Heads
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Heads ------------------------------------------------------------------------------------- */
 
 static void add_header(lua_State *L, struct answer *answer, const char *name, int value) {
     if (answer->header_count == HEADERS_MAX)
@@ -77,9 +75,7 @@ static void set_type(struct answer *answer, const char *type) {
         answer->headers[answer->header_count++] = (struct net_header){"Content-Type", type};
 }
 
-/* -- Bodies
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Bodies ------------------------------------------------------------------------------------ */
 
 static void send_text(lua_State *L, struct net_request *net, struct answer *answer, int index) {
     size_t size;
@@ -194,9 +190,7 @@ static int answer_protected(lua_State *L) {
     return 0;
 }
 
-/* -- Ends
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Ends -------------------------------------------------------------------------------------- */
 
 static void answer_failure(struct lua_request *request, const struct err *err, const char *trace) {
     struct net_request *net = request->net;
@@ -265,9 +259,7 @@ static void writer_ended(struct fiber *fiber, lua_State *co, int result_count,
     lua_http_let_go(request);
 }
 
-/* -- Writers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Writers ----------------------------------------------------------------------------------- */
 
 struct write_wait {
     struct wait wait;

@@ -10,9 +10,7 @@ static const char request_type[] = "stance.http.request";
 
 enum { BODY_LIMIT_DEFAULT = 8 << 20 };
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 struct lua_request *lua_http_push_request(lua_State *L, struct lua_http_server *server,
                                           struct net_request *net) {
@@ -58,9 +56,7 @@ struct lua_request *lua_http_check_request(lua_State *L, int index) {
     return luaL_checkudata(L, index, request_type);
 }
 
-/* -- Fields
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Fields ------------------------------------------------------------------------------------ */
 
 static void push_span(lua_State *L, struct http_span span) {
     lua_pushlstring(L, span.at ? span.at : "", span.size);
@@ -211,9 +207,7 @@ static int request_tostring(lua_State *L) {
     return 1;
 }
 
-/* -- Bodies
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Bodies ------------------------------------------------------------------------------------ */
 
 struct body_wait {
     struct wait wait;
@@ -328,9 +322,7 @@ static int request_limit_body(lua_State *L) {
     return 1;
 }
 
-/* -- Others
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Others ------------------------------------------------------------------------------------ */
 
 /* Route names must outlive the process's metrics: each is kept once, for ever. */
 static const char *intern_route(const char *route) {
@@ -400,9 +392,7 @@ static int request_upgrade(lua_State *L) {
     return 1;
 }
 
-/* -- The type
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- The type ---------------------------------------------------------------------------------- */
 
 static const luaL_Reg waiting_methods[] = {
     {"read", request_read},

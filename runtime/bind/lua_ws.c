@@ -33,9 +33,7 @@ struct lua_ws {
     struct wait *draining;
 };
 
-/* -- Waits
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Waits ------------------------------------------------------------------------------------- */
 
 struct receive_wait {
     struct wait wait;
@@ -79,8 +77,7 @@ static void wake_connector(struct lua_ws *socket) {
         wait_finish(&connect->wait);
 }
 
-/* -- What the connection says
- * ------------------------------------------------------------------------------------ */
+/* -- What the connection says ------------------------------------------------------------------ */
 
 static void on_opened(struct ws *ws, void *user) {
     struct lua_ws *socket = user;
@@ -127,9 +124,7 @@ static void on_closed(struct ws *ws, int code, const char *reason, void *user) {
 
 static const struct ws_ops ops = {on_opened, on_message, on_drained, on_closed};
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static void close_owned(struct vm_owned *owned) {
     struct lua_ws *socket = (struct lua_ws *)((char *)owned - offsetof(struct lua_ws, owned));
@@ -189,9 +184,7 @@ static int socket_gc(lua_State *L) {
     return 0;
 }
 
-/* -- Methods
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Methods ----------------------------------------------------------------------------------- */
 
 /* socket:send(message, [binary]) -> true | nil, err; does not wait */
 static int socket_send(lua_State *L) {
@@ -326,12 +319,9 @@ static int socket_close(lua_State *L) {
     struct lua_ws *socket = check_socket(L);
     int code = (int)luaL_optinteger(L, 2, 1000);
     const char *reason = luaL_optstring(L, 3, "");
-    luaL_argcheck(
-        L,
-        code == 1000 ||
-            (code >= 1001 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
-            (code >= 3000 && code <= 4999),
-        2, "not a code that a close frame may carry");
+    bool known = code >= 1000 && code <= 1011 && (code < 1004 || code > 1006);
+    luaL_argcheck(L, known || (code >= 3000 && code <= 4999), 2,
+                  "not a code that a close frame may carry");
     if (socket->ws != NULL)
         ws_close(socket->ws, code, reason);
     return 0;
@@ -364,9 +354,7 @@ static int socket_tostring(lua_State *L) {
     return 1;
 }
 
-/* -- Client
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Client ------------------------------------------------------------------------------------ */
 
 static int connect_push(lua_State *L, struct wait *wait) {
     struct connect_wait *connect = (struct connect_wait *)wait;
@@ -449,9 +437,7 @@ static int ws_module_connect(lua_State *L) {
     return wait_begin(L, &connect->wait, &connect_ops);
 }
 
-/* -- The module
- * --------------------------------------------------------------------------------------------------
- */
+/* -- The module -------------------------------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {
     {"send", socket_send},       {"close", socket_close},       {"buffered", socket_buffered},

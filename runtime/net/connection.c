@@ -12,9 +12,7 @@
 #include "net/server_private.h"
 #include "net/ws_private.h"
 
-/* -- Bytes
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Bytes ------------------------------------------------------------------------------------- */
 
 int bytes_add(struct bytes *bytes, const char *more, size_t size) {
     if (bytes->start > 0 && (bytes->start == bytes->size || bytes->size + size > bytes->room)) {
@@ -51,9 +49,7 @@ void bytes_free(struct bytes *bytes) {
     *bytes = (struct bytes){0};
 }
 
-/* -- Deadlines
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Deadlines --------------------------------------------------------------------------------- */
 
 static void leave_queue(struct connection *c) {
     if (c->deadline == DEADLINE_NONE)
@@ -150,8 +146,7 @@ void connection_expire(struct connection *c) {
     connection_leave_async(c);
 }
 
-/* -- Entering and leaving
- * ---------------------------------------------------------------------------------------- */
+/* -- Entering and leaving ---------------------------------------------------------------------- */
 
 void connection_enter(struct connection *c) {
     c->depth++;
@@ -177,9 +172,7 @@ void connection_close(struct connection *c) {
     connection_leave_async(c);
 }
 
-/* -- States
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- States ------------------------------------------------------------------------------------ */
 
 /* Both keep what a client pipelines behind the present request where it is. */
 static bool take_head(struct connection *c, const char **bytes, size_t *size) {
@@ -277,8 +270,7 @@ void connection_process(struct connection *c, const char *bytes, size_t size) {
     c->processing = false;
 }
 
-/* -- Beginning and end
- * ------------------------------------------------------------------------------------------- */
+/* -- Beginning and end ------------------------------------------------------------------------- */
 
 void connection_accept(struct net_server *server, int fd, const char *remote) {
     struct connection *c = calloc(1, sizeof *c);
@@ -336,10 +328,12 @@ static void connection_free(struct connection *c) {
     server_count_connections(-1);
     if (c->ws != NULL)
         ws_forget_shell(c->ws);
+    struct net_server *server = c->server;
     bytes_free(&c->input);
     bytes_free(&c->output);
     free(c->head);
     free(c);
+    server_release(server);
 }
 
 int net_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

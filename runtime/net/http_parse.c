@@ -9,9 +9,7 @@ enum {
     LENGTH_DIGITS_MAX = 18,
 };
 
-/* -- Characters
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Characters -------------------------------------------------------------------------------- */
 
 /* RFC 9110 tchar. */
 static const char token_marks[] = "!#$%&'*+-.^_`|~";
@@ -64,9 +62,7 @@ int64_t http_decode(struct http_span span, bool form, char *out) {
     return (int64_t)size;
 }
 
-/* -- Heads
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Heads ------------------------------------------------------------------------------------- */
 
 int64_t http_find_head(const char *bytes, size_t size, size_t *scanned) {
     size_t i = *scanned;
@@ -214,8 +210,7 @@ struct http_span http_header(const struct http_head *head, const char *name) {
     return (struct http_span){0};
 }
 
-/* -- What headers mean
- * ------------------------------------------------------------------------------------------- */
+/* -- What headers mean ------------------------------------------------------------------------- */
 
 static bool list_has(struct http_span list, const char *word) {
     size_t at = 0;
@@ -331,9 +326,7 @@ int http_parse_head(char *bytes, size_t size, struct http_head *head, const char
     return understand(head, why);
 }
 
-/* -- Chunks
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Chunks ------------------------------------------------------------------------------------ */
 
 enum chunk_state {
     CHUNK_SIZE,
@@ -415,9 +408,7 @@ int64_t http_chunks_read(struct http_chunks *chunks, const char *bytes, size_t s
     return (int64_t)used;
 }
 
-/* -- Words
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Words ------------------------------------------------------------------------------------- */
 
 const char *http_status_text(int status) {
     static const struct {

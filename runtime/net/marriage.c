@@ -36,9 +36,7 @@ static const struct lws_protocols protocols[] = {
     {0},
 };
 
-/* -- Turning
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Turning ----------------------------------------------------------------------------------- */
 
 static void turn_uv(struct ev_loop *ev, ev_prepare *watcher, int events) {
     (void)events;
@@ -91,9 +89,7 @@ static void driver_stop(struct loop *loop, void *arg) {
 
 static void driver_close(struct loop *loop, void *arg);
 
-/* -- libwebsockets
- * -----------------------------------------------------------------------------------------------
- */
+/* -- libwebsockets ----------------------------------------------------------------------------- */
 
 static void log_line(int level, const char *line) {
     (void)level;
@@ -142,9 +138,7 @@ static int create_context(struct net *net, struct err *err) {
     return 0;
 }
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static void start_watchers(struct net *net) {
     struct net_private *p = net->private;

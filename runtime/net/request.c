@@ -9,9 +9,7 @@
 #include "net/server_private.h"
 #include "net/ws_private.h"
 
-/* -- Ids
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- Ids --------------------------------------------------------------------------------------- */
 
 /* Ids only have to be unlike each other: seeded once, then splitmix64, so that a request needs no
  * system call. */
@@ -90,9 +88,7 @@ static void set_ids(struct net_request *r) {
     }
 }
 
-/* -- Beginning
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Beginning --------------------------------------------------------------------------------- */
 
 /* Everything but the head, which is parsed (or zeroed) already. */
 void request_prepare(struct connection *c) {
@@ -182,9 +178,7 @@ void request_begin(struct connection *c) {
         r->ops->body_end(r);
 }
 
-/* -- Bodies
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Bodies ------------------------------------------------------------------------------------ */
 
 static void body_failed(struct connection *c, int status, const char *code, const char *detail) {
     struct net_request *r = &c->request;
@@ -253,8 +247,7 @@ bool request_feed(struct connection *c, const char **bytes, size_t *size) {
     return true;
 }
 
-/* -- What handlers ask
- * ------------------------------------------------------------------------------------------- */
+/* -- What handlers ask ------------------------------------------------------------------------- */
 
 void net_request_attach(struct net_request *r, const struct net_request_ops *ops, void *user) {
     r->ops = ops;
@@ -318,9 +311,7 @@ void net_request_no_deadline(struct net_request *r) {
         connection_set_deadline(c, DEADLINE_NONE);
 }
 
-/* -- WebSocket
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- WebSocket --------------------------------------------------------------------------------- */
 
 struct ws *net_request_upgrade(struct net_request *r, const char *protocol,
                                const struct ws_limits *limits) {

@@ -16,9 +16,7 @@
 
 enum { FILE_READ_SIZE = 128 * 1024 };
 
-/* -- Bytes out
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Bytes out --------------------------------------------------------------------------------- */
 
 static int broken(struct connection *c) {
     connection_close(c);
@@ -73,9 +71,7 @@ void response_raw(struct connection *c, const char *bytes, size_t size) {
     send_bytes(c, bytes, size);
 }
 
-/* -- Heads
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Heads ------------------------------------------------------------------------------------- */
 
 struct out {
     char *at;
@@ -209,9 +205,7 @@ static int begin(struct net_request *r, int status, const struct net_header *hea
     return 0;
 }
 
-/* -- Ends
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Ends -------------------------------------------------------------------------------------- */
 
 /* The last answer of this connection is out: say so, and read away what the client still sends,
  * since closing on unread bytes would reset the connection and could take the answer with it. */
@@ -272,9 +266,7 @@ void response_writable(struct connection *c) {
     }
 }
 
-/* -- Whole answers
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Whole answers ----------------------------------------------------------------------------- */
 
 int net_respond(struct net_request *r, int status, const struct net_header *headers,
                 size_t header_count, const char *body, size_t size) {
@@ -345,9 +337,7 @@ void response_reject(struct connection *c, int status, const char *code, const c
     net_respond_problem(&c->request, status, code, detail);
 }
 
-/* -- Streams
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 int net_respond_start(struct net_request *r, int status, const struct net_header *headers,
                       size_t header_count, int64_t length) {
@@ -424,9 +414,7 @@ void net_request_abort(struct net_request *r) {
     connection_close(connection_of(r));
 }
 
-/* -- Files
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Files ------------------------------------------------------------------------------------- */
 
 struct file_send {
     struct connection *c; /* NULL: nobody waits any more */

@@ -23,9 +23,7 @@ enum {
     TURNED_AWAY_MAX = 64, /* connections beyond the limit that still get a 503; the rest is cut */
 };
 
-/* -- Metrics
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Metrics ----------------------------------------------------------------------------------- */
 
 static struct {
     bool ready;
@@ -59,6 +57,7 @@ void server_count_connections(int change) {
 }
 
 void server_count_bytes(size_t in, size_t out) {
+    prepare_metrics(); /* a WebSocket client may run where no server does */
     if (in > 0)
         metric_add(counted.bytes_in, (double)in);
     if (out > 0)
@@ -103,9 +102,7 @@ void server_count_request(struct connection *c) {
                   seconds * 1000, (unsigned long long)r->sent, c->remote, r->id);
 }
 
-/* -- Address
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Address ----------------------------------------------------------------------------------- */
 
 static int parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size,
                          struct err *err) {
@@ -178,9 +175,7 @@ static int open_socket(struct net_server *server, struct err *err) {
     return 0;
 }
 
-/* -- Accepting
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Accepting --------------------------------------------------------------------------------- */
 
 static void accept_some(uv_poll_t *poll, int status, int events) {
     (void)events;
@@ -207,9 +202,7 @@ static void accept_some(uv_poll_t *poll, int status, int events) {
     }
 }
 
-/* -- Deadlines
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Deadlines --------------------------------------------------------------------------------- */
 
 uint64_t server_now_ms(const struct net_server *server) {
     return uv_now(&server->net->loop->uv);
@@ -248,9 +241,7 @@ static void set_deadlines(struct net_server *server) {
     uv_unref((uv_handle_t *)&server->sweep);
 }
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static char **copy_list(const char *const *list) {
     size_t count = 0;
@@ -274,10 +265,15 @@ static void free_server(struct net_server *server) {
     free(server);
 }
 
+void server_release(struct net_server *server) {
+    if (server->handles == 0 && server->count == 0)
+        free_server(server);
+}
+
 static void handle_closed(uv_handle_t *handle) {
     struct net_server *server = handle->data;
-    if (--server->handles == 0)
-        free_server(server);
+    server->handles--;
+    server_release(server);
 }
 
 static void fill_defaults(struct net_server_options *o) {
@@ -327,21 +323,36 @@ int net_server_open(struct loop *loop, const struct net_server_options *options,
     return 0;
 }
 
+/* One that is not calling us; those that are end when they return. */
+static struct connection *find_cuttable(struct net_server *server) {
+    for (struct connection *c = server->all; c != NULL; c = c->next) {
+        bool calling = c->depth > 0 || (c->ws != NULL && ws_is_calling(c->ws));
+        if (!calling)
+            return c;
+        c->want_close = true;
+        if (c->ws != NULL)
+            ws_kill(c->ws);
+    }
+    return NULL;
+}
+
+static void cut_connections(struct net_server *server) {
+    struct connection *c;
+    while ((c = find_cuttable(server)) != NULL) {
+        if (c->ws != NULL)
+            ws_kill(c->ws); /* and the connection with it */
+        else
+            lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+    }
+}
+
 void net_server_close(struct net_server *server) {
     if (server->closing)
         return;
     server->closing = true;
     uv_poll_stop(&server->poll);
     close(server->fd);
-    while (server->all != NULL) {
-        struct connection *c = server->all;
-        if (c->ws != NULL) {
-            ws_kill(c->ws);
-            if (server->all != c)
-                continue;
-        }
-        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    }
+    cut_connections(server);
     uv_close((uv_handle_t *)&server->poll, handle_closed);
     uv_close((uv_handle_t *)&server->sweep, handle_closed);
 }

@@ -45,16 +45,15 @@ struct net_server_options {
 int net_server_open(struct loop *loop, const struct net_server_options *options,
                     struct net_server **out, struct err *err);
 
-/* Stops listening and cuts all connections; their `over` callbacks come before it returns. */
+/* Stops listening and cuts all connections; their `over` callbacks come before it returns, save
+ * those of requests whose callback is calling it. */
 void net_server_close(struct net_server *server);
 
 /* "127.0.0.1:43211", with the port that was given. */
 const char *net_server_address(const struct net_server *server);
 size_t net_server_connections(const struct net_server *server);
 
-/* -- Requests
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 struct net_request_ops {
     void (*body)(struct net_request *request, const char *bytes, size_t size);
@@ -88,9 +87,7 @@ void net_request_resume(struct net_request *request);
 /* No more handler deadline: for answers that stay open on purpose. */
 void net_request_no_deadline(struct net_request *request);
 
-/* -- Answers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 struct net_header {
     const char *name, *value;

@@ -142,6 +142,7 @@ void response_raw(struct connection *c, const char *bytes, size_t size);
 void server_count_request(struct connection *c);
 void server_count_connections(int change);
 void server_count_bytes(size_t in, size_t out);
+void server_release(struct net_server *server); /* frees it when it is closed and empty */
 uint64_t server_now_ms(const struct net_server *server);
 
 #endif

@@ -18,9 +18,7 @@ struct net_static {
     char cache[128];
 };
 
-/* -- Conditions
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Conditions -------------------------------------------------------------------------------- */
 
 static const char *find(const struct net_header *headers, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++)
@@ -121,9 +119,7 @@ int net_send_file(struct net_request *request, int status, const struct net_head
     return net_respond_file(request, range.status, all, header_count, fd, range.first, range.size);
 }
 
-/* -- Names
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 const char *net_media_type(const char *name) {
     static const char *const types[][2] = {
@@ -164,9 +160,7 @@ static int open_beneath(int folder, const char *path) {
     return (int)syscall(SYS_openat2, folder, path, &how, sizeof how);
 }
 
-/* -- Folders
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Folders ----------------------------------------------------------------------------------- */
 
 int net_static_open(const char *folder, const char *cache, struct net_static **out,
                     struct err *err) {

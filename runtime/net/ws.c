@@ -73,9 +73,7 @@ static void prepare_metrics(void) {
         NULL);
 }
 
-/* -- The end
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- The end ----------------------------------------------------------------------------------- */
 
 static void free_connecting(struct connecting *connecting) {
     if (connecting == NULL)
@@ -138,6 +136,10 @@ static void end(struct ws *ws) {
     uv_close((uv_handle_t *)&ws->timer, timer_closed);
 }
 
+bool ws_is_calling(const struct ws *ws) {
+    return ws->depth > 0;
+}
+
 void ws_forget_shell(struct ws *ws) {
     ws->shell = NULL;
     ws_kill(ws);
@@ -158,9 +160,7 @@ void ws_kill(struct ws *ws) {
     }
 }
 
-/* -- Time
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Time -------------------------------------------------------------------------------------- */
 
 static void time_is_up(uv_timer_t *timer) {
     struct ws *ws = timer->data;
@@ -185,9 +185,7 @@ static void start_timer(struct ws *ws, double seconds, bool repeat) {
         uv_timer_start(&ws->timer, time_is_up, ms, repeat ? ms : 0);
 }
 
-/* -- Sending
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Sending ----------------------------------------------------------------------------------- */
 
 /* One fragment of the first frame. Returns false when the connection is broken. */
 static bool write_fragment(struct ws *ws) {
@@ -233,9 +231,10 @@ static bool write_queued(struct ws *ws) {
 
 static int on_writable(struct ws *ws) {
     if (ws->ping_due && !lws_partial_buffered(ws->wsi)) {
-        unsigned char ping[LWS_PRE];
+        /* Not empty: libwebsockets would not tell of an empty pong. */
+        unsigned char ping[LWS_PRE + 4] = {0};
         ws->ping_due = false;
-        if (lws_write(ws->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+        if (lws_write(ws->wsi, ping + LWS_PRE, 4, LWS_WRITE_PING) < 0)
             return -1;
         lws_callback_on_writable(ws->wsi);
         return 0;
@@ -274,7 +273,7 @@ static bool make_room(struct ws *ws, size_t size) {
     struct frame *begun = ws->first->sent > 0 ? ws->first : NULL;
     if (!ws->limits.drop_oldest) {
         drop_queue(ws, begun);
-        ws_close(ws, 1013, "too slow: more is waiting than this client may have waiting");
+        ws_close(ws, 1008, "too slow: more is waiting than this client may have waiting");
         return false;
     }
     struct frame **at = begun ? &ws->first->next : &ws->first;
@@ -360,9 +359,7 @@ void ws_resume(struct ws *ws) {
     lws_rx_flow_control(ws->wsi, 1);
 }
 
-/* -- Receiving
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Receiving --------------------------------------------------------------------------------- */
 
 static int on_receive(struct ws *ws, const char *in, size_t size) {
     ws->awaiting_pong = false;
@@ -456,9 +453,12 @@ static int handle(struct ws *ws, struct lws *wsi, enum lws_callback_reasons reas
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         ws->wsi = wsi;
         return add_client_headers(ws, in, size);
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH: /* the last to see the answer's headers */
+        if (lws_hdr_copy(wsi, ws->protocol, sizeof ws->protocol, WSI_TOKEN_PROTOCOL) < 0)
+            return -1;
+        return 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         ws->wsi = wsi;
-        lws_hdr_copy(wsi, ws->protocol, sizeof ws->protocol, WSI_TOKEN_PROTOCOL);
         on_opened(ws);
         return 0;
     case LWS_CALLBACK_RECEIVE:
@@ -508,9 +508,7 @@ int net_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     return ws->kill ? -1 : result;
 }
 
-/* -- Server side
- * -------------------------------------------------------------------------------------------------
- */
+/* -- Server side ------------------------------------------------------------------------------- */
 
 static struct ws *ws_new(struct net *net, const struct ws_limits *limits) {
     struct ws *ws = calloc(1, sizeof *ws);
@@ -570,9 +568,7 @@ struct ws *ws_adopt(const struct ws_upgrade *upgrade, const struct ws_limits *li
     return NULL;
 }
 
-/* -- Client side
- * -------------------------------------------------------------------------------------------------
- */
+/* -- Client side ------------------------------------------------------------------------------- */
 
 static int connect_now(struct ws *ws) {
     struct connecting *connecting = ws->connecting;

@@ -2,7 +2,7 @@
  *
  * A server's come from net_request_upgrade, a client's from ws_connect. Messages are put together
  * up to message_limit (else closed with 1009), text is checked for UTF-8 (else 1007). What the peer
- * does not take yet is queued up to send_budget bytes; a peer slower than that is closed with 1013,
+ * does not take yet is queued up to send_budget bytes; a peer slower than that is closed with 1008,
  * or loses the oldest waiting messages when drop_oldest is set. Pings go out every ping_interval; a
  * peer silent for two of them is cut.
  *
@@ -50,8 +50,8 @@ int ws_connect(struct loop *loop, const struct ws_target *target, const struct w
  * ERR_TOO_LARGE when the peer was too slow and is being closed for it. */
 int ws_send(struct ws *ws, const char *bytes, size_t size, bool binary);
 
-/* Sends what is queued, then the close frame; cuts after 5 s without an answer. The reason is cut
- * at 123 bytes. */
+/* code: 1000..1011 or 3000..4999, what libwebsockets' peers accept. Sends what is queued, then the
+ * close frame; cuts after 5 s without an answer. The reason is cut at 123 bytes. */
 void ws_close(struct ws *ws, int code, const char *reason);
 
 /* Cuts at once; `closed` (1006) comes before it returns. */

@@ -19,6 +19,9 @@ struct ws_upgrade {
 /* NULL when the handshake failed. */
 struct ws *ws_adopt(const struct ws_upgrade *upgrade, const struct ws_limits *limits);
 
+/* Inside one of its callbacks: ws_kill takes effect when that returns. */
+bool ws_is_calling(const struct ws *ws);
+
 /* The connection is going by itself. */
 void ws_forget_shell(struct ws *ws);
 
