@@ -108,7 +108,8 @@ return function(route, app)
           return nil, err("exists", "%s is there already; say \"force\": true to replace it", path)
         end
         local ok
-        ok, why = fs.copy_object(artifact.sha256, path)
+        ok, why = fs.mkdir(path:match "^(.*)/")
+        if ok then ok, why = fs.copy_object(artifact.sha256, path) end
         if not ok then return nil, why end
         files[i], bytes = artifact.name, bytes + artifact.size
       end

@@ -174,7 +174,7 @@ describe("a host", function()
       local socket = assert(ws.connect(host.url:gsub("^http", "ws") .. "/api/events?after=" .. after))
       local types, last = {}, nil
       while #types < wanted do
-        local event = json.decode(assert(socket:receive(10)))
+        local event = json.decode((assert(socket:receive(10))))
         types[#types + 1], last = event.type, event.seq
       end
       socket:close()
@@ -230,8 +230,8 @@ describe("a job", function()
   local function check_once(host, id)
     local seen = {}
     local database = host.folder .. "/data/stance.db"
-    for name in support.shell(("sqlite3 %s \"SELECT json_extract(data, '$.name') FROM events WHERE job_id = '%s' AND type = 'job.artifact'\""):format(
-      database, id)):gmatch "[^\n]+" do
+    local sql = "SELECT json_extract(data, '$.name') FROM events WHERE job_id = '%s' AND type = 'job.artifact'"
+    for name in support.shell(("sqlite3 %s \"%s\""):format(database, sql:format(id))):gmatch "[^\n]+" do
       assert.is_nil(seen[name], name .. " was committed twice")
       seen[name] = true
     end
