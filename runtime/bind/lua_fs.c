@@ -453,16 +453,14 @@ static void rename_run(void *arg) {
         close(from.folder);
         return;
     }
-    if (renameat(from.folder, from.name, to.folder, to.name) < 0) {
-        if (errno == EXDEV)
-            err_set(&call->err, ERR_UNSUPPORTED,
-                    "cannot rename %s to %s: they are on two file systems", call->path,
-                    call->target);
-        else
-            err_set_errno(&call->err, errno, "cannot rename %s to %s", call->path, call->target);
-    } else if (fsync(to.folder) < 0 && errno != EINVAL) {
+    int failed = renameat(from.folder, from.name, to.folder, to.name) < 0 ? errno : 0;
+    if (failed == EXDEV)
+        err_set(&call->err, ERR_UNSUPPORTED, "cannot rename %s to %s: they are on two file systems",
+                call->path, call->target);
+    else if (failed != 0)
+        err_set_errno(&call->err, failed, "cannot rename %s to %s", call->path, call->target);
+    if (failed == 0 && fsync(to.folder) < 0 && errno != EINVAL)
         err_set_errno(&call->err, errno, "cannot sync the folder of %s", call->target);
-    }
     close(from.folder);
     close(to.folder);
 }

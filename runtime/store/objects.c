@@ -121,8 +121,11 @@ static ssize_t read_full(int fd, char *data, size_t size, struct err *err) {
     return (ssize_t)used;
 }
 
-static int read_whole(int fd, const char *hash, char *data, size_t size, struct err *err) {
+static int read_whole(int fd, const char *hash, char **out, size_t size, struct err *err) {
     char found[OBJECT_HASH_SIZE];
+    char *data = *out = malloc(size + 1);
+    if (data == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory for an object of %zu bytes", size);
     ssize_t got = read_full(fd, data, size, err);
     if (got < 0)
         return (int)got;
@@ -135,28 +138,22 @@ static int read_whole(int fd, const char *hash, char *data, size_t size, struct 
 
 int objects_read(struct objects *objects, const char *hash, size_t limit, char **out, size_t *size,
                  struct err *err) {
-    int64_t found;
+    int64_t found = 0;
     int fd = objects_open(objects, hash, &found, err);
     if (fd < 0)
         return fd;
-    int code = 0;
-    char *data = NULL;
-    if ((uint64_t)found > limit)
-        code = err_set(err, ERR_TOO_LARGE, "object %s has %lld bytes, more than the limit of %zu",
-                       hash, (long long)found, limit);
-    else if ((data = malloc((size_t)found + 1)) == NULL)
-        code = err_set(err, ERR_NO_MEMORY, "out of memory for an object of %lld bytes",
-                       (long long)found);
-    else
-        code = read_whole(fd, hash, data, (size_t)found, err);
+    *out = NULL;
+    *size = (size_t)found;
+    int code = *size > limit ? err_set(err, ERR_TOO_LARGE,
+                                       "object %s has %zu bytes, more than the limit of %zu", hash,
+                                       *size, limit)
+                             : read_whole(fd, hash, out, *size, err);
     close(fd);
     if (code < 0) {
-        free(data);
-        return code;
+        free(*out);
+        *out = NULL;
     }
-    *out = data;
-    *size = (size_t)found;
-    return 0;
+    return code;
 }
 
 int objects_verify(struct objects *objects, const char *hash, struct err *err) {

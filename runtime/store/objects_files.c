@@ -143,6 +143,19 @@ static void fill_info(struct object_info *out, const char *hash, const struct st
     fill_stat(out, stat);
 }
 
+static int touch_fd(int fd, const char *hash, int64_t size, struct object_info *out,
+                    struct err *err) {
+    struct stat info;
+    if (flock(fd, LOCK_SH) < 0 || fstat(fd, &info) < 0)
+        return err_set_errno(err, errno, "cannot lock object %s", hash);
+    if (info.st_nlink == 0 || info.st_size != size)
+        return err_set(err, ERR_NOT_FOUND, "object %s is not there", hash);
+    if (futimens(fd, NULL) < 0 || fstat(fd, &info) < 0)
+        return err_set_errno(err, errno, "cannot touch object %s", hash);
+    fill_stat(out, &info);
+    return 0;
+}
+
 /* Marks the object in `folder` as put now, and fills all of `out` but the hash. ERR_NOT_FOUND when
  * it is not there with that size. */
 static int touch(int folder, const char *hash, int64_t size, struct object_info *out,
@@ -150,17 +163,8 @@ static int touch(int folder, const char *hash, int64_t size, struct object_info 
     int fd = openat(folder, hash + 2, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return err_set_errno(err, errno, "cannot open object %s", hash);
-    struct stat info;
-    int code = 0;
-    if (flock(fd, LOCK_SH) < 0 || fstat(fd, &info) < 0)
-        code = err_set_errno(err, errno, "cannot lock object %s", hash);
-    else if (info.st_nlink == 0 || info.st_size != size)
-        code = err_set(err, ERR_NOT_FOUND, "object %s is not there", hash);
-    else if (futimens(fd, NULL) < 0 || fstat(fd, &info) < 0)
-        code = err_set_errno(err, errno, "cannot touch object %s", hash);
-    else
-        fill_stat(out, &info);
-    close(fd);
+    int code = touch_fd(fd, hash, size, out, err);
+    close(fd); /* unlocks */
     return code;
 }
 
