@@ -238,10 +238,14 @@ static void task_release(void *arg) {
     free(task);
 }
 
-static struct task *task_new(lua_State *L, struct picture *source) {
+static int fail_memory(lua_State *L) {
+    return vm_failf(L, ERR_NO_MEMORY, "no memory for work on a picture");
+}
+
+static struct task *task_new(struct picture *source) {
     struct task *task = calloc(1, sizeof *task);
     if (task == NULL)
-        luaL_error(L, "not enough memory");
+        return NULL;
     task->source = source;
     if (source != NULL) {
         source->references++;
@@ -290,7 +294,9 @@ static int image_decode_function(lua_State *L) {
         height = check_side(L, 3);
     }
     fiber_check(L);
-    struct task *task = task_new(L, NULL);
+    struct task *task = task_new(NULL);
+    if (task == NULL)
+        return fail_memory(L);
     task->bytes = malloc(size > 0 ? size : 1);
     if (task->bytes == NULL) {
         task_release(task);
@@ -313,7 +319,9 @@ static int image_scale_method(lua_State *L) {
     struct picture *picture = check_picture(L, 1);
     uint32_t width = check_side(L, 2), height = check_side(L, 3);
     fiber_check(L);
-    struct task *task = task_new(L, picture);
+    struct task *task = task_new(picture);
+    if (task == NULL)
+        return fail_memory(L);
     task->width = width;
     task->height = height;
     return fiber_work(L, task, run_scale, push_made, task_release);
@@ -363,7 +371,9 @@ static int image_png(lua_State *L) {
     int level = luaL_optint(L, 2, 6);
     luaL_argcheck(L, level >= 1 && level <= 12, 2, "a PNG level is 1 (fast) to 12 (small)");
     fiber_check(L);
-    struct task *task = task_new(L, picture);
+    struct task *task = task_new(picture);
+    if (task == NULL)
+        return fail_memory(L);
     task->level = level;
     return fiber_work(L, task, run_encode, push_png, task_release);
 }

@@ -195,9 +195,9 @@ static void start_for(struct drawing *drawing, const struct request *request) {
 }
 
 /* Lets go on whoever has what it waits for. A fiber that goes on may add and remove requests: so
- * from the start again. */
+ * from the start again. The caller holds the drawing, which would otherwise end with its last
+ * request. */
 static void advance(struct drawing *drawing) {
-    drawing->references++;
     struct request *request = drawing->requests;
     while (request != NULL) {
         if (request->finished) {
@@ -211,7 +211,6 @@ static void advance(struct drawing *drawing) {
             request = request->next;
         }
     }
-    drawing_release(drawing);
 }
 
 /* -- Requests ---------------------------------------------------------------------------------- */

@@ -216,12 +216,17 @@ static void add_row(const uint8_t *row, const struct span *columns, uint32_t wid
     }
 }
 
+static uint8_t to_byte(float value) {
+    value += 0.5f;
+    return (uint8_t)value;
+}
+
 static void store_row(const float *sums, uint32_t width, uint8_t *row) {
     for (uint32_t x = 0; x < width; x++) {
         float alpha = sums[x * 4 + 3];
         for (uint32_t c = 0; c < 3; c++)
-            row[x * 4 + c] = alpha > 0 ? (uint8_t)(sums[x * 4 + c] / alpha + 0.5f) : 0;
-        row[x * 4 + 3] = (uint8_t)(alpha / sums[(size_t)width * 4 + x] + 0.5f);
+            row[x * 4 + c] = alpha > 0 ? to_byte(sums[x * 4 + c] / alpha) : 0;
+        row[x * 4 + 3] = to_byte(alpha / sums[(size_t)width * 4 + x]);
     }
 }
 

@@ -144,6 +144,8 @@ static void middle(const float a[2], const float b[2], float out[2]) {
 
 static void add_stroke(struct outline *outline, float points[][2], size_t count, bool closed) {
     float from[2], to[2];
+    if (count == 0)
+        return;
     if (closed) {
         middle(points[count - 1], points[0], from);
         for (size_t i = 0; i < count; i++) {

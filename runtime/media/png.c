@@ -4,11 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "media/deflate_runs.h"
+
 /* Filter types of the PNG specification, chapter 9. Paeth is left out: on rendered pictures it
  * saved less than one byte in a hundred and does not vectorise. */
 enum { FILTER_SUB = 1, FILTER_UP = 2, FILTER_AVERAGE = 3, FILTER_COUNT = 3 };
 
-enum { SIGNATURE_SIZE = 8, CHUNK_EXTRA = 12, HEADER_DATA = 13, SIDE_MAX = 1 << 20 };
+enum {
+    SIGNATURE_SIZE = 8,
+    CHUNK_EXTRA = 12, /* length, type, checksum */
+    HEADER_DATA = 13,
+    HEAD_SIZE = SIGNATURE_SIZE + CHUNK_EXTRA + HEADER_DATA + CHUNK_EXTRA + 1,
+    SIDE_MAX = 1 << 20,
+};
 
 /* Sixteen bytes at any address; gcc and clang make SSE2, AVX or NEON of the arithmetic. */
 typedef uint8_t lanes __attribute__((vector_size(16), aligned(1), may_alias));
@@ -146,9 +154,27 @@ static int check_source(const struct png_source *source, int level, struct err *
         source->height > SIDE_MAX || (uint64_t)source->width * source->height > (1u << 28))
         return err_set(err, ERR_INVALID, "a PNG of %u x %u pixels cannot be written", source->width,
                        source->height);
-    if (level < 0 || level > 12)
+    if (level < PNG_LEVEL_RUNS || level > PNG_LEVEL_MOST)
         return err_set(err, ERR_INVALID, "the PNG level %d is not in 0..12", level);
     return 0;
+}
+
+/* A zlib stream of the rows at file + before, in memory that is got here; 0 when there is none. */
+static size_t compress_rows(const uint8_t *rows, size_t size, int level, size_t before,
+                            size_t after, uint8_t **file) {
+    if (level == PNG_LEVEL_RUNS) {
+        *file = malloc(before + deflate_runs_bound(size) + after);
+        return *file != NULL ? deflate_runs(rows, size, *file + before) : 0;
+    }
+    struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(level);
+    if (compressor == NULL)
+        return 0;
+    size_t bound = libdeflate_zlib_compress_bound(compressor, size), packed = 0;
+    *file = malloc(before + bound + after);
+    if (*file != NULL)
+        packed = libdeflate_zlib_compress(compressor, rows, size, *file + before, bound);
+    libdeflate_free_compressor(compressor);
+    return packed;
 }
 
 int png_encode(const struct png_source *source, int level, uint8_t **out, size_t *size,
@@ -156,27 +182,20 @@ int png_encode(const struct png_source *source, int level, uint8_t **out, size_t
     int rc = check_source(source, level, err);
     if (rc != 0)
         return rc;
-    size_t rows_size = 0, bound = 0;
+    size_t rows_size = 0, packed = 0;
     uint8_t *rows = filter_rows(source, &rows_size), *file = NULL;
-    struct libdeflate_compressor *compressor =
-        libdeflate_alloc_compressor(level != 0 ? level : PNG_LEVEL_FAST);
-    if (rows != NULL && compressor != NULL) {
-        bound = libdeflate_zlib_compress_bound(compressor, rows_size);
-        file = malloc(SIGNATURE_SIZE + 4 * CHUNK_EXTRA + HEADER_DATA + 1 + bound);
-    }
-    if (file == NULL) {
-        rc = err_set(err, ERR_NO_MEMORY, "no memory to write a PNG");
-        goto end;
+    if (rows != NULL)
+        packed = compress_rows(rows, rows_size, level, HEAD_SIZE + 8, 4 + CHUNK_EXTRA, &file);
+    free(rows);
+    if (packed == 0) {
+        free(file);
+        return err_set(err, ERR_NO_MEMORY, "no memory to write a PNG");
     }
     uint8_t *chunk = put_header(file, source);
-    size_t packed = libdeflate_zlib_compress(compressor, rows, rows_size, chunk + 8, bound);
     chunk = frame_chunk(chunk, "IDAT", packed);
     chunk = frame_chunk(chunk, "IEND", 0);
     *size = (size_t)(chunk - file);
     uint8_t *shrunk = realloc(file, *size);
     *out = shrunk != NULL ? shrunk : file;
-end:
-    libdeflate_free_compressor(compressor);
-    free(rows);
-    return rc;
+    return 0;
 }

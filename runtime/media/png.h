@@ -15,7 +15,9 @@
 
 #include "core/err.h"
 
-enum { PNG_LEVEL_FAST = 1, PNG_LEVEL_SMALL = 9 };
+/* RUNS codes runs of equal bytes only (deflate_runs.h): right for rendered pictures. Levels 1..12
+ * are libdeflate's. */
+enum { PNG_LEVEL_RUNS = 0, PNG_LEVEL_FAST = 1, PNG_LEVEL_MOST = 12 };
 
 struct png_source {
     uint32_t width, height;
@@ -24,7 +26,7 @@ struct png_source {
     const uint8_t *pixels; /* sRGB */
 };
 
-/* Writes `source`; level 1..12 is libdeflate's, 0 takes PNG_LEVEL_FAST. */
+/* Writes `source` at a level as above. ERR_INVALID, ERR_NO_MEMORY. */
 int png_encode(const struct png_source *source, int level, uint8_t **out, size_t *size,
                struct err *err);
 

@@ -113,7 +113,7 @@ static int check_options(const struct ring_options *o, struct err *err) {
 
 int ring_place(const struct scene *scene, const struct ring_options *options,
                struct view_spec *specs, struct err *err) {
-    float center[3], box[6], distance = options->distance;
+    float center[3] = {0}, box[6] = {0}, distance = options->distance;
     int rc = check_options(options, err);
     if (rc == 0)
         rc = measure(scene, options->clip, options->time, center, box, err);

@@ -316,7 +316,7 @@ int views_encode(struct views *views, uint32_t view, struct views_timings *timin
     const struct gpu_camera *camera = &views->specs[view].camera;
     double start = cpu_seconds();
     struct png_source source = {camera->width, camera->height, 3, 0, result->rgb};
-    int rc = png_encode(&source, PNG_LEVEL_FAST, &result->png, &result->png_size, err);
+    int rc = png_encode(&source, PNG_LEVEL_RUNS, &result->png, &result->png_size, err);
     double seconds = cpu_seconds() - start;
     timings->encode += seconds;
     count_stage("encode", seconds);
