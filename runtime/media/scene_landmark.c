@@ -212,7 +212,7 @@ static bool measure_depths(struct scene *scene, const struct scene_mesh *mesh) {
         struct gpu_anchor *anchor = &scene->anchors[i];
         struct vec at = {(double)anchor->position[0], (double)anchor->position[1],
                          (double)anchor->position[2]};
-        double depth = scene->known[i] ? depth_of(&skin, at, 0.15 * stature, &near) : -1;
+        double depth = scene->known[i] ? depth_of(&skin, at, 0.1 * stature, &near) : -1;
         if (depth > (double)anchor->radius)
             anchor->radius = (float)fmin(depth, 0.09 * stature);
     }

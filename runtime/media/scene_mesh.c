@@ -265,7 +265,6 @@ static int add_skin(struct reading *r, const struct aiMesh *from, const int *nod
                        ? no_memory(r)
                        : err_set(r->err, ERR_CORRUPT, "%s: bone %s has no finite bind matrix",
                                  r->file, bone->mName.data);
-        r->scene->joints[joint].skinned = true;
         for (unsigned w = 0; w < bone->mNumWeights; w++) {
             const struct aiVertexWeight *weight = &bone->mWeights[w];
             if (weight->mVertexId < from->mNumVertices && weight->mWeight > 0 &&
@@ -320,7 +319,7 @@ static int add_rigid(struct reading *r, const struct aiMesh *from, uint32_t hold
         vertex->joints[0] = (uint16_t)holder;
         vertex->weights[0] = 1;
     }
-    r->scene->joints[holder].skinned = r->scene->joints[holder].rigid = true;
+    r->scene->joints[holder].rigid = true;
     add_triangles(r, from, mat_determinant(bind) < 0);
     r->mesh->vertex_count += from->mNumVertices;
     return 0;

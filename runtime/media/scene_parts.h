@@ -39,7 +39,6 @@ enum scene_part {
     PART_CHEST,
     PART_NECK,
     PART_HEAD,
-    PART_HEAD_TOP,
     PART_EYE,                     /* the first of the pairs: PART_EYE + 0 is left, + 1 right */
     PART_SHOULDER = PART_EYE + 2, /* the collar bone */
     PART_UPPER_ARM = PART_SHOULDER + 2,
@@ -70,7 +69,6 @@ struct scene_joint {
     float from_bind[12]; /* the inverse */
     bool holder;         /* a mesh hangs on it, and it is no bone */
     bool rigid;          /* a mesh hangs on it without skin */
-    bool skinned;        /* some vertex may follow it */
 };
 
 /* -- Clips ------------------------------------------------------------------------------------- */
