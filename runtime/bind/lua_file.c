@@ -15,7 +15,10 @@
 
 static const char file_type[] = "stance.file";
 
-enum { READ_MAX = 64 << 20 }; /* bytes in one read */
+enum {
+    READ_MAX = 64 << 20, /* bytes in one read */
+    SLACK = 64 << 10,
+};
 
 struct file {
     int references;
@@ -168,6 +171,10 @@ static int file_read(lua_State *L) {
                         READ_MAX >> 20);
     if (file->busy)
         return fail_busy(L);
+    /* The file may have grown since it was opened, but memory for all that was asked would be a
+     * waste. */
+    if (wanted > (lua_Number)left + SLACK)
+        wanted = (lua_Number)left + SLACK;
     return fiber_work(L, call_new(L, file, (size_t)wanted), read_run, read_push, call_release);
 }
 

@@ -141,11 +141,12 @@ static int read_version(struct db_conn *conn, int *version, struct err *err) {
         return err_set(err, ERR_CORRUPT,
                        "this is not a database of stance: it has no schema_version");
     *version = 0;
-    return db_conn_exec(conn,
-                        "CREATE TABLE schema_version (version INTEGER NOT NULL PRIMARY KEY,"
-                        " name TEXT NOT NULL, applied_at REAL NOT NULL) STRICT",
-                        err);
+    return 0;
 }
+
+static const char version_table[] =
+    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY,"
+    " name TEXT NOT NULL, applied_at REAL NOT NULL) STRICT";
 
 static int apply(struct db_conn *conn, const struct db_migration *migration, struct err *err) {
     char note[160];
@@ -153,6 +154,8 @@ static int apply(struct db_conn *conn, const struct db_migration *migration, str
              migration->version, migration->name, loop_wall_seconds());
     struct err reason;
     int code = db_conn_exec(conn, "BEGIN IMMEDIATE", &reason);
+    if (code == 0)
+        code = db_conn_exec(conn, version_table, &reason);
     if (code == 0)
         code = db_conn_exec(conn, migration->sql, &reason);
     if (code == 0)
