@@ -47,10 +47,13 @@ static void compare_person(uint32_t triangles, bool textured, uint32_t samples) 
     struct body body;
     float pose[BODY_JOINTS * 12];
     body_init_person(&body, triangles, textured);
-    static const float eyes[4][3] = {
-        {1.5f, 1.6f, 3.0f}, {-0.4f, 1.5f, 0.6f}, {0.02f, 1.3f, 0.03f}, {0, 0.2f, -2.0f}};
+    static const float eyes[5][3] = {{2.5f, 5.0f, 6.0f},
+                                     {1.5f, 1.6f, 3.0f},
+                                     {-0.4f, 1.5f, 0.6f},
+                                     {0.02f, 1.3f, 0.03f},
+                                     {0, 0.2f, -2.0f}};
     const float target[3] = {0, 0.9f, 0};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         struct gpu_camera camera;
         body_pose(0.25f * (float)i, pose);
         gpu_camera_look_at(&camera, eyes[i], target, 0.8f, 203, 157);

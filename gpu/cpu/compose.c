@@ -19,7 +19,8 @@ static inline vf lookup(const float *cells, int32_t width, int32_t height, vf x,
     vf a = vf_gather(cells, at), b = vf_gather(cells + 1, at);
     vf c = vf_gather(cells + width, at), d = vf_gather(cells + width + 1, at);
     vf top = a * (one - fx) + b * fx, bottom = c * (one - fx) + d * fx;
-    return top * (one - fy) + bottom * fy;
+    /* Lane by lane: what a pixel gets must not depend on its neighbours in the vector. */
+    return vf_select(inside, top * (one - fy) + bottom * fy, zero);
 }
 
 /* How much of the sun and of the sky a point of the ground is denied. */
