@@ -18,6 +18,7 @@
 #include "cli/probe.h"
 #include "commit.h"
 #include "core/version.h"
+#include "media/assimp_load.h"
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -26,9 +27,10 @@
 #endif
 
 json_t *probe_libraries(void) {
-    char assimp[32];
-    snprintf(assimp, sizeof assimp, "%u.%u.%u", aiGetVersionMajor(), aiGetVersionMinor(),
-             aiGetVersionPatch());
+    char assimp[32] = "not installed";
+    if (assimp_load(NULL) == 0)
+        snprintf(assimp, sizeof assimp, "%u.%u.%u", aiGetVersionMajor(), aiGetVersionMinor(),
+                 aiGetVersionPatch());
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "luajit", LUAJIT_VERSION,
                      "libuv", uv_version_string(), "libwebsockets", lws_get_library_version(),
                      "libcurl", curl_version_info(CURLVERSION_NOW)->version, "openssl",

@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "media/assimp_load.h"
 #include "media/scene_parts.h"
 
 /* What assimp believes the file to be called; its readers go by the ending. */
@@ -232,13 +233,25 @@ static int tell_format(struct scene_source *source, struct err *err) {
     return 0;
 }
 
-/* Assimp keeps the reason of the last failure in one string for all threads. */
-static pthread_mutex_t assimp_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Assimp keeps the reason of the last failure in one string for all threads. So imports run side by side, and one that
+ * failed runs once more with nobody beside it. */
+static pthread_rwlock_t assimp_lock = PTHREAD_RWLOCK_INITIALIZER;
+
+static const struct aiScene *import(const struct scene_source *source,
+                                    const struct aiPropertyStore *properties) {
+    char path[64];
+    snprintf(path, sizeof path, VIRTUAL_FOLDER "body.%s", source->format);
+    struct aiFileIO io = {files_open, files_close, (char *)(uintptr_t)source};
+    return aiImportFileExWithProperties(
+        path, aiProcess_Triangulate | aiProcess_GenSmoothNormals | aiProcess_TransformUVCoords, &io,
+        properties);
+}
 
 static int run_assimp(const struct scene_source *source, const struct aiScene **out,
                       struct err *err) {
-    char path[64];
-    snprintf(path, sizeof path, VIRTUAL_FOLDER "body.%s", source->format);
+    int rc = assimp_load(err);
+    if (rc < 0)
+        return rc;
     struct aiPropertyStore *properties = aiCreatePropertyStore();
     if (properties == NULL)
         return err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
@@ -246,18 +259,20 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_PRESERVE_PIVOTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_LIGHTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_CAMERAS, 0);
-    struct aiFileIO io = {files_open, files_close, (char *)(uintptr_t)source};
-    pthread_mutex_lock(&assimp_lock);
-    *out = aiImportFileExWithProperties(
-        path, aiProcess_Triangulate | aiProcess_GenSmoothNormals | aiProcess_TransformUVCoords, &io,
-        properties);
-    int rc = 0;
+    pthread_rwlock_rdlock(&assimp_lock);
+    *out = import(source, properties);
+    pthread_rwlock_unlock(&assimp_lock);
     if (*out == NULL) {
-        const char *why = aiGetErrorString();
-        rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)", source->name,
-                     why != NULL && *why != '\0' ? why : "no reason given");
+        pthread_rwlock_wrlock(&assimp_lock);
+        *out = import(source, properties);
+        if (*out == NULL) {
+            const char *why = aiGetErrorString();
+            rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)",
+                         source->name,
+                         why != NULL && *why != '\0' ? why : "no reason given");
+        }
+        pthread_rwlock_unlock(&assimp_lock);
     }
-    pthread_mutex_unlock(&assimp_lock);
     aiReleasePropertyStore(properties);
     return rc;
 }
