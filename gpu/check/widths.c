@@ -2,6 +2,7 @@
  * among others. */
 #include "check.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,33 @@ static void compare_person(uint32_t triangles, bool textured, uint32_t samples) 
     body_free(&body);
 }
 
+/* Bodies of any size, corners that are no numbers, cameras amid and off them. */
+static void compare_wild(uint64_t seed) {
+    static const uint32_t counts[4] = {1, 4, 8, 16};
+    uint64_t state = seed * 77 + 5;
+    struct body body;
+    struct gpu_camera camera;
+    float pose[BODY_JOINTS * 12], eye[3], target[3];
+    float scale = (float)pow(10.0, 5.0 * body_random(&state) - 2.0);
+    body_pose((float)body_random(&state), pose);
+    if (seed % 2 == 0)
+        body_init_person(&body, 2000, seed % 4 == 0);
+    else
+        body_init_random(&body, 150, seed);
+    for (uint32_t i = 0; i < body.desc.vertex_count * 3; i++)
+        body.positions[i] = body_random(&state) < 0.0003 ? NAN : body.positions[i] * scale;
+    for (int c = 0; c < 3; c++) {
+        eye[c] = (float)(body_random(&state) * 6.0 - 3.0) * scale;
+        target[c] = (float)(body_random(&state) * 2.0 - 1.0) * scale;
+    }
+    float fov = (float)(0.1 + 2.5 * body_random(&state));
+    uint32_t width = 1 + (uint32_t)(body_random(&state) * 200.0);
+    gpu_camera_look_at(&camera, eye, target, fov, width, 90);
+    camera.near_plane = fmaxf(scale * (float)body_random(&state), 0.001f);
+    compare("wild scene", &body.desc, &camera, pose, counts[seed / 2 % 4]);
+    body_free(&body);
+}
+
 /* One by one and in one batch. */
 static void compare_batch(void) {
     enum { VIEWS = 3 };
@@ -114,6 +142,8 @@ void check_widths(void) {
         compare_person(20400, false, counts[i]);
         compare_person(6000, true, counts[i]);
     }
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        compare_wild(seed);
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct body body;
         struct gpu_camera camera;
