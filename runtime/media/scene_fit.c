@@ -191,9 +191,10 @@ static void place_on_ground(struct scene_import *in, const bool *body, float *pa
 
 struct fitting {
     struct scene_import *in;
-    struct vec *bind, *world; /* [node] places in both spaces; world: at rest */
-    bool *body;               /* [node] */
-    float *palette;           /* [joint][12] */
+    struct vec *bind,
+        *world;     /* [node] places in both spaces, bind space put straight; world: at rest */
+    bool *body;     /* [node] */
+    float *palette; /* [joint][12] */
     struct mat bind_turn;
 };
 
@@ -212,7 +213,7 @@ static int fitting_init(struct fitting *f, struct scene_import *in) {
         scene_rest_world(scene, rest);
         mark_body(scene, f->body);
         for (size_t i = 0; i < n; i++) {
-            f->bind[i] = mat_origin(&scene->joints[i].bind);
+            f->bind[i] = mat_point(&in->straight, mat_origin(&scene->joints[i].bind));
             f->world[i] = mat_origin(&rest[i]);
         }
     }
@@ -265,6 +266,8 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
         rc = no_size(&f);
         goto end;
     }
+    struct mat bind_upright = f.bind_turn;
+    f.bind_turn = mat_multiply(&f.bind_turn, &in->straight);
     bind_range(&f, range);
     double growth = world_length / bind_length, height = (range[1] - range[0]) * growth;
     if (!(height > 0) || !isfinite(height)) {
@@ -278,7 +281,7 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
     double scale = metres_per_unit * report->scale;
 
     struct vec hips = vec_mix(f.bind[node[PART_UPPER_LEG]], f.bind[node[PART_UPPER_LEG + 1]], 0.5);
-    hips = mat_point(&f.bind_turn, hips);
+    hips = mat_point(&bind_upright, hips);
     struct vec shift = vec_scale((struct vec){-hips.x, -range[0], -hips.z}, scale * growth);
     move = scaled(&f.bind_turn, scale * growth, shift);
     move_bind(scene, &in->mesh, &move);

@@ -205,8 +205,12 @@ end:
 
 int scene_import(struct scene *scene, const struct aiScene *tree, const struct scene_source *source,
                  const struct scene_options *options, struct err *err) {
-    struct scene_import in = {
-        .scene = scene, .tree = tree, .source = source, .file = source->name, .err = err};
+    struct scene_import in = {.scene = scene,
+                              .tree = tree,
+                              .source = source,
+                              .file = source->name,
+                              .straight = mat_identity(),
+                              .err = err};
     struct tree_copy copy = {.in = &in};
     int rc = 0;
     set_format(scene, source);

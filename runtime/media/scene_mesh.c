@@ -286,13 +286,34 @@ static int add_skin(struct reading *r, const struct aiMesh *from, const int *nod
 
 /* -- Meshes ------------------------------------------------------------------------------------ */
 
-static int add_skinned(struct reading *r, const struct aiMesh *from, uint32_t holder) {
+/* The first mesh is laid where its heaviest bone is at rest, which may be in the middle of a step.
+ * In FBX the mesh's node, in glTF the mesh's own space shows how its maker had it stand: keeps the
+ * turn between the two. */
+static void find_straight(struct scene_import *in, const struct reading *r, uint32_t holder,
+                          const struct mat *to_bind) {
+    struct mat drawn = strcmp(in->source->format, "fbx") == 0 ? r->rest[holder] : mat_identity();
+    struct mat back;
+    if (!mat_invert(to_bind, &back))
+        return;
+    struct mat turn = mat_multiply(&drawn, &back);
+    double scale = mat_scale(&turn);
+    if (!(mat_determinant(&turn) > 0) || !isfinite(scale))
+        return;
+    for (int i = 0; i < 12; i++)
+        turn.m[i] = i % 4 == 3 ? 0 : turn.m[i] / scale;
+    in->straight = turn;
+}
+
+static int add_skinned(struct scene_import *in, struct reading *r, const struct aiMesh *from,
+                       uint32_t holder) {
     int *nodes = malloc((from->mNumBones + 1) * sizeof *nodes);
     if (nodes == NULL)
         return no_memory(r);
     for (unsigned b = 0; b < from->mNumBones; b++)
         nodes[b] = scene_find_node(r->scene, from->mBones[b]->mName.data);
     struct mat to_bind = mesh_to_bind(r, from, nodes);
+    if (r->mesh->vertex_count == 0)
+        find_straight(in, r, holder, &to_bind);
     int rc = make_room(r, from->mNumVertices, from->mNumFaces);
     if (rc == 0)
         rc = add_vertices(r, from, &to_bind);
@@ -363,7 +384,7 @@ static bool is_furniture(const struct reading *r, uint32_t holder, const char *m
     return false;
 }
 
-static int add_node(struct reading *r, const struct scene_import *in, uint32_t node, bool skinned) {
+static int add_node(struct reading *r, struct scene_import *in, uint32_t node, bool skinned) {
     const struct aiNode *from = in->nodes[node];
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < from->mNumMeshes; i++) {
@@ -374,7 +395,7 @@ static int add_node(struct reading *r, const struct scene_import *in, uint32_t n
         *done = true;
         uint32_t first = r->mesh->vertex_count;
         if (skinned)
-            rc = add_skinned(r, mesh, node);
+            rc = add_skinned(in, r, mesh, node);
         else if (r->any_skin && is_furniture(r, node, mesh->mName.data))
             scene_warn(r->scene, "mesh %s is no part of the body and was left out",
                        mesh->mName.data);
@@ -411,7 +432,7 @@ static void bind_others(struct reading *r) {
     }
 }
 
-static int read_all(struct reading *r, const struct scene_import *in) {
+static int read_all(struct reading *r, struct scene_import *in) {
     int rc = 0;
     uint32_t count = r->scene->node_count;
     for (uint32_t i = 0; rc == 0 && i < count; i++)

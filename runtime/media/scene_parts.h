@@ -152,7 +152,9 @@ struct scene_import {
     const struct aiScene *tree;
     const struct aiNode **nodes; /* [node] what it was copied from */
     const struct scene_source *source;
-    const char *file; /* source->name, for messages */
+    const char *file;    /* source->name, for messages */
+    struct mat straight; /* the turn from bind space, while it is the file's, to where the first
+                            mesh was drawn upright */
     struct err *err;
 };
 

@@ -753,6 +753,35 @@ static void characters_stand_upright(void) {
     }
 }
 
+/* The same body out of two files: FBX in the middle of a step and in centimetres, GLB in a T pose
+ * and in metres. */
+static void formats_agree(void) {
+    const char *assets = getenv("STANCE_ASSETS");
+    static const char *const endings[] = {"fbx", "glb"};
+    struct scene *scenes[2] = {NULL, NULL};
+    char path[600];
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/characters/mh_female_walk.%s",
+                 assets != NULL ? assets : "../shared/assets", endings[i]);
+        if (scene_open(path, NULL, &scenes[i], NULL) != 0) {
+            scene_release(scenes[0]);
+            SKIP("no asset folder");
+        }
+    }
+    double a[3], b[3];
+    CHECK(farthest(scenes[0], scenes[1]) < 0.002);
+    for (int i = 0; i < 8; i++) {
+        for (int landmark = 0; landmark < SCENE_LANDMARKS; landmark++) {
+            place(scenes[0], 0, 0.3 * i, landmark, a);
+            place(scenes[1], 0, 0.3 * i, landmark, b);
+            for (int k = 0; k < 3; k++)
+                CHECK(fabs(a[k] - b[k]) < 0.004);
+        }
+    }
+    scene_release(scenes[0]);
+    scene_release(scenes[1]);
+}
+
 int main(void) {
     static const struct test tests[] = {
         TEST(mannequin_is_whole),
@@ -772,6 +801,7 @@ int main(void) {
         TEST(paths_that_are_no_files_are_refused),
         TEST(truncated_files_never_crash),
         TEST(characters_stand_upright),
+        TEST(formats_agree),
     };
     return RUN(tests);
 }
