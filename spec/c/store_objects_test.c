@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -259,6 +260,45 @@ static void sweeps_the_old_and_unwanted(void) {
     objects_close(objects);
 }
 
+/* The sweep has found it old and asks: now somebody puts it again. */
+static bool put_meanwhile(const char *hash, void *arg) {
+    struct object_info info;
+    (void)hash;
+    usleep(20000);
+    CHECK(objects_put(arg, "hello", 5, &info, NULL) == 0);
+    return false;
+}
+
+/* The same, but the other's put has only come to locking it. */
+static int locked_fd = -1;
+
+static bool lock_meanwhile(const char *hash, void *arg) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/objects/%.2s/%s", (const char *)arg, hash, hash + 2);
+    locked_fd = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(flock(locked_fd, LOCK_SH) == 0);
+    return false;
+}
+
+static void lets_a_put_win_over_the_sweep(void) {
+    const char *data = scratch("");
+    struct objects *objects = open_objects(data);
+    struct object_info info;
+    int64_t removed;
+    objects_put(objects, "hello", 5, &info, NULL);
+    CHECK(objects_sweep(objects, info.modified + 0.01, put_meanwhile, objects, &removed, NULL) ==
+          0);
+    CHECK(removed == 0 && is_whole(objects, HELLO, "hello"));
+    objects_stat(objects, HELLO, &info, NULL);
+    CHECK(objects_sweep(objects, info.modified + 1, lock_meanwhile, (void *)data, &removed, NULL) ==
+          0);
+    CHECK(removed == 0 && is_whole(objects, HELLO, "hello"));
+    close(locked_fd);
+    CHECK(objects_sweep(objects, info.modified + 1, keep_none, NULL, &removed, NULL) == 0);
+    CHECK(removed == 1);
+    objects_close(objects);
+}
+
 struct racer {
     pthread_t thread;
     struct objects *objects;
@@ -320,6 +360,7 @@ int main(void) {
         TEST(cleans_after_the_dead_only),
         TEST(is_whole_or_absent_when_calls_fail),
         TEST(sweeps_the_old_and_unwanted),
+        TEST(lets_a_put_win_over_the_sweep),
         TEST(survives_a_race_with_the_sweep),
     };
     return RUN(tests);
