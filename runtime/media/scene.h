@@ -16,6 +16,15 @@
  * becomes one of 1.7 m). The stature reaches from the soles to the top of the head, hat and hair
  * included. scene_options.stature overrides the rule.
  *
+ * Ground: the rest pose stands on y = 0, and so do the clips, all lifted alike by the middle one of
+ * their lowest points; what is within a fiftieth of the stature is left as it is. A body far from
+ * the origin is fetched.
+ *
+ * Materials: base colour and its texture (PNG, JPEG, WebP; inside the file or beside it), glTF's
+ * MASK and BLEND as holes, glTF's colours of vertices as one colour a triangle. Morph targets,
+ * normal maps and FBX's colours of vertices are not used. Draco, meshopt and quantised meshes are
+ * refused.
+ *
  * Clips: time is in seconds from the clip's start as the file tells it, clamped to 0..seconds;
  * scene_clip_wrap turns any time into one inside the clip, for loops. Rotations are slerped and
  * positions and scales lerped between keys. A joint without keys keeps its rest pose. Clip -1 is
