@@ -86,6 +86,7 @@ end
 -- -- Matching -----------------------------------------------------------------------------------------------------------
 
 local function decode(text)
+  if not text:find("%", 1, true) then return text end
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
@@ -112,10 +113,16 @@ local function find_node(root, path, making)
   return node, names
 end
 
+--- Without patterns: the compiler of LuaJIT leaves code that uses gmatch to the interpreter.
 local function split(path)
-  local segments = {}
-  for segment in path:gmatch "/([^/]*)" do segments[#segments + 1] = segment end
-  return segments
+  local segments, count, from = {}, 0, 2
+  while true do
+    local slash = path:find("/", from, true)
+    count = count + 1
+    segments[count] = path:sub(from, slash and slash - 1 or -1)
+    if not slash then return segments end
+    from = slash + 1
+  end
 end
 
 --- Depth first; the first node that has routes wins. `values` collects what the parameters stand for.

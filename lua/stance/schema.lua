@@ -220,20 +220,33 @@ local function check_map(schema, run, path, value)
   return copy
 end
 
+local function report_unknown(schema, run, path, unknown)
+  for _, key in ipairs(sorted_keys(unknown)) do
+    local hint = guess(tostring(key), schema.names)
+    fault(run, member(path, key), hint and 'is not known here; did you mean "%s"?' or "is not known here", hint)
+  end
+end
+
 local function check_object(schema, run, path, value)
   if type(value) ~= "table" or #value > 0 then return fault(run, path, "must be an object, got %s", show(value)) end
   local copy = {}
-  for _, key in ipairs(schema.names) do copy[key] = check_value(schema.fields[key], run, member(path, key), value[key]) end
+  local fields, names, prefix = schema.fields, schema.names, path == "" and "" or path .. "."
+  for i = 1, #names do
+    local key = names[i]
+    copy[key] = check_value(fields[key], run, prefix .. key, value[key])
+  end
   if schema.options.open then
     for key, rest in pairs(value) do if schema.fields[key] == nil then copy[key] = rest end end
     return copy
   end
-  for _, key in ipairs(sorted_keys(value)) do
+  local unknown
+  for key in pairs(value) do
     if schema.fields[key] == nil then
-      local hint = guess(tostring(key), schema.names)
-      fault(run, member(path, key), hint and 'is not known here; did you mean "%s"?' or "is not known here", hint)
+      unknown = unknown or {}
+      unknown[key] = true
     end
   end
+  if unknown then report_unknown(schema, run, path, unknown) end
   return copy
 end
 

@@ -22,6 +22,7 @@ static void on_body_end(struct net_request *net);
 static void on_drained(struct net_request *net);
 static void on_overdue(struct net_request *net);
 static void on_over(struct net_request *net, bool whole);
+static void on_static_over(struct net_request *net, bool whole);
 
 static const struct net_request_ops request_ops = {on_body, on_body_end, on_drained, on_overdue,
                                                    on_over};
@@ -119,8 +120,44 @@ static int start_handler(lua_State *L) {
     return 0;
 }
 
+static const struct net_request_ops static_ops = {.over = on_static_over};
+
+static void on_static_over(struct net_request *net, bool whole) {
+    (void)net, (void)whole;
+}
+
+static bool begins(struct http_span path, const char *prefix) {
+    size_t size = strlen(prefix);
+    return path.size >= size && memcmp(path.at, prefix, size) == 0;
+}
+
+/* Answers with a file of the folder when there is one. */
+static bool answer_static(struct lua_http_server *server, struct net_request *net) {
+    const struct http_head *head = net_request_head(net);
+    char path[1024];
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD)
+        return false;
+    if (!begins(head->path, server->prefix) || head->path.size >= sizeof path ||
+        (server->except[0] != 0 && begins(head->path, server->except)))
+        return false;
+    int64_t size = http_decode(head->path, false, path);
+    if (size < 0)
+        return false;
+    path[size] = 0;
+    net_request_attach(net, &static_ops, NULL);
+    net_request_set_route(net, "static");
+    /* The prefix is checked as sent: it has no escapes, and decoding keeps what stands before the
+     * first one. */
+    if (net_static_respond(server->folder, net, path + strlen(server->prefix)) == 0)
+        return true;
+    net_request_set_route(net, "other");
+    return false;
+}
+
 static void on_request(struct net_request *net, void *arg) {
     struct lua_http_server *server = arg;
+    if (server->folder != NULL && answer_static(server, net))
+        return;
     lua_State *L = server->L;
     lua_pushcfunction(L, start_handler);
     lua_pushlightuserdata(L, net);
@@ -193,6 +230,8 @@ static int server_gc(lua_State *L) {
     struct lua_http_server *server = lua_touserdata(L, 1);
     server->vm_closing = true;
     close_server(server);
+    net_static_close(server->folder);
+    server->folder = NULL;
     return 0;
 }
 
@@ -264,6 +303,26 @@ static void keep_functions(lua_State *L, struct lua_http_server *server) {
     lua_pop(L, 1);
 }
 
+/* options.static = { folder =, prefix = "/", except =, cache = } */
+static int open_static(lua_State *L, struct lua_http_server *server, struct err *err) {
+    lua_getfield(L, 1, "static");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int index = lua_gettop(L);
+    const char *folder = vm_opt_string(L, index, "folder", NULL);
+    if (folder == NULL)
+        luaL_error(L, "static.folder is missing");
+    snprintf(server->prefix, sizeof server->prefix, "%s", vm_opt_string(L, index, "prefix", "/"));
+    snprintf(server->except, sizeof server->except, "%s", vm_opt_string(L, index, "except", ""));
+    int status =
+        net_static_open(folder, vm_opt_string(L, index, "cache", NULL), &server->folder, err);
+    lua_pop(L, 1);
+    return status;
+}
+
 /* http.serve(options) -> server | nil, err */
 static int http_serve(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -284,6 +343,8 @@ static int http_serve(lua_State *L) {
     options.request = on_request;
     options.arg = server;
     struct err err;
+    if (open_static(L, server, &err) < 0)
+        return vm_fail(L, &err);
     if (net_server_open(vm_loop(vm_of(L)), &options, &server->net, &err) < 0)
         return vm_fail(L, &err);
     snprintf(server->address, sizeof server->address, "%s", net_server_address(server->net));

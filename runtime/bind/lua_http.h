@@ -6,6 +6,7 @@
 #include "bind/modules.h"
 #include "net/server.h"
 #include "net/server_private.h" /* struct bytes */
+#include "net/static.h"
 
 struct lua_http_server {
     struct vm_owned owned;
@@ -16,6 +17,8 @@ struct lua_http_server {
     int handler_ref, begin_ref, encode_ref;
     bool vm_closing;
     char address[64];
+    struct net_static *folder; /* NULL: none */
+    char prefix[128], except[128];
 };
 
 /* The Lua value of a request. C points to it while the request or its fiber is under way, so it

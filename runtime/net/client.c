@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/text.h"
+#include "net/curl_load.h"
 
 enum {
     MAX_SIZE_DEFAULT = 64 << 20,
@@ -173,10 +174,9 @@ static int set_timer(CURLM *multi, long ms, void *user) {
  * --------------------------------------------------------------------------------------- */
 
 int net_client_new(struct loop *loop, struct net_client **out, struct err *err) {
-    static bool ready;
-    if (!ready && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
-        return err_set(err, ERR_INTERNAL, "libcurl cannot start");
-    ready = true;
+    int code = curl_load(err);
+    if (code != 0)
+        return code;
     struct net_client *client = calloc(1, sizeof *client);
     if (client == NULL || (client->multi = curl_multi_init()) == NULL) {
         free(client);

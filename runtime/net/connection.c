@@ -178,7 +178,7 @@ void connection_close(struct connection *c) {
 static bool take_head(struct connection *c, const char **bytes, size_t *size) {
     while (c->head_scanned == 0 && *size >= 2 && (*bytes)[0] == '\r' && (*bytes)[1] == '\n')
         *bytes += 2, *size -= 2; /* RFC 9112 2.2: empty lines before a request are passed over */
-    if (*size == 0)
+    if (*size == 0 || (*size == 1 && c->head_scanned == 0 && **bytes == '\r'))
         return false;
     int64_t head_size = http_find_head(*bytes, *size, &c->head_scanned);
     size_t limit = c->server->options.header_limit;

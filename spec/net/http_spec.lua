@@ -164,6 +164,23 @@ describe("http", function()
     end)
   end)
 
+  it("serves a folder, and leaves the rest to the handler", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    os.execute("mkdir -p " .. folder .. "/sub && echo page >" .. folder .. "/index.html && echo 'a b' >" .. folder .. "/sub/a%b.txt")
+    local url = serve(function(request) return 200, "handler " .. request.path end,
+      { static = { folder = folder, except = "/api/", cache = "max-age=60" } })
+    assert.equal("page\n", assert(http.get(url)).body)
+    local answer = assert(http.get(url .. "/sub/a%25b.txt"))
+    assert.same({ "a b\n", "max-age=60" }, { answer.body, answer.headers["cache-control"] })
+    assert.equal(304, assert(http.get(url .. "/sub/a%25b.txt", { headers = { ["If-None-Match"] = answer.headers.etag } })).status)
+    assert.equal("handler /none", assert(http.get(url .. "/none")).body)
+    assert.equal("handler /", assert(http.post(url .. "/", "x")).body)
+    os.execute("mkdir " .. folder .. "/api && echo x >" .. folder .. "/api/x")
+    assert.equal("handler /api/x", assert(http.get(url .. "/api/x")).body)
+    os.execute("rm -r " .. folder)
+  end)
+
   it("cancels the handler of a client that is gone", function()
     local over
     local url = serve(function()
