@@ -8,6 +8,7 @@
 #include "cli/memory.h"
 #include "cli/output.h"
 #include "core/config.h"
+#include "net/curl_load.h"
 
 enum { BODY_MAX = 64 << 20, MESSAGE_SIZE = 1024, CALL_SECONDS = 90, CONNECT_SECONDS = 5 };
 
@@ -65,10 +66,9 @@ static void read_settings(struct client *client, const char *url) {
 }
 
 struct client *client_new(const char *url) {
-    static bool started;
-    if (!started) {
-        started = true;
-        curl_global_init(CURL_GLOBAL_DEFAULT);
+    struct err err;
+    if (curl_load(&err) != 0) {
+        exit(out_fail(EXIT_FAILED, "%s", err.message));
     }
     struct client *client = memory_need(calloc(1, sizeof *client));
     read_settings(client, url);

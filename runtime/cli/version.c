@@ -19,6 +19,7 @@
 #include "commit.h"
 #include "core/version.h"
 #include "media/assimp_load.h"
+#include "net/curl_load.h"
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -31,12 +32,13 @@ json_t *probe_libraries(void) {
     if (assimp_load(NULL) == 0)
         snprintf(assimp, sizeof assimp, "%u.%u.%u", aiGetVersionMajor(), aiGetVersionMinor(),
                  aiGetVersionPatch());
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "luajit", LUAJIT_VERSION,
-                     "libuv", uv_version_string(), "libwebsockets", lws_get_library_version(),
-                     "libcurl", curl_version_info(CURLVERSION_NOW)->version, "openssl",
-                     OpenSSL_version(OPENSSL_VERSION), "sqlite", sqlite3_libversion(), "assimp",
-                     assimp, "libpng", png_get_libpng_ver(NULL), "libdeflate",
-                     LIBDEFLATE_VERSION_STRING, "jansson", jansson_version_str());
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "luajit", LUAJIT_VERSION, "libuv",
+        uv_version_string(), "libwebsockets", lws_get_library_version(), "libcurl",
+        curl_load(NULL) == 0 ? curl_version_info(CURLVERSION_NOW)->version : "not installed",
+        "openssl", OpenSSL_version(OPENSSL_VERSION), "sqlite", sqlite3_libversion(), "assimp",
+        assimp, "libpng", png_get_libpng_ver(NULL), "libdeflate", LIBDEFLATE_VERSION_STRING,
+        "jansson", jansson_version_str());
 }
 
 int cli_version(int argc, char **argv) {
