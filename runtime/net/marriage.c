@@ -130,8 +130,8 @@ static int create_context(struct net *net, struct err *err) {
         setrlimit(RLIMIT_NOFILE, &limit);
     if (net->context == NULL)
         return err_set(err, ERR_UNSUPPORTED,
-                       "libwebsockets cannot run on libev: install the package "
-                       "libwebsockets-evlib-ev (and see that LWS_PLUGIN paths are readable)");
+                       "libwebsockets cannot run on libev: is the package "
+                       "libwebsockets-evlib-ev installed?");
     net->vhost = lws_get_vhost_by_name(net->context, "default");
     if (net->vhost == NULL)
         return err_set(err, ERR_INTERNAL, "libwebsockets made no virtual host");

@@ -125,6 +125,22 @@ describe("http", function()
       assert.equal(400 * 65536, size)
     end)
 
+    it("may be open files, also in parts", function()
+      local objects = require "objects"
+      local hash = assert(objects.put(("0123456789"):rep(100000))).hash
+      local file
+      local url = serve(function()
+        file = assert(objects.open(hash))
+        return 200, file, { ["Content-Type"] = "image/png", ETag = '"' .. hash .. '"' }
+      end)
+      local answer = assert(http.get(url))
+      assert.same({ 1000000, "image/png" }, { #answer.body, answer.headers["content-type"] })
+      answer = assert(http.get(url, { headers = { Range = "bytes=999995-" } }))
+      assert.same({ 206, "56789", "bytes 999995-999999/1000000" }, { answer.status, answer.body, answer.headers["content-range"] })
+      answer = assert(http.get(url, { headers = { ["If-None-Match"] = '"' .. hash .. '"' } }))
+      assert.same({ 304, "" }, { answer.status, answer.body })
+    end)
+
     it("that fail midway are cut", function()
       local url = serve(function()
         return 200, function(writer)
