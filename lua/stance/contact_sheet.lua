@@ -9,7 +9,8 @@ local M = {}
 
 local paper, ink, soft = "#f3f1ed", "#26292e", "#7b7f86"
 local hues = { left = "#ff9430", right = "#2f9bff", middle = "#ffffff" }
-local margin, gap, title_room, row_room, caption_room = 28, 10, 62, 38, 22
+local margin, gap, title_room, row_room, cell_side, caption_room = 28, 10, 62, 38, 256, 22
+local row_height = row_room + cell_side + caption_room
 local max_rows, max_columns = 40, 8
 
 ---@class stance.contact_sheet.cell
@@ -108,14 +109,14 @@ local function legend(sheet, right, y)
   end
 end
 
---- The part of a row's pictures to show: where the body is in any of them, with some room, in the pictures' shape, and
---- not so little that it would have to be enlarged. {x, y, scale} with scale in pixels shown a pixel of the picture.
+--- The square part of a row's pictures to show: where the body is in any of them, with some room, and not so little that
+--- it would have to be enlarged. It reaches beyond a picture whose sides are too short.
 ---@param boxes number[][] x, y, width, height
 ---@param width integer of the pictures
 ---@param height integer
----@param shown_width integer
----@return { x: integer, y: integer, width: integer, height: integer, scale: number }
-function M.crop(boxes, width, height, shown_width)
+---@param shown_side integer pixels that it is shown with
+---@return { x: integer, y: integer, side: integer, scale: number }
+function M.crop(boxes, width, height, shown_side)
   local x0, y0, x1, y1 = width, height, 0, 0
   for _, box in ipairs(boxes) do
     if box[3] > 0 and box[4] > 0 then
@@ -124,52 +125,53 @@ function M.crop(boxes, width, height, shown_width)
     end
   end
   if x0 >= x1 or y0 >= y1 then x0, y0, x1, y1 = 0, 0, width, height end
-  local part = math.max((x1 - x0) / width, (y1 - y0) / height) * 1.2
-  part = math.min(1, math.max(part, math.min(1, shown_width / width)))
-  local w, h = math.floor(width * part + 0.5), math.floor(height * part + 0.5)
-  local x = math.max(0, math.min(width - w, math.floor((x0 + x1 - w) / 2 + 0.5)))
-  local y = math.max(0, math.min(height - h, math.floor((y0 + y1 - h) / 2 + 0.5)))
-  return { x = x, y = y, width = w, height = h, scale = shown_width / w }
+  local side = math.ceil(math.max(x1 - x0, y1 - y0) * 1.2)
+  side = math.min(math.max(side, math.min(shown_side, width, height)), math.max(width, height))
+  local function start(from, to, size)
+    local wished = math.floor((from + to - side) / 2 + 0.5)
+    if side > size then return -math.floor((side - size) / 2) end
+    return math.max(0, math.min(size - side, wished))
+  end
+  return { x = start(x0, x1, width), y = start(y0, y1, height), side = side, scale = shown_side / side }
 end
 
-local function draw_cell(sheet, cell, crop, x, y, width, height)
+local function draw_cell(sheet, cell, crop, x, y)
   local picture, err = image.decode(cell.png)
   if not picture then return nil, err end
-  local part = image.new(crop.width, crop.height):paste(picture, -crop.x, -crop.y)
+  local part = image.new(crop.side, crop.side):paste(picture, -crop.x, -crop.y)
   picture:close()
   local small
-  small, err = part:scale(width, height)
+  small, err = part:scale(cell_side, cell_side)
   part:close()
   if not small then return nil, err end
   M.draw_skeleton(small, cell.labels, crop)
   sheet:paste(small, x, y)
   small:close()
-  sheet:text(x + 1, y + height + 15, 9, fit_text(cell.name, 9, width), soft)
+  sheet:text(x + 1, y + cell_side + 15, 9, fit_text(cell.name, 9, cell_side), soft)
   return true
 end
 
-local function draw_row(sheet, row, cells, top, width, height)
+local function draw_row(sheet, row, cells, top)
   sheet:text(margin, top + 26, 12, row.title, ink)
   if row.note then sheet:text(margin + image.text_width(12, row.title) + 12, top + 26, 9, row.note, soft) end
   local boxes, size = {}, cells[1].labels.image
   for i, cell in ipairs(cells) do boxes[i] = cell.labels.box end
-  local crop = M.crop(boxes, size.width, size.height, width)
+  local crop = M.crop(boxes, size.width, size.height, cell_side)
   local failure
   group.map(cells, 2, function(cell, i)
-    local ok, why = draw_cell(sheet, cell, crop, margin + (i - 1) * (width + gap), top + row_room, width, height)
+    local ok, why = draw_cell(sheet, cell, crop, margin + (i - 1) * (cell_side + gap), top + row_room)
     if not ok then failure = why end
     return true
   end)
   return failure
 end
 
-local function begin_sheet(title, columns, row_count, width, height)
-  local total_width = math.max(2 * margin + columns * width + (columns - 1) * gap, 560)
-  local total_height = title_room + row_count * (row_room + height + caption_room) + margin
-  local sheet, err = image.new(total_width, total_height, paper)
+local function begin_sheet(title, columns, row_count)
+  local width = math.max(2 * margin + columns * cell_side + (columns - 1) * gap, 560)
+  local sheet, err = image.new(width, title_room + row_count * row_height + margin, paper)
   if not sheet then return nil, err end
-  sheet:text(margin, 40, 16, fit_text(title, 16, total_width - 2 * margin - 270), ink)
-  legend(sheet, total_width - margin, 38)
+  sheet:text(margin, 40, 16, fit_text(title, 16, width - 2 * margin - 270), ink)
+  legend(sheet, width - margin, 38)
   return sheet
 end
 
@@ -181,19 +183,14 @@ end
 ---@return string|nil png
 ---@return table|nil err
 function M.draw(title, rows, read)
-  local columns, row_count, width, height, sheet = 1, math.min(#rows, max_rows), 256, 256, nil
+  local columns, row_count = 1, math.min(#rows, max_rows)
   for _, row in ipairs(rows) do columns = math.max(columns, math.min(#row.cells, max_columns)) end
+  local sheet, err = begin_sheet(title, columns, row_count)
+  if not sheet then return nil, err end
   for r = 1, row_count do
     local cells = {}
     for c, index in ipairs(M.spread(#rows[r].cells, columns)) do cells[c] = read(rows[r].cells[index]) end
-    if not sheet then
-      local size = cells[1].labels.image
-      height = math.max(64, math.min(512, math.floor(width * size.height / size.width + 0.5)))
-      local made, err = begin_sheet(title, columns, row_count, width, height)
-      if not made then return nil, err end
-      sheet = made
-    end
-    local why = draw_row(sheet, rows[r], cells, title_room + (r - 1) * (row_room + height + caption_room), width, height)
+    local why = draw_row(sheet, rows[r], cells, title_room + (r - 1) * row_height)
     if why then return nil, why end
   end
   return sheet:png(4)

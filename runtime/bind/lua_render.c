@@ -71,10 +71,13 @@ static int named_clip(const struct scene *scene, const char *name, int *clip, st
     *clip = SCENE_REST;
     if (strcmp(name, "rest") == 0)
         return 0;
+    if (name[0] != '\0' && strspn(name, "0123456789") == strlen(name) && strlen(name) < 10)
+        return numbered_clip(scene, strtod(name, NULL), clip, err);
     return fail_clip(scene, name, err);
 }
 
-/* "clip": a name, a number from 1 on, 0 or "rest" for the rest pose, nil for a calm one. */
+/* "clip": a name, a number from 1 on (as a string too, for command lines), 0 or "rest" for the rest
+ * pose, nil for a calm one. */
 static int read_clip(lua_State *L, int index, const struct scene *scene, int *clip,
                      struct err *err) {
     int rc = 0;

@@ -131,7 +131,12 @@ int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count
         views_release(views);
         return err_set(err, ERR_NO_MEMORY, "no memory for %u views", count);
     }
-    memcpy(views->specs, specs, count * sizeof *specs);
+    double seconds =
+        options->clip == SCENE_REST ? 0 : scene_clip_seconds(scene, (uint32_t)options->clip);
+    for (uint32_t i = 0; i < count; i++) {
+        views->specs[i] = specs[i];
+        views->specs[i].time = specs[i].time > 0 ? fmin(specs[i].time, seconds) : 0;
+    }
     *out = views;
     return 0;
 }

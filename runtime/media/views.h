@@ -51,7 +51,8 @@ struct views_timings {
  * else "stand", else "walk", else the first; SCENE_REST where there is none. */
 int views_calm_clip(const struct scene *scene);
 
-/* Copies the specs, retains the scene. Errors: ERR_INVALID, ERR_NO_MEMORY. */
+/* Copies the specs, their times brought into the clip (before its start: its start, after its end:
+ * its end), and retains the scene. Errors: ERR_INVALID, ERR_NO_MEMORY. */
 int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count,
               const struct views_options *options, struct views **out, struct err *err);
 struct views *views_retain(struct views *views);

@@ -26,8 +26,8 @@ describe("contact_sheet", function()
 
   describe("crop", function()
     local function inside(crop, box)
-      return crop.x <= box[1] and crop.y <= box[2] and crop.x + crop.width >= box[1] + box[3]
-        and crop.y + crop.height >= box[2] + box[4]
+      return crop.x <= box[1] and crop.y <= box[2] and crop.x + crop.side >= box[1] + box[3]
+        and crop.y + crop.side >= box[2] + box[4]
     end
 
     for name, case in pairs {
@@ -39,14 +39,20 @@ describe("contact_sheet", function()
       it("holds " .. name, function()
         local crop = contact_sheet.crop(case, 512, 512, 256)
         for _, box in ipairs(case) do assert.is_true(inside(crop, box)) end
-        assert.is_true(crop.x >= 0 and crop.y >= 0 and crop.x + crop.width <= 512 and crop.y + crop.height <= 512)
+        assert.is_true(crop.x >= 0 and crop.y >= 0 and crop.x + crop.side <= 512 and crop.y + crop.side <= 512)
         assert.is_true(crop.scale <= 1)
       end)
     end
 
+    it("reaches beyond a picture that is too low", function()
+      local crop = contact_sheet.crop({ { 10, 100, 600, 90 } }, 640, 360, 256)
+      assert.is_true(inside(crop, { 10, 100, 600, 90 }))
+      assert.is_true(crop.y < 0 and crop.y + crop.side > 360)
+    end)
+
     it("is the whole picture when no body is in any", function()
       local crop = contact_sheet.crop({ { 0, 0, 0, 0 } }, 512, 256, 256)
-      assert.same({ 0, 0, 512, 256 }, { crop.x, crop.y, crop.width, crop.height })
+      assert.same({ 0, -128, 512 }, { crop.x, crop.y, crop.side })
     end)
   end)
 

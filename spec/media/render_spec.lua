@@ -249,6 +249,21 @@ describe("render", function()
       assert.is_string(views:clip())
     end)
 
+    it("beyond the end of a clip show its end, and say so", function()
+      local views = assert(render.views(body, { cameras = { camera }, clip = "walk", time = 1e6 }))
+      local labels = json.decode((views:view(1):labels()))
+      for _, clip in ipairs(body:clips()) do
+        if clip.name == "walk" then assert.near(clip.seconds, labels.time, 1e-5) end
+      end
+    end)
+
+    it("take clips by number, as text too", function()
+      local one = assert(render.views(body, { cameras = { camera }, clip = 2 }))
+      local other = assert(render.views(body, { cameras = { camera }, clip = "2" }))
+      assert.equal(one:clip(), other:clip())
+      assert.is_nil((assert(render.views(body, { cameras = { camera }, clip = "0" }))):clip())
+    end)
+
     it("tell what is behind the camera and what is outside", function()
       local views = assert(render.views(body, { cameras = { { position = { 0, 1.4, 0.4 }, target = { 0, 1.4, 2 }, size = small } } }))
       local labels = json.decode((views:view(1):labels()))
