@@ -11,6 +11,7 @@
 
 #include "check.h"
 #include "core/err.h"
+#include "media/assimp_load.h"
 #include "media/glb.h"
 #include "media/mannequin_pose.h"
 
@@ -474,6 +475,7 @@ static void importer_finds_everything(void) {
     uint8_t *bytes = NULL;
     size_t size = 0;
     CHECK(mannequin_write_glb(NULL, &bytes, &size, NULL) == 0);
+    CHECK(assimp_load(NULL) == 0);
     const struct aiScene *scene =
         aiImportFileFromMemory((const char *)bytes, (unsigned)size, 0, "glb");
     CHECK(scene != NULL);
