@@ -1,9 +1,10 @@
 ---@meta json
 
---- JSON: lua-cjson, with at most 64 levels, and without NaN and infinity.
+--- JSON: lua-cjson reads it, a writer of our own writes it; at most 64 levels, without NaN and infinity.
 ---
---- An empty Lua table becomes `{}`; `json.null` stands for null in both directions. Both functions raise for what they cannot
---- do; where text comes from elsewhere, `pcall` them.
+--- Whole numbers are written exactly up to 2^53, others with as many digits as it takes. An empty table becomes `{}`; `json.array`
+--- marks one that is a list. `json.null` stands for null in both directions. Reading refuses what is no UTF-8; writing puts U+FFFD
+--- for it. Both raise for what they cannot do; where text comes from elsewhere, `pcall` them.
 local json = {}
 
 --- What null is in Lua tables: equal to itself only.
@@ -18,8 +19,10 @@ function json.encode(value) end
 ---@return any
 function json.decode(text) end
 
---- A codec of its own, for other settings than the module's: those calls change all users of one codec.
----@return json
-function json.new() end
+--- Marks a list (a new one without argument), so that it is written as `[]` when it is empty. Returns the same table.
+---@generic T
+---@param list? T[]
+---@return T[]
+function json.array(list) end
 
 return json
