@@ -54,6 +54,7 @@ struct drawing {
     uint32_t batch_count;
     struct views_timings spent;
     uint32_t drawn; /* views, counting again what was drawn again */
+    bool busy;      /* a batch is being drawn; others wait, so that memory holds few of them */
     struct request *requests;
 };
 
@@ -137,6 +138,7 @@ static void draw_done(void *arg) {
     struct slot *slot = arg;
     struct drawing *drawing = slot->drawing;
     end_slot(slot);
+    drawing->busy = false;
     for (struct request *r = drawing->requests; r != NULL && slot->rc != 0; r = r->next)
         if (batch_of(drawing, r->view) == slot->index)
             fail_request(r, &slot->err);
@@ -182,8 +184,9 @@ static bool is_ready(const struct drawing *drawing, uint32_t view, enum want wan
 static void start_for(struct drawing *drawing, const struct request *request) {
     uint32_t batch = batch_of(drawing, request->view);
     struct slot *slot = &drawing->batches[batch];
-    if (slot->state == SLOT_EMPTY) {
+    if (slot->state == SLOT_EMPTY && !drawing->busy) {
         drop_idle_batches(drawing);
+        drawing->busy = true;
         start_slot(slot, run_draw, draw_done);
     }
     if (slot->state != SLOT_DONE || request->want != WANT_PNG)

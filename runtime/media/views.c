@@ -105,6 +105,18 @@ static int check_options(const struct views_options *options, uint32_t count, st
     return 0;
 }
 
+/* A pixel takes seven bytes here and many more in the renderer: large pictures are drawn one by
+ * one. */
+static uint32_t fit_batch(const struct view_spec *specs, uint32_t count, uint32_t batch) {
+    uint64_t most = 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t pixels = (uint64_t)specs[i].camera.width * specs[i].camera.height;
+        most = pixels > most ? pixels : most;
+    }
+    uint64_t fit = VIEWS_BATCH_PIXELS / most;
+    return fit < 1 ? 1 : fit < batch ? (uint32_t)fit : batch;
+}
+
 int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count,
               const struct views_options *options, struct views **out, struct err *err) {
     int rc = check_options(options, count, err);
@@ -118,8 +130,7 @@ int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count
     views->options = *options;
     if (options->samples == 0)
         views->options.samples = 4;
-    if (options->batch == 0)
-        views->options.batch = 4;
+    views->options.batch = fit_batch(specs, count, options->batch != 0 ? options->batch : 4);
     const char *backend = options->backend != NULL ? options->backend : "auto";
     memcpy(views->backend, backend, strlen(backend) + 1);
     views->options.backend = views->backend;

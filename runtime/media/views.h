@@ -21,12 +21,13 @@
 
 struct views;
 
-enum { VIEWS_MAX = 4096, VIEWS_MAX_BATCH = 64 };
+enum { VIEWS_MAX = 4096, VIEWS_MAX_BATCH = 64, VIEWS_BATCH_PIXELS = 32 << 20 };
 
 struct views_options {
-    int clip;            /* of the scene, or SCENE_REST */
-    uint32_t samples;    /* a pixel: 1, 4, 8 or 16; 0: 4 */
-    uint32_t batch;      /* views drawn at once; 0: 4 */
+    int clip;         /* of the scene, or SCENE_REST */
+    uint32_t samples; /* a pixel: 1, 4, 8 or 16; 0: 4 */
+    uint32_t
+        batch; /* views drawn at once; 0: 4. Fewer where they have more than VIEWS_BATCH_PIXELS */
     const char *backend; /* as gpu_renderer_new; NULL: "auto" */
 };
 
