@@ -19,6 +19,7 @@ local flush_every = 0.25 -- seconds that progress and log lines may lie in memor
 local backoff_least, backoff_most = 0.5, 30
 local join_wait = 20
 local default_concurrency = 4
+local crashes_most = 2 -- a step that took the worker down so often is not tried again
 
 local media_types = {
   png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", webp = "image/webp", json = "application/json",
@@ -27,7 +28,8 @@ local media_types = {
 }
 
 --- Errors that would come again, whoever tries.
-local permanent = { invalid = true, not_found = true, unsupported = true, corrupt = true, too_large = true, denied = true }
+local permanent = { invalid = true, not_found = true, unsupported = true, corrupt = true, too_large = true, denied = true,
+  crashed = true }
 
 ---@param why any what was raised
 ---@return boolean
@@ -101,8 +103,15 @@ Job.__index = Job
 function M.new(options)
   local claim = options.claim
   local self = setmetatable({ id = claim.id, type = claim.type, attempt = claim.attempt, epoch = claim.epoch, call = options.call,
-    slot = options.slot, journal = {}, unread = #claim.journal, in_steps = 0, used = {}, events = {} }, Job)
-  for _, step in ipairs(claim.journal) do self.journal[step.key] = step end
+    slot = options.slot, journal = {}, unread = 0, in_steps = 0, crashes = {}, careful = claim.careful, used = {}, events = {} }, Job)
+  for _, step in ipairs(claim.journal) do
+    if step.crashes then
+      self.crashes[step.key] = step.crashes
+    else
+      self.journal[step.key] = step
+      self.unread = self.unread + 1
+    end
+  end
   self.flusher = fiber.spawn(self.keep_flushing, self)
   return self
 end
@@ -179,7 +188,20 @@ local function journal(self, key, name, attempt, started, outcome, step)
     error = outcome.error }, note = self:take_note(step and step.artifacts) })
 end
 
+--- After a crash steps are begun one at a time and on record, so that the one that takes the worker down again is known, and fails
+--- alone.
+local function begin_carefully(self, key, name)
+  local crashes = self.crashes[key] or 0
+  if crashes >= crashes_most then
+    local why = err("crashed", "the worker crashed %d times in this step", crashes)
+    journal(self, key, name, crashes, time.now(), { error = plain(why) })
+    error(why, 0)
+  end
+  self:ask("begin", { key = key, name = name })
+end
+
 local function run_step(self, key, name, opts, fn)
+  if self.careful then begin_carefully(self, key, name) end
   local retries, started = opts.retries or 0, time.now()
   for attempt = 1, retries + 1 do
     local ok, result, step = attempt_step(self, key, opts, fn)
@@ -238,7 +260,8 @@ function Job:each(list, opts, fn)
   for i, item in ipairs(list) do
     keys[i] = opts.key and opts.key(item, i) or ("%s/%s"):format(name, type(item) == "string" and item or i)
   end
-  return group.map(list, opts.concurrency or default_concurrency, function(item, i)
+  local concurrency = self.careful and 1 or opts.concurrency or default_concurrency
+  return group.map(list, concurrency, function(item, i)
     local step_opts = { key = keys[i], retries = opts.retries, timeout = opts.timeout, backoff = opts.backoff }
     local ok, result = pcall(self.step, self, name, step_opts, function(step) return fn(step, item, i) end)
     if ok then return { item = item, ok = true, result = result } end

@@ -18,7 +18,7 @@ Jobs.__index = Jobs
 ---@return stance.jobs
 function M.new(options)
   local self = setmetatable({ db = options.db, now = options.now or time.now, lease = options.lease,
-    max_attempts = options.max_attempts, work = signal.new(), cancels = signal.new() }, Jobs)
+    max_attempts = options.max_attempts, work = signal.new(), alive = {} }, Jobs)
   self.events = events.new(options.db)
   self.queue = sqlite.new { db = options.db, now = self.now, changed = function() self:on_change() end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
@@ -234,27 +234,34 @@ local ops = {}
 --- Waits for work: returns as soon as there is some, or an empty list after `wait` seconds.
 function ops.claim(self, worker, request)
   local until_time = time.monotonic() + (request.wait or 20)
-  while true do
+  while self.alive[worker] do
     local jobs, why = self.queue:claim { worker = worker, generation = request.generation, limit = request.limit, lease = self.lease,
       without = self:full_types() }
     if not jobs then return nil, why end
     local claims = {}
     for i, job in ipairs(jobs) do
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
-        deadline = job.deadline, journal = assert(self.queue:journal(job.id)) }
+        deadline = job.deadline, careful = job.poison > 0, journal = assert(self.queue:journal(job.id)) }
     end
+    if #claims > 0 and not self.alive[worker] then self.queue:worker_died(worker, "the worker died while it claimed", false) end
     local left = until_time - time.monotonic()
     if #claims > 0 or left <= 0 then return claims end
     local due = self.queue:next_due()
     if due then left = math.min(left, math.max(0.001, due - self.now())) end
     self.work:wait(left)
   end
+  return {}
 end
 
 function ops.extend(self, _, request) return self.queue:extend(request.leases, self.lease) end
 
 function ops.step(self, _, request)
   local ok, why = self.queue:step(request.id, request.epoch, request.step, request.note)
+  return ok and true, why
+end
+
+function ops.begin(self, _, request)
+  local ok, why = self.queue:begin(request.id, request.epoch, request.key, request.name)
   return ok and true, why
 end
 
@@ -370,9 +377,14 @@ function Jobs:answer(worker, payload)
   return json.encode { ok = result }
 end
 
---- A worker's process has ended: what it had goes back into the queue.
-function Jobs:worker_died(worker, reason)
-  local back, failed = self.queue:worker_died(worker, reason)
+--- A worker's process is up and asks.
+function Jobs:worker_came(worker) self.alive[worker] = true end
+
+--- A worker's process has ended: what it had goes back into the queue, and what it still waits for is not given to it.
+---@param crashed boolean it ended by itself, not by somebody's SIGKILL
+function Jobs:worker_died(worker, reason, crashed)
+  self.alive[worker] = nil
+  local back, failed = self.queue:worker_died(worker, reason, crashed)
   if not back then return log.error("cannot put a dead worker's jobs back", { worker = worker, reason = tostring(failed) }) end
   if back + failed > 0 then log.warn("a worker died with jobs", { worker = worker, resumed = back, failed = failed, reason = reason }) end
 end

@@ -4,6 +4,8 @@ local log, metrics = require("log").named "workers", require "metrics"
 
 local M = {}
 
+local sigkill = 9
+
 ---@class stance.workers
 local Workers = {}
 Workers.__index = Workers
@@ -38,7 +40,12 @@ function Workers:add(generation)
   local process, why = host.spawn_worker {
     name = member.name, index = self.next_index, generation = generation,
     handler = function(process, request)
-      member.id = ("%s/%d"):format(member.name, process:pid())
+      if process:pid() == 0 then return "{}" end -- it died meanwhile: nobody waits for the answer
+      local id = ("%s/%d"):format(member.name, process:pid())
+      if member.id ~= id then
+        member.id = id
+        self.jobs:worker_came(id)
+      end
       return self.jobs:answer(member.id, request)
     end,
     on_exit = function(_, exit)
@@ -46,7 +53,10 @@ function Workers:add(generation)
         or exit.signal ~= 0 and ("the worker was killed by signal %d"):format(exit.signal)
         or ("the worker ended with status %d"):format(exit.status)
       if not self.stopping then log.warn(reason, { worker = member.name, restart_s = exit.restarting and exit.restart_in or nil }) end
-      if member.id then self.jobs:worker_died(member.id, reason) end
+      local crashed = exit.unheard or exit.signal ~= sigkill
+      local id = member.id
+      member.id = nil
+      if id then self.jobs:worker_died(id, reason, crashed) end
     end,
   }
   if not process then

@@ -139,25 +139,35 @@ static void size_pool(void) {
     setenv("UV_THREADPOOL_SIZE", text, 0);
 }
 
+/* Scripts have a folder of their own in the data folder, never the database beside it. */
+static int grant_folder(struct roots *roots, const char *name, const char *folder,
+                        struct err *err) {
+    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        return err_set_errno(err, errno, "folder %s", folder);
+    return roots_add(roots, name, folder, true, err);
+}
+
 static int grant_roots(struct process *process, struct err *err) {
     struct roots *roots = process->services.roots = roots_new();
     if (roots == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int code = roots_add(roots, "data", process->services.data_dir, true, err);
+    char files[PATH_MAX];
+    snprintf(files, sizeof files, "%s/files", process->services.data_dir);
+    int code = grant_folder(roots, "data", files, err);
     const char *workspace = config_string(process->config, "workspace");
     if (code == 0 && workspace != NULL && *workspace != 0)
         code = roots_add(roots, "workspace", workspace, false, err);
-    static const struct {
-        const char *setting, *prefix;
-        bool writable;
-    } lists[] = {{"output_roots", "output", true}, {"read_roots", "read", false}};
-    for (size_t k = 0; k < 2; k++) {
-        const char *const *list = config_list(process->config, lists[k].setting);
-        for (int i = 0; code == 0 && list && list[i]; i++) {
-            char name[32];
-            snprintf(name, sizeof name, "%s%d", lists[k].prefix, i + 1);
-            code = roots_add(roots, name, list[i], lists[k].writable, err);
-        }
+    const char *const *list = config_list(process->config, "output_roots");
+    for (int i = 0; code == 0 && list && list[i]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "output%d", i + 1);
+        code = grant_folder(roots, name, list[i], err);
+    }
+    list = config_list(process->config, "read_roots");
+    for (int i = 0; code == 0 && list && list[i]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "read%d", i + 1);
+        code = roots_add(roots, name, list[i], false, err);
     }
     return code;
 }

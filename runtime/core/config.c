@@ -359,7 +359,7 @@ static int apply_worked_out(struct config *config, struct err *err) {
     int cores = count_cores();
     snprintf(text, sizeof text, "%d", cores < WORKERS_MOST ? cores : WORKERS_MOST);
     code = code < 0 ? code : set_joined(config, "workers", text, "", err);
-    code = code < 0 ? code : set_joined(config, "output_roots", data, "", err);
+    code = code < 0 ? code : set_joined(config, "output_roots", data, "/output", err);
     code = code < 0 ? code : set_joined(config, "characters_dir", data, "/characters", err);
     snprintf(text, sizeof text, "http://%s", config_string(config, "listen"));
     return code < 0 ? code : set_joined(config, "url", text, "", err);

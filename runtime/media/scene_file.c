@@ -233,9 +233,9 @@ static int tell_format(struct scene_source *source, struct err *err) {
     return 0;
 }
 
-/* Assimp keeps the reason of the last failure in one string for all threads. So imports run side by side, and one that
- * failed runs once more with nobody beside it. */
-static pthread_rwlock_t assimp_lock = PTHREAD_RWLOCK_INITIALIZER;
+/* Assimp keeps the reason of the last failure in one string for all threads: so one import at a
+ * time. */
+static pthread_mutex_t assimp_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const struct aiScene *import(const struct scene_source *source,
                                     const struct aiPropertyStore *properties) {
@@ -259,20 +259,14 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_PRESERVE_PIVOTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_LIGHTS, 0);
     aiSetImportPropertyInteger(properties, AI_CONFIG_IMPORT_FBX_READ_CAMERAS, 0);
-    pthread_rwlock_rdlock(&assimp_lock);
+    pthread_mutex_lock(&assimp_lock);
     *out = import(source, properties);
-    pthread_rwlock_unlock(&assimp_lock);
     if (*out == NULL) {
-        pthread_rwlock_wrlock(&assimp_lock);
-        *out = import(source, properties);
-        if (*out == NULL) {
-            const char *why = aiGetErrorString();
-            rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)",
-                         source->name,
-                         why != NULL && *why != '\0' ? why : "no reason given");
-        }
-        pthread_rwlock_unlock(&assimp_lock);
+        const char *why = aiGetErrorString();
+        rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)", source->name,
+                     why != NULL && *why != '\0' ? why : "no reason given");
     }
+    pthread_mutex_unlock(&assimp_lock);
     aiReleasePropertyStore(properties);
     return rc;
 }

@@ -79,7 +79,7 @@ static void has_defaults(void) {
     CHECK_TEXT(config_string(config, "listen"), "127.0.0.1:5001");
     CHECK_TEXT(config_string(config, "url"), "http://127.0.0.1:5001");
     CHECK_TEXT(config_string(config, "data"), below_home("/.local/share/stance"));
-    CHECK_TEXT(config_list(config, "output_roots")[0], below_home("/.local/share/stance"));
+    CHECK_TEXT(config_list(config, "output_roots")[0], below_home("/.local/share/stance/output"));
     CHECK_TEXT(config_list(config, "read_roots")[0], "/");
     CHECK(config_list(config, "read_roots")[1] == NULL && config_list(config, "hosts")[0] == NULL);
     CHECK(config_string(config, "workspace") == NULL && config_file(config) == NULL);

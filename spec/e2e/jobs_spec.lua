@@ -37,6 +37,16 @@ return { name = "family", version = 1, params = t.object { n = t.integer { defau
   loops = [[
 local t = require "stance.schema"
 return { name = "loops", version = 1, params = t.object {}, run = function() while true do end end }]],
+  fragile = [[
+local t = require "stance.schema"
+return { name = "fragile", version = 1, params = t.object {},
+  run = function(job)
+    local outcomes = job:each({ "a", "bad", "c" }, { concurrency = 3 }, function(_, item)
+      job:progress(1, 3, item)
+      if item == "bad" then require("fiber").sleep(60) end
+    end)
+    return { a = outcomes[1].ok, bad = outcomes[2].err.code, c = outcomes[3].ok }
+  end }]],
   broken = "return {",
 }
 
@@ -197,6 +207,22 @@ describe("a host", function()
     local verdict = support.shell(("promtool check metrics < %s/metrics 2>&1; echo status $?"):format(host.folder))
     if verdict:find "not found" then return pending "promtool is not installed" end
     assert.equal("status 0", verdict)
+  end)
+
+  it("fails the step that crashes its worker, and only that", function()
+    local id = host:submit "fragile"
+    local before
+    for _ = 1, 3 do -- the first crash has several suspects, then steps go one at a time
+      support.eventually("the bad step", 10, function()
+        local _, job = host:get("/api/jobs/" .. id)
+        if job.status ~= "processing" or job.worker == before or not job.progress or job.progress.note == "a" then return false end
+        before = job.worker
+        return true
+      end)
+      fiber.sleep(0.3)
+      support.shell("kill -SEGV " .. before:match "%d+$")
+    end
+    assert.same({ a = true, bad = "crashed", c = true }, host:wait(id, 20).result)
   end)
 
   it("kills a worker that does not answer, and calls its job poison at last", function()

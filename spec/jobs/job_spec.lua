@@ -15,7 +15,8 @@ local function fake_host()
     return true
   end
   function host.job(attempt)
-    return job_api.new { claim = { id = "t_1", type = "t", attempt = attempt or 1, epoch = attempt or 1, journal = host.steps },
+    return job_api.new { claim = { id = "t_1", type = "t", attempt = attempt or 1, epoch = attempt or 1, journal = host.steps,
+        careful = host.careful },
       call = host.call, slot = function() end }
   end
   return host
@@ -105,6 +106,16 @@ describe("job", function()
       runner:cancel()
       assert.is_false((runner:join()))
       assert.same({}, host.steps)
+    end)
+
+    it("that crashed the worker twice fails, and nothing else does", function()
+      host.steps = { { key = "bad", crashes = 2 }, { key = "good", crashes = 1 } }
+      host.careful = true
+      resume()
+      local ok, why = pcall(job.step, job, "bad", function() error "must not run" end)
+      assert.is_false(ok)
+      assert.equal("crashed", why.code)
+      assert.equal("fine", job:step("good", function() return "fine" end))
     end)
 
     it("that lost its lease stops the run", function()

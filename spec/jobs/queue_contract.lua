@@ -185,6 +185,30 @@ return function(name, new_queue)
         assert.same({}, claim_ids())
       end)
 
+      it("lost after a finished step begins the count of poison anew", function()
+        local id = submit { max_attempts = 2 }
+        for epoch = 1, 5 do
+          claim()
+          assert(queue:step(id, epoch, { key = "s" .. epoch, name = "s" }))
+          assert.equal(1, (queue:worker_died("w1", "killed")))
+        end
+      end)
+
+      it("lost by a crash counts against the steps that were begun", function()
+        local id = submit()
+        claim()
+        assert(queue:begin(id, 1, "bad", "bad"))
+        queue:worker_died("w1", "killed by hand", false)
+        assert.equal(0, queue:journal(id)[1].crashes)
+        claim()
+        assert(queue:begin(id, 2, "bad", "bad"))
+        queue:worker_died("w1", "crashed", true)
+        assert.equal(1, queue:journal(id)[1].crashes)
+        assert.equal(2, claim()[1].poison)
+        assert(queue:step(id, 3, { key = "bad", name = "bad", result = "fine after all" }))
+        assert.is_nil(queue:journal(id)[1].crashes)
+      end)
+
       it("lost by a restart of the host is nobody's fault", function()
         submit { max_attempts = 1 }
         claim()

@@ -4,7 +4,8 @@
 --- * `submit` returns only when the job is on disk.
 --- * `claim` gives a job to one worker, under a lease and a new *epoch*. Whatever that worker later says about the job names the
 ---   epoch; when it is no longer the job's, or the lease was lost, the answer is {code = "conflict"} and nothing changes.
---- * A lease that ran out, or whose worker died, puts the job back; after `max_attempts` such ends it fails as poison.
+--- * A lease that ran out, or whose worker died, puts the job back; after `max_attempts` such ends in a row, with no step finished
+---   between, it fails as poison.
 --- * A step's journal entry, its artifacts and its events commit together, or not at all.
 local json = require "json"
 local err = require "stance.err"
@@ -41,6 +42,11 @@ end
 
 --- A statement that fails the whole transaction when the epoch is not the job's any more.
 local function guard(id, epoch) return { guard_sql, id, epoch, expect = 1 } end
+
+--- The same for a step that has ended: a job that gets on is no poison.
+local function guard_progress(id, epoch)
+  return { "UPDATE jobs SET poison = 0 WHERE id = ? AND epoch = ? AND status = 'processing'", id, epoch, expect = 1 }
+end
 
 function Queue:event(type, id, data) return { event_sql, self.now(), type, id, text(data or { }), n = 4 } end
 
@@ -107,9 +113,10 @@ function Queue:claim(claim)
   return jobs
 end
 
---- What earlier attempts have finished: key -> {result = ...} or {error = ...}.
+--- What earlier attempts have come to: {key, result, error} of finished steps, {key, crashes} of those that were begun carefully.
 function Queue:journal(id)
-  local rows, why = self.db.query("SELECT key, result, error FROM steps WHERE job_id = ?", id)
+  local rows, why = self.db.query([[SELECT key, result, error, CASE WHEN ended_at IS NULL THEN attempt END AS crashes
+    FROM steps WHERE job_id = ?]], id)
   if not rows then return nil, why end
   return rows
 end
@@ -161,21 +168,27 @@ function Queue:note(id, epoch, note)
   return self:commit(statements)
 end
 
+--- Marks a step as begun, so that a crash can be laid at its door (see worker_died).
+function Queue:begin(id, epoch, key, name)
+  return self:commit {
+    guard(id, epoch),
+    { "INSERT OR IGNORE INTO steps (job_id, key, name, attempt, started_at) VALUES (?, ?, ?, 0, ?)", id, key, name, self.now() },
+  }
+end
+
 --- Journals a finished step with what belongs to it. A key that is journalled already is a conflict.
 ---@param step { key: string, name: string, attempt: integer, result: any, error: table|nil, started_at: number }
 ---@param note? stance.queue.note
 function Queue:step(id, epoch, step, note)
   local statements = {
-    guard(id, epoch),
-    { "INSERT INTO steps (job_id, key, name, attempt, result, error, started_at, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      id, step.key, step.name, step.attempt or 1, text(step.result), text(step.error), step.started_at, self.now(), n = 8 },
+    guard_progress(id, epoch),
+    { [[INSERT INTO steps (job_id, key, name, attempt, result, error, started_at, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (job_id, key) DO UPDATE SET attempt = excluded.attempt, result = excluded.result, error = excluded.error,
+        started_at = excluded.started_at, ended_at = excluded.ended_at WHERE ended_at IS NULL]],
+      id, step.key, step.name, step.attempt or 1, text(step.result), text(step.error), step.started_at, self.now(), n = 8, expect = 1 },
   }
   add_note(self, statements, id, note or {})
-  local results, why = self:commit(statements)
-  if not results and why.code == "exists" then
-    return nil, err("conflict", "step '%s' of %s is journalled already", step.key, id)
-  end
-  return results, why
+  return self:commit(statements)
 end
 
 local function finish(self, id, epoch, status, fields, event)
@@ -232,6 +245,8 @@ local function orphan(self, where, why, ...)
   local clause = " WHERE status = 'processing' AND " .. where
   local poisoned = " AND poison + " .. poison .. " >= ifnull(max_attempts, 3) AND " .. poison .. " > 0"
   local results, failure = self:commit {
+    with("UPDATE steps SET attempt = attempt + ? WHERE ended_at IS NULL AND job_id IN (SELECT id FROM jobs" .. clause .. ")",
+      why.crashed and 1 or 0),
     with("INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.cancelled', id, '{}' FROM jobs" .. clause ..
       " AND cancel_requested = 1", now),
     with("UPDATE jobs SET status = 'cancelled', reason = 'cancelled', ended_at = ?, lease_until = NULL, worker = NULL" .. clause ..
@@ -246,11 +261,17 @@ local function orphan(self, where, why, ...)
       why.message),
   }
   if not results then return nil, failure end
-  return results[6].changes, results[4].changes
+  return results[7].changes, results[5].changes
 end
 
---- A worker's process ended. Returns how many jobs went back and how many failed.
-function Queue:worker_died(worker, reason) return orphan(self, "worker = ?", { message = reason }, worker) end
+--- A worker's process ended. When it `crashed` by itself, the steps that were begun carefully are counted as suspects. Returns how
+--- many jobs went back and how many failed.
+---@param worker string
+---@param reason string
+---@param crashed? boolean
+function Queue:worker_died(worker, reason, crashed)
+  return orphan(self, "worker = ?", { message = reason, crashed = crashed }, worker)
+end
 
 --- At the start of a host no worker can be alive; that is not the jobs' fault.
 function Queue:recover() return orphan(self, "1", { message = "the host was restarted", innocent = true }) end
@@ -308,7 +329,7 @@ function Queue:retry(id)
   return self:commit {
     { [[UPDATE jobs SET status = 'pending', run_at = ?, reason = NULL, error = NULL, result = NULL, ended_at = NULL,
         cancel_requested = 0, poison = 0, deadline = NULL WHERE id = ? AND status IN ('failed', 'cancelled')]], now, id, expect = 1 },
-    { "DELETE FROM steps WHERE job_id = ? AND error IS NOT NULL", id },
+    { "DELETE FROM steps WHERE job_id = ? AND (error IS NOT NULL OR ended_at IS NULL)", id },
     self:event("job.retried", id),
   }
 end
