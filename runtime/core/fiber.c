@@ -115,7 +115,11 @@ static void end_fiber(struct fiber *fiber, int status) {
     if (status != 0) {
         if (status != LUA_ERRMEM) /* the traceback itself needs memory */
             vm_keep_traceback(vm, fiber->co);
-        vm_to_err(fiber->co, -1, &fiber->err);
+        /* Not on its own stack, which may be what has run over: growing it would raise. */
+        lua_xmove(fiber->co, vm->L, 1);
+        vm_to_err(vm->L, -1, &fiber->err);
+        lua_settop(fiber->co, 0);
+        lua_xmove(vm->L, fiber->co, 1);
         err = &fiber->err;
         if (status == LUA_ERRMEM)
             fiber->err.code = ERR_NO_MEMORY;
@@ -138,6 +142,8 @@ static void end_fiber(struct fiber *fiber, int status) {
     else if (err != NULL && !watched && err->code != ERR_CANCELLED)
         log_warn("fiber", "fiber '%s' failed: %s\n%s", fiber->name, err->message, vm_traceback(vm));
     fiber_release(fiber);
+    if (status == LUA_ERRMEM)
+        lua_gc(vm->L, LUA_GCCOLLECT, 0); /* others must not stumble over this one's garbage */
 }
 
 static void resume(struct fiber *fiber) {
@@ -147,7 +153,9 @@ static void resume(struct fiber *fiber) {
     fiber->status = FIBER_RUNNING;
     vm->running = fiber;
     uint64_t start = uv_hrtime();
+    bool confined = vm_confine(vm, true);
     int status = lua_resume(fiber->co, count);
+    vm_confine(vm, false);
     double held = (double)(uv_hrtime() - start) / 1e9;
     vm->running = NULL;
     if (held > slow_seconds)
@@ -162,6 +170,7 @@ static void resume(struct fiber *fiber) {
     } else if (fiber->status == FIBER_RUNNING) {
         fiber->status = FIBER_WAITING;
     }
+    vm_confine(vm, confined);
 }
 
 static void drain(struct vm *vm);
@@ -201,9 +210,11 @@ static struct fiber *new_fiber(lua_State *L, int argument_count, const char *nam
             err_set(err, ERR_CLOSED, "the script state is closing");
         else
             err_set(err, ERR_NO_MEMORY, "out of memory");
+        lua_pop(L, argument_count + 1);
         return NULL;
     }
     fiber->vm = vm;
+    bool confined = vm_confine(vm, false); /* an error in the new stack would have no handler */
     fiber->co = lua_newthread(L);
     fiber->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     fiber->references = 1;
@@ -215,6 +226,7 @@ static struct fiber *new_fiber(lua_State *L, int argument_count, const char *nam
         memcpy(fiber->job_id, parent->job_id, ID_SIZE);
     }
     lua_xmove(L, fiber->co, argument_count + 1);
+    vm_confine(vm, confined);
     fiber->next = vm->fibers;
     fiber->previous = &vm->fibers;
     if (vm->fibers != NULL)
@@ -227,9 +239,10 @@ static struct fiber *new_fiber(lua_State *L, int argument_count, const char *nam
 
 int fiber_start(lua_State *L, int argument_count, const char *name, fiber_ended ended, void *arg,
                 struct fiber **out, struct err *err) {
-    struct fiber *fiber = new_fiber(L, argument_count, name, err);
+    struct err why;
+    struct fiber *fiber = new_fiber(L, argument_count, name, &why);
     if (fiber == NULL)
-        return err->code;
+        return err_set(err, why.code, "%s", why.message);
     fiber->ended = ended;
     fiber->arg = arg;
     if (out != NULL)
@@ -552,11 +565,10 @@ void fiber_unwatch(struct fiber_watch *watch) {
 int fiber_push_results(lua_State *L, struct fiber *fiber) {
     int count = fiber->result_count;
     lua_pushboolean(L, fiber->status == FIBER_ENDED);
-    luaL_checkstack(L, count, "too many results");
-    int top = lua_gettop(fiber->co);
-    for (int i = 1; i <= count; i++) {
-        lua_pushvalue(fiber->co, top - count + i);
-        lua_xmove(fiber->co, L, 1);
-    }
+    luaL_checkstack(L, 2 * count + 1, "too many results");
+    lua_xmove(fiber->co, L, count);
+    for (int i = 0; i < count; i++)
+        lua_pushvalue(L, -count);
+    lua_xmove(L, fiber->co, count); /* whoever asks next gets them too */
     return count + 1;
 }

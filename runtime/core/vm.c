@@ -13,6 +13,18 @@ static const char error_type[] = "stance.error";
  * ------------------------------------------------------------------------------------------------------
  */
 
+/* By itself the collector waits until twice of what lives is in use, which may lie beyond the
+ * limit. This only moves its thresholds, so it may be called while memory is handed out. */
+static void hurry_collector(struct vm *vm, bool hurry) {
+    vm->hurried = hurry;
+    lua_gc(vm->L, LUA_GCSETPAUSE, hurry ? 110 : 200);
+    lua_gc(vm->L, LUA_GCSETSTEPMUL, hurry ? 1000 : 200);
+    if (hurry)
+        lua_gc(vm->L, LUA_GCRESTART, 0);
+}
+
+/* The limit holds while scripts run. What the host itself does in the state (pushing arguments,
+ * taking a traceback) is not protected: there a failure would be the end of the process. */
 static void *allocate(void *ud, void *pointer, size_t old_size, size_t new_size) {
     struct vm *vm = ud;
     if (new_size == 0) {
@@ -22,11 +34,16 @@ static void *allocate(void *ud, void *pointer, size_t old_size, size_t new_size)
     }
     size_t limit = vm->options.memory_limit;
     /* Shrinking must not fail: Lua relies on it. */
-    if (limit > 0 && new_size > old_size && vm->memory + (new_size - old_size) > limit)
-        return NULL;
+    size_t wanted = vm->memory + new_size - (pointer ? old_size : 0);
+    if (limit > 0 && wanted > vm->memory) {
+        if (vm->confined && wanted > limit)
+            return NULL;
+        if (vm->L != NULL && vm->hurried != (wanted > limit / 2))
+            hurry_collector(vm, !vm->hurried);
+    }
     void *grown = realloc(pointer, new_size);
     if (grown != NULL)
-        vm->memory += new_size - (pointer ? old_size : 0);
+        vm->memory = wanted;
     return grown;
 }
 
@@ -126,24 +143,38 @@ static int open_err(lua_State *L) {
  * -------------------------------------------------------------------------------------------------------
  */
 
+/* Written on the main state: the stack of `co` may be what has run over. */
 void vm_keep_traceback(struct vm *vm, lua_State *co) {
     const char *text = lua_type(co, -1) == LUA_TSTRING ? lua_tostring(co, -1) : NULL;
-    luaL_traceback(co, co, text, co == vm->L ? 1 : 0);
+    luaL_traceback(vm->L, co, text, co == vm->L ? 1 : 0);
     free(vm->traceback);
-    vm->traceback = strdup(lua_tostring(co, -1));
-    lua_pop(co, 1);
+    vm->traceback = strdup(lua_tostring(vm->L, -1));
+    lua_pop(vm->L, 1);
 }
 
 static int on_error(lua_State *L) {
-    vm_keep_traceback(vm_of(L), L);
+    struct vm *vm = vm_of(L);
+    bool confined = vm_confine(vm, false);
+    vm_keep_traceback(vm, L);
+    vm_confine(vm, confined);
     return 1;
 }
 
+bool vm_confine(struct vm *vm, bool confined) {
+    bool former = vm->confined;
+    vm->confined = confined;
+    return former;
+}
+
 int vm_call(lua_State *L, int argument_count, int result_count, struct err *err) {
+    struct vm *vm = vm_of(L);
     int handler = lua_gettop(L) - argument_count;
+    bool confined = vm_confine(vm, false);
     lua_pushcfunction(L, on_error);
     lua_insert(L, handler);
+    vm_confine(vm, true);
     int status = lua_pcall(L, argument_count, result_count, handler);
+    vm_confine(vm, confined);
     lua_remove(L, handler);
     if (status == 0)
         return 0;
@@ -151,9 +182,11 @@ int vm_call(lua_State *L, int argument_count, int result_count, struct err *err)
     if (err == NULL)
         err = &local;
     vm_to_err(L, -1, err);
-    if (status == LUA_ERRMEM)
-        err->code = ERR_NO_MEMORY;
     lua_pop(L, 1);
+    if (status == LUA_ERRMEM) {
+        err->code = ERR_NO_MEMORY;
+        lua_gc(L, LUA_GCCOLLECT, 0); /* the next call must not stumble over this one's garbage */
+    }
     return err->code;
 }
 
@@ -168,11 +201,12 @@ const char *vm_traceback(const struct vm *vm) {
 static int load_script(lua_State *L, const struct script *script) {
     char chunk[1024];
     snprintf(chunk, sizeof chunk, "@%s", script->origin);
-    return luaL_loadbuffer(L, script->text, script->size, chunk);
+    return luaL_loadbufferx(L, script->text, script->size, chunk, "t");
 }
 
 int vm_load(lua_State *L, const char *path, struct err *err) {
-    const struct script *script = scripts_find(vm_of(L)->options.scripts, path);
+    struct scripts *scripts = vm_of(L)->options.scripts;
+    const struct script *script = scripts ? scripts_find(scripts, path) : NULL;
     if (script == NULL)
         return err_set(err, ERR_NOT_FOUND, "there is no script %s", path);
     if (load_script(L, script) == 0)
@@ -261,9 +295,14 @@ static const char restrict_chunk[] =
     "dofile, loadfile, io, newproxy, getfenv, gcinfo = nil\n"
     "os = allowed_os\n"
     "debug = {traceback = debug.traceback, getinfo = debug.getinfo}\n"
-    "package.loadlib, package.cpath, package.path = nil, '', ''\n"
+    "package.loadlib, package.searchpath, package.cpath, package.path = nil, nil, '', ''\n"
+    "jit = {os = jit.os, arch = jit.arch, version = jit.version, version_num = jit.version_num,\n"
+    "  status = jit.status}\n"
     "package.loaded.io, package.loaded.os, package.loaded.debug = nil, os, debug\n"
-    "package.loaded.ffi, package.preload.ffi = nil, nil\n"
+    "package.loaded.jit = jit\n"
+    "for _, name in ipairs {'ffi', 'jit.opt', 'jit.util', 'jit.profile'} do\n"
+    "  package.loaded[name], package.preload[name] = nil, nil\n"
+    "end\n"
     "string.dump = nil\n";
 
 static int open_libraries(lua_State *L) {

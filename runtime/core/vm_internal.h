@@ -14,6 +14,8 @@ struct vm {
     struct loop *loop;
     lua_State *L;
     size_t memory;
+    bool confined; /* a script runs: the memory limit holds */
+    bool hurried;  /* memory is short: the collector works harder */
     char *traceback;
     struct vm_owned *owned;
 
@@ -25,6 +27,9 @@ struct vm {
     bool draining, closing;
     int fetch_ref; /* registry: the Lua function that makes a waiting function (fiber_register) */
 };
+
+/* Sets whether the memory limit holds; returns whether it did. */
+bool vm_confine(struct vm *vm, bool confined);
 
 /* Keeps luaL_traceback of `co`, starting with the error value on its top. */
 void vm_keep_traceback(struct vm *vm, lua_State *co);
