@@ -1,5 +1,6 @@
 #include "core/scripts.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -73,6 +74,7 @@ static int grow(struct scripts *scripts, struct err *err) {
 
 int scripts_add(struct scripts *scripts, const char *path, const char *text, size_t size,
                 const char *origin, struct err *err) {
+    assert(text != NULL);
     if (size > 0 && text[0] == '\x1b')
         return err_set(err, ERR_INVALID, "%s: compiled Lua is not accepted, only text", origin);
     struct script script = {
@@ -89,6 +91,7 @@ int scripts_add(struct scripts *scripts, const char *path, const char *text, siz
     EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL);
     hex(digest, sizeof digest, script.hash);
 
+    assert(scripts->list != NULL); /* grow has seen to it */
     bool found;
     size_t at = place(scripts, path, &found);
     if (found) { /* the workspace lies over what was read before */

@@ -183,7 +183,7 @@ static void accept_some(uv_poll_t *poll, int status, int events) {
     if (status < 0)
         return;
     for (int i = 0; i < ACCEPT_MAX; i++) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {0};
         socklen_t size = sizeof address;
         int fd =
             accept4(server->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
