@@ -154,7 +154,7 @@ static void print_address(const struct sockaddr_storage *address, char *out, siz
 
 static int open_socket(struct net_server *server, struct err *err) {
     const char *text = server->options.listen;
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = 0;
     int status = parse_address(text, &address, &size, err);
     if (status < 0)
