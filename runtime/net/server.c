@@ -142,13 +142,15 @@ static int parse_address(const char *text, struct sockaddr_storage *out, socklen
 static void print_address(const struct sockaddr_storage *address, char *out, size_t size) {
     char ip[INET6_ADDRSTRLEN] = "?";
     if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof ip);
-        snprintf(out, size, "[%s]:%d", ip, ntohs(v6->sin6_port));
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        inet_ntop(AF_INET6, &v6.sin6_addr, ip, sizeof ip);
+        snprintf(out, size, "[%s]:%d", ip, ntohs(v6.sin6_port));
     } else {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof ip);
-        snprintf(out, size, "%s:%d", ip, ntohs(v4->sin_port));
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        inet_ntop(AF_INET, &v4.sin_addr, ip, sizeof ip);
+        snprintf(out, size, "%s:%d", ip, ntohs(v4.sin_port));
     }
 }
 
