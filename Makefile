@@ -137,6 +137,7 @@ test-fast: tests ## C tests and unit specs, for the edit loop
 	@spec/run.sh fast
 
 bench: $(B)/stance $(B)/stance-spec ## timings: a view by stage, 48 views through the queue, memory when idle
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) bench
 	@spec/run.sh bench
 
 gpu-check: ## the kernels against their reference, in every backend that is here

@@ -71,7 +71,7 @@ unit_folders() { find spec -mindepth 1 -type d ! -path 'spec/c*' ! -path 'spec/e
 
 step_build() { make -j"$jobs" tests; }
 step_lint() { make -s lint; }
-step_gpu() { [ ! -e gpu/Makefile ] || program 600 make -s gpu-check; }
+step_gpu() { program 600 make -s gpu-check; }
 step_c() { c_tests build; }
 step_lua() { mapfile -t folders < <(unit_folders) && lua_specs build/stance-spec "${folders[@]}"; }
 step_e2e() { lua_specs build/stance-spec spec/e2e; }
@@ -104,7 +104,6 @@ step_tsan() {
 bench() {
     local file
     build/stance version
-    [ ! -e gpu/Makefile ] || make -s -C gpu BUILD="$PWD/build" bench
     for file in spec/bench/*_bench.lua; do
         [ -e "$file" ] && build/stance-spec --script "$file"
     done
