@@ -686,13 +686,13 @@ int ws_connect(struct loop *loop, const struct ws_target *target, const struct w
     struct connecting *connecting = calloc(1, sizeof *connecting);
     if (connecting == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    status = parse_url(target->url, connecting, err);
     struct ws *ws = NULL;
-    if (status == 0 && (copy_target(target, connecting) < 0 || (ws = ws_new(net, limits)) == NULL))
-        status = err_set(err, ERR_NO_MEMORY, "out of memory");
-    if (status < 0) {
+    status = parse_url(target->url, connecting, err);
+    if (status == 0 && copy_target(target, connecting) == 0)
+        ws = ws_new(net, limits);
+    if (ws == NULL) {
         free_connecting(connecting);
-        return status;
+        return status < 0 ? status : err_set(err, ERR_NO_MEMORY, "out of memory");
     }
     ws->connecting = connecting;
     connecting->ws = ws;
