@@ -4,17 +4,18 @@
 --- the job `labels.coco.json` and `contact-sheet.png`. Views are named front, front_right, right, back_right, back,
 --- back_left, left, front_left when there are 8, else by their degrees; right shows the character's right side.
 ---
---- `characters` are files (FBX, glTF, GLB, VRM) or "mannequin", the built-in one. Without `clip` a calm one is taken:
---- the shortest name with "idle" in it, else "stand", else "walk", else the first clip. The cameras keep `distance`
---- unless the body, in the largest box of any pose of the clip, would not be whole in a picture; then they stand back
---- in steps of 5 % until it is (the labels tell the distance). A character that cannot be read fails alone; the job
---- fails when all do.
+--- `characters` are files (FBX, glTF, GLB, VRM), names in the configured `characters_dir`, or "mannequin", the
+--- built-in one. Without `clip` a calm one is taken: the shortest name with "idle" in it, else "stand", else "walk",
+--- else the first clip. The cameras keep `distance` unless the body, in the largest box of any pose of the clip, would
+--- not be whole in a picture; then they stand back in steps of 5 % until it is (the labels tell the distance). A
+--- character that cannot be read fails alone; the job fails when all do.
 ---
 --- `character_params` and `seed` describe the people that are wanted. They choose nothing for a character that is read
 --- from a file; they are kept in the COCO file's `info`, so that a data set says what was asked for.
 local fiber, json, render, scene = require "fiber", require "json", require "render", require "scene"
 local err, t = require "stance.err", require "stance.schema"
-local bodies, group, plan = require "stance.bodies", require "stance.group", require "stance.render_plan"
+local bodies, character_files = require "stance.bodies", require "stance.characters"
+local group, plan = require "stance.group", require "stance.render_plan"
 local contact_sheet, labels = require "stance.contact_sheet", require "stance.labels"
 
 local params = t.object {
@@ -40,7 +41,10 @@ local params = t.object {
 
 --- A body with its ring of cameras, which is costly to place and the same for all batches.
 local function open_body(file, p)
-  local body, why = scene.open(file)
+  local path, why = character_files.find(file)
+  if not path then return nil, why end
+  local body
+  body, why = scene.open(path)
   if not body then return nil, why end
   local cameras, reason = render.cameras(body, p)
   if not cameras then body:close() return nil, reason end

@@ -109,7 +109,14 @@ static struct mannequin_options read_mannequin(lua_State *L, int index) {
     return options;
 }
 
+/* A hostile scene may take its process down: that must not be the host. */
+static void refuse_in_host(lua_State *L) {
+    if (strcmp(services_of(L)->role, "host") == 0)
+        luaL_error(L, "scenes are opened in workers only: do it in a workflow");
+}
+
 static int open_path(lua_State *L) {
+    refuse_in_host(L);
     const char *path = luaL_checkstring(L, 1);
     struct mannequin_options mannequin = {0};
     double stature = 0;
@@ -127,6 +134,7 @@ static int open_path(lua_State *L) {
 }
 
 static int open_bytes(lua_State *L) {
+    refuse_in_host(L);
     size_t size;
     const char *bytes = luaL_checklstring(L, 1, &size), *name = luaL_checkstring(L, 2);
     double stature = 0;
