@@ -35,7 +35,8 @@ struct pick {
     struct alarm *alarm;
     int fired; /* index of the node that fired, or -1: the timeout */
     bool closed;
-    int value_ref; /* a value handed over by a putter, or one that waits to be put */
+    int value_ref;   /* a value handed over by a putter, or one that waits to be put */
+    int sources_ref; /* what select watches must not be collected, whoever else forgets it */
     bool is_sleep, is_select;
     int count;
     struct node nodes[];
@@ -92,8 +93,8 @@ static void pick_free(struct wait *wait) {
     struct pick *pick = (struct pick *)wait;
     for (int i = 0; i < pick->count; i++)
         fiber_release(pick->nodes[i].fiber);
-    if (pick->value_ref != LUA_NOREF)
-        luaL_unref(pick->L, LUA_REGISTRYINDEX, pick->value_ref);
+    luaL_unref(pick->L, LUA_REGISTRYINDEX, pick->value_ref);
+    luaL_unref(pick->L, LUA_REGISTRYINDEX, pick->sources_ref);
     free(pick);
 }
 
@@ -131,7 +132,7 @@ static struct pick *pick_new(lua_State *L, int count) {
     if (pick == NULL)
         luaL_error(L, "out of memory");
     pick->L = vm_lua(vm_of(L));
-    pick->value_ref = LUA_NOREF;
+    pick->value_ref = pick->sources_ref = LUA_NOREF;
     pick->count = count;
     for (int i = 0; i < count; i++) {
         ring_init(&pick->nodes[i]);
@@ -584,13 +585,15 @@ static int fiber_select(lua_State *L) {
     if (timeout == 0 || (count == 0 && timeout < 0))
         return vm_failf(L, ERR_TIMEOUT, "nothing came in time");
     fiber_check(L);
+    lua_createtable(L, count, 0);
     struct pick *pick = pick_new(L, count);
     pick->is_select = true;
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, 1, i);
         watch_source(L, &pick->nodes[i - 1]);
-        lua_pop(L, 1);
+        lua_rawseti(L, -2, i);
     }
+    pick->sources_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     return pick_wait(L, pick, timeout);
 }
 

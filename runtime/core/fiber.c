@@ -565,10 +565,11 @@ void fiber_unwatch(struct fiber_watch *watch) {
 int fiber_push_results(lua_State *L, struct fiber *fiber) {
     int count = fiber->result_count;
     lua_pushboolean(L, fiber->status == FIBER_ENDED);
-    luaL_checkstack(L, 2 * count + 1, "too many results");
+    luaL_checkstack(L, count + 1, "too many results");
     lua_xmove(fiber->co, L, count);
-    for (int i = 0; i < count; i++)
-        lua_pushvalue(L, -count);
-    lua_xmove(L, fiber->co, count); /* whoever asks next gets them too */
+    for (int i = 0; i < count; i++) { /* whoever asks next gets them too */
+        lua_pushvalue(L, i - count);
+        lua_xmove(L, fiber->co, 1);
+    }
     return count + 1;
 }

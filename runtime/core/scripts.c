@@ -166,41 +166,77 @@ static bool is_script(const char *name) {
     return name[0] != '.' && length > 4 && strcmp(name + length - 4, ".lua") == 0;
 }
 
-/* Takes over `folder` (an open descriptor). */
-static int read_folder(struct scripts *scripts, int folder, const char *origin, const char *prefix,
-                       int depth, struct err *err) {
-    DIR *dir = fdopendir(folder);
-    if (dir == NULL) {
-        close(folder);
+/* A folder that is being read, and those that it lies in. */
+struct folder {
+    const struct folder *above;
+    int fd;
+    dev_t device;
+    ino_t inode;
+    const char *origin, *prefix; /* its path on disk; that of its scripts, "" or with a '/' */
+    int depth;
+};
+
+/* A link may lead back to where we came from. */
+static bool is_inside(const struct folder *folder, const struct stat *stat) {
+    while (folder && (folder->device != stat->st_dev || folder->inode != stat->st_ino))
+        folder = folder->above;
+    return folder != NULL;
+}
+
+static int read_folder(struct scripts *scripts, struct folder *folder, struct err *err);
+
+static int read_child(struct scripts *scripts, const struct folder *folder, const char *name,
+                      const char *origin, char *path, struct err *err) {
+    if (folder->depth == SCRIPT_DEPTH_MAX)
+        return err_set(err, ERR_INVALID, "%s: folders may lie %d deep at most", origin,
+                       SCRIPT_DEPTH_MAX);
+    strcat(path, "/");
+    struct folder child = {folder, -1, 0, 0, origin, path, folder->depth + 1};
+    child.fd = openat(folder->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (child.fd < 0)
         return err_set_errno(err, errno, "%s", origin);
+    return read_folder(scripts, &child, err);
+}
+
+static int read_entry(struct scripts *scripts, const struct folder *folder, const char *name,
+                      struct err *err) {
+    char path[512], origin[4096];
+    struct stat stat;
+    if (name[0] == '.' || strcmp(name, "node_modules") == 0 || strcmp(name, "meta") == 0 ||
+        fstatat(folder->fd, name, &stat, 0) < 0)
+        return 0;
+    bool is_folder = S_ISDIR(stat.st_mode) && !is_inside(folder, &stat);
+    if (!is_folder && !(S_ISREG(stat.st_mode) && is_script(name)))
+        return 0;
+    if (snprintf(path, sizeof path, "%s%s", folder->prefix, name) >= (int)sizeof path - 1 ||
+        snprintf(origin, sizeof origin, "%s/%s", folder->origin, name) >= (int)sizeof origin)
+        return err_set(err, ERR_INVALID, "the path is too long: %s/%s", folder->origin, name);
+    if (is_folder)
+        return read_child(scripts, folder, name, origin, path, err);
+    char *text = NULL;
+    size_t size = 0;
+    int code = read_file(folder->fd, name, origin, &text, &size, err);
+    if (code == 0)
+        code = scripts_add(scripts, path, text, size, origin, err);
+    free(text);
+    return code;
+}
+
+/* Closes folder->fd. */
+static int read_folder(struct scripts *scripts, struct folder *folder, struct err *err) {
+    struct stat stat;
+    DIR *dir = fstat(folder->fd, &stat) == 0 ? fdopendir(folder->fd) : NULL;
+    if (dir == NULL) {
+        int why = errno;
+        close(folder->fd);
+        return err_set_errno(err, why, "%s", folder->origin);
     }
+    folder->device = stat.st_dev;
+    folder->inode = stat.st_ino;
     int code = 0;
     struct dirent *entry;
-    while (code == 0 && (entry = readdir(dir)) != NULL) {
-        const char *name = entry->d_name;
-        char path[512], from[4096];
-        struct stat stat;
-        if (name[0] == '.' || strcmp(name, "node_modules") == 0 || strcmp(name, "meta") == 0 ||
-            fstatat(dirfd(dir), name, &stat, 0) < 0)
-            continue;
-        if (snprintf(path, sizeof path, "%s%s", prefix, name) >= (int)sizeof path - 1 ||
-            snprintf(from, sizeof from, "%s/%s", origin, name) >= (int)sizeof from) {
-            code = err_set(err, ERR_INVALID, "%s/%s: the path is too long", origin, name);
-        } else if (S_ISDIR(stat.st_mode) && depth < SCRIPT_DEPTH_MAX) {
-            int child = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            strcat(path, "/");
-            code = child < 0 ? err_set_errno(err, errno, "%s", from)
-                             : read_folder(scripts, child, from, path, depth + 1, err);
-        } else if (S_ISREG(stat.st_mode) && is_script(name)) {
-            char *text = NULL;
-            size_t size = 0;
-            code = read_file(dirfd(dir), name, from, &text, &size, err);
-            if (code == 0) {
-                code = scripts_add(scripts, path, text, size, from, err);
-                free(text);
-            }
-        }
-    }
+    while (code == 0 && (entry = readdir(dir)) != NULL)
+        code = read_entry(scripts, folder, entry->d_name, err);
     closedir(dir);
     return code;
 }
@@ -209,10 +245,11 @@ static int read_root(struct scripts *scripts, const char *root, const char *pref
                      struct err *err) {
     if (root == NULL)
         return 0;
-    int folder = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
+    struct folder folder = {.origin = root, .prefix = prefix};
+    folder.fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder.fd < 0)
         return err_set_errno(err, errno, "scripts folder %s", root);
-    return read_folder(scripts, folder, root, prefix, 0, err);
+    return read_folder(scripts, &folder, err);
 }
 
 int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,

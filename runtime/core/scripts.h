@@ -26,7 +26,9 @@ struct script {
 struct scripts;
 
 /* lua_dir: the built-in scripts; policies_dir and workspace may be NULL. Hidden files, other
- * endings than .lua, and meta/ are passed over. */
+ * endings than .lua, meta/, node_modules/ and links to a folder that they lie in are passed over. A
+ * script that cannot be read, is compiled or larger than 4 MiB, and folders more than 16 deep are
+ * errors. */
 int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,
                  struct scripts **out, struct err *err);
 

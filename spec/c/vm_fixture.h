@@ -25,7 +25,7 @@ struct fixture {
     struct vm *vm;
     struct err err;    /* of the last call or fiber; code 0: it was well */
     char result[1024]; /* what it returned, by tostring */
-    bool ended;
+    bool ended, rang;
 };
 
 static const struct vm_module fixture_modules[] = {{"fiber", lua_open_fiber}, {NULL, NULL}};
@@ -143,12 +143,16 @@ static inline const char *fixture_fiber(struct fixture *f, const char *text) {
 
 /* Turns the loop for a while. */
 static inline void fixture_stop_loop(void *arg) {
-    loop_stop(&((struct fixture *)arg)->loop);
+    struct fixture *f = arg;
+    f->rang = true;
+    loop_stop(&f->loop);
 }
 
 static inline void fixture_run_for(struct fixture *f, double seconds) {
+    f->rang = false;
     alarm_start(&f->loop, seconds, fixture_stop_loop, f);
-    loop_run(&f->loop);
+    while (!f->rang) /* a fiber that ends stops the loop too */
+        loop_run(&f->loop);
 }
 
 #endif
