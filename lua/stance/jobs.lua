@@ -20,7 +20,7 @@ function M.new(options)
   local self = setmetatable({ db = options.db, now = options.now or time.now, lease = options.lease,
     max_attempts = options.max_attempts, work = signal.new(), alive = {} }, Jobs)
   self.events = events.new(options.db)
-  self.queue = sqlite.new { db = options.db, now = self.now, changed = function() self:on_change() end }
+  self.queue = sqlite.new { db = options.db, now = self.now, changed = function(claimable) self:on_change(claimable) end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
     labels = { "type", "status" } }
   self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
@@ -29,9 +29,9 @@ function M.new(options)
   return self
 end
 
-function Jobs:on_change()
+function Jobs:on_change(claimable)
   self.events:notify()
-  self.work:notify()
+  if claimable then self.work:notify() end
 end
 
 -- -- Looking --------------------------------------------------------------------------------------------------------

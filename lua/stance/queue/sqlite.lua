@@ -22,11 +22,11 @@ local M = {}
 ---@class stance.queue.sqlite
 ---@field private db table the db module
 ---@field private now fun(): number seconds since 1970
----@field private changed fun() called after every commit that wrote events
+---@field private changed fun(claimable: boolean) called after every commit that wrote events; claimable: there may be a job to claim
 local Queue = {}
 Queue.__index = Queue
 
----@param options { db: table, now: fun(): number, changed?: fun() }
+---@param options { db: table, now: fun(): number, changed?: fun(claimable: boolean) }
 ---@return stance.queue.sqlite
 function M.new(options)
   return setmetatable({ db = options.db, now = options.now, changed = options.changed or function() end }, Queue)
@@ -51,10 +51,12 @@ end
 function Queue:event(type, id, data) return { event_sql, self.now(), type, id, text(data or { }), n = 4 } end
 
 --- Runs statements as one transaction and tells those who watch events.
-function Queue:commit(statements)
+---@param statements table[]
+---@param claimable? boolean
+function Queue:commit(statements, claimable)
   local results, why = self.db.transaction(statements)
   if not results then return nil, why end
-  self.changed()
+  self.changed(claimable or false)
   return results
 end
 
@@ -62,13 +64,13 @@ end
 ---@param job table id, type, params, priority, generation, max_attempts, run_at, deadline, principal, idempotency_key, ...
 function Queue:submit(job)
   local now = self.now()
-  local ok, why = self:commit {
+  local ok, why = self:commit({
     { [[INSERT INTO jobs (id, type, params, priority, generation, max_attempts, created_at, run_at, deadline, principal,
           idempotency_key, request_hash, parent, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
       job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, now,
       job.run_at or now, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, n = 14 },
     self:event("job.submitted", job.id, { job_type = job.type }),
-  }
+  }, true)
   if ok then return true end
   if why.code ~= "exists" or not job.idempotency_key then return nil, why end
   local rows = self.db.query("SELECT id, request_hash FROM jobs WHERE idempotency_key = ? AND ifnull(principal, '') = ifnull(?, '')",
@@ -95,16 +97,22 @@ function Queue:claim(claim)
   local select_sql = [[SELECT id FROM jobs INDEXED BY jobs_claim WHERE status = 'pending' AND run_at <= ? AND generation = ?
       AND cancel_requested = 0]] .. (#without > 0 and " AND type NOT IN (" .. marks .. ")" or "") .. [[
       ORDER BY priority DESC, seq LIMIT ?]]
+  local parameters = { now, claim.generation, unpack(without) }
+  parameters[#parameters + 1] = claim.limit
+  local found, failure = self.db.query(select_sql, unpack(parameters)) -- so that an idle host writes nothing
+  if not found then return nil, failure end
+  if #found == 0 then return {} end
   local statement = { [[UPDATE jobs SET status = 'processing', epoch = epoch + 1, attempt = attempt + 1, worker = ?, lease_until = ?,
       started_at = ifnull(started_at, ?), reason = NULL WHERE id IN (]] .. select_sql .. ") RETURNING *",
-    claim.worker, now + claim.lease, now, now, claim.generation, unpack(without) }
-  statement[#statement + 1] = claim.limit
+    claim.worker, now + claim.lease, now, unpack(parameters) }
   local event = { [[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.started', id,
       json_object('attempt', attempt, 'worker', worker) FROM jobs WHERE worker = ? AND status = 'processing' AND lease_until = ?]],
     now, claim.worker, now + claim.lease }
-  local results, why = self:commit { statement, event }
+  local results, why = self.db.transaction { statement, event }
   if not results then return nil, why end
   local jobs = results[1].rows
+  if #jobs == 0 then return jobs end
+  self.changed(false)
   table.sort(jobs, function(a, b)
     if a.priority ~= b.priority then return a.priority > b.priority end
     return a.seq < b.seq
@@ -193,13 +201,13 @@ end
 
 local function finish(self, id, epoch, status, fields, event)
   local now = self.now()
-  return self:commit {
+  return self:commit({
     { [[UPDATE jobs SET status = ?, reason = ?, result = ?, error = ?, ended_at = ?, lease_until = NULL, worker = NULL
         WHERE id = ? AND epoch = ? AND status = 'processing']], status, fields.reason, text(fields.result), text(fields.error), now, id,
       epoch, n = 7, expect = 1 },
     { "DELETE FROM signals WHERE job_id = ?", id },
     self:event("job." .. status, id, event),
-  }
+  }, true) -- its type may have been full
 end
 
 function Queue:complete(id, epoch, result) return finish(self, id, epoch, "completed", { result = result }, { result = result }) end
@@ -215,20 +223,20 @@ function Queue:fail(id, epoch, why, retry_at)
   if not retry_at then
     return finish(self, id, epoch, "failed", { reason = why.message, error = why }, { reason = why.message, code = why.code })
   end
-  return self:commit {
+  return self:commit({
     { [[UPDATE jobs SET status = 'pending', run_at = ?, error = ?, reason = ?, lease_until = NULL, worker = NULL
         WHERE id = ? AND epoch = ? AND status = 'processing']], retry_at, text(why), why.message, id, epoch, expect = 1 },
     self:event("job.retrying", id, { reason = why.message, run_at = retry_at }),
-  }
+  }, true)
 end
 
 --- Gives the job back unfinished, as if this claim had not been: the worker is stopping.
 function Queue:release(id, epoch)
-  return self:commit {
+  return self:commit({
     { [[UPDATE jobs SET status = 'pending', attempt = attempt - 1, lease_until = NULL, worker = NULL
         WHERE id = ? AND epoch = ? AND status = 'processing']], id, epoch, expect = 1 },
     self:event("job.released", id),
-  }
+  }, true)
 end
 
 -- -- Ends that nobody reports ---------------------------------------------------------------------------------------
@@ -244,7 +252,7 @@ local function orphan(self, where, why, ...)
   end
   local clause = " WHERE status = 'processing' AND " .. where
   local poisoned = " AND poison + " .. poison .. " >= ifnull(max_attempts, 3) AND " .. poison .. " > 0"
-  local results, failure = self:commit {
+  local results, failure = self:commit({
     with("UPDATE steps SET attempt = attempt + ? WHERE ended_at IS NULL AND job_id IN (SELECT id FROM jobs" .. clause .. ")",
       why.crashed and 1 or 0),
     with("INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.cancelled', id, '{}' FROM jobs" .. clause ..
@@ -259,7 +267,7 @@ local function orphan(self, where, why, ...)
       why.message),
     with("UPDATE jobs SET status = 'pending', poison = poison + ?, reason = ?, lease_until = NULL, worker = NULL" .. clause, poison,
       why.message),
-  }
+  }, true)
   if not results then return nil, failure end
   return results[7].changes, results[5].changes
 end
@@ -326,12 +334,12 @@ end
 --- Puts a failed or cancelled job back, keeping what its finished steps returned. `conflict` in any other state.
 function Queue:retry(id)
   local now = self.now()
-  return self:commit {
+  return self:commit({
     { [[UPDATE jobs SET status = 'pending', run_at = ?, reason = NULL, error = NULL, result = NULL, ended_at = NULL,
         cancel_requested = 0, poison = 0, deadline = NULL WHERE id = ? AND status IN ('failed', 'cancelled')]], now, id, expect = 1 },
     { "DELETE FROM steps WHERE job_id = ? AND (error IS NOT NULL OR ended_at IS NULL)", id },
     self:event("job.retried", id),
-  }
+  }, true)
 end
 
 --- Sends a running or future `job:wait(name)` its payload.
