@@ -5,7 +5,7 @@
 # are counted, lines `SKIP name: reason` (or `skipped: reason`) are listed at the end, and when it fails its log's complaints are shown. A failed
 # step does not keep the later ones from running. The last line is the sum, in the same words.
 cd "$(dirname "$0")/.." || exit 1
-export STANCE_LUA=$PWD/lua STANCE_POLICIES=$PWD/policies
+export STANCE_LUA=$PWD/lua
 export STANCE_ASSETS=${STANCE_ASSETS:-$(realpath -m ../shared/assets)}
 jobs=$(nproc)
 prefix=() # put before every program

@@ -1,7 +1,8 @@
 --- server.lua - the host: opens the job service, starts workers, answers HTTP, and ends in good order.
 local db, fiber, host = require "db", require "fiber", require "host"
 local http, log, metrics = require "http", require("log").named "host", require "metrics"
-local jobs_service, router, workers = require "stance.jobs", require "stance.http", require "stance.workers"
+local access, jobs_service = require "stance.access", require "stance.jobs"
+local router, workers = require "stance.http", require "stance.workers"
 
 local M = {}
 
@@ -48,7 +49,7 @@ function M.start()
   app.jobs = jobs_service.new { db = db, lease = host.config "job_lease", max_attempts = host.config "job_max_attempts" }
   assert(app.jobs:keep_generation())
   app.workers = workers.new(app.jobs, host.config "workers")
-  local routes = router.new()
+  local routes = router.new { access = access.by_scopes(require "policies.scopes") }
   load_routes(routes, app)
   local server = assert(http.serve {
     listen = host.config "listen", handler = routes:handler(), hosts = host.config "hosts", origins = host.config "origins",

@@ -59,6 +59,7 @@ LAZY_FORWARD(&library, curl_version_info_data *, curl_version_info, (CURLversion
 _Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(void *),
                "options are passed on as one word");
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses */
 #define FORWARD_OPTION(result, name, handle_type, option_type)                                     \
     result name(handle_type *handle, option_type option, ...) {                                    \
         va_list rest;                                                                              \
@@ -73,3 +74,4 @@ _Static_assert(sizeof(long) == sizeof(void *) && sizeof(curl_off_t) == sizeof(vo
 FORWARD_OPTION(CURLcode, curl_easy_setopt, CURL, CURLoption)
 FORWARD_OPTION(CURLcode, curl_easy_getinfo, CURL, CURLINFO)
 FORWARD_OPTION(CURLMcode, curl_multi_setopt, CURLM, CURLMoption)
+/* NOLINTEND(bugprone-macro-parentheses) */

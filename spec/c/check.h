@@ -17,7 +17,7 @@ struct test {
     void (*run)(void);
 };
 
-static int check_failures;
+static _Atomic int check_failures;
 static bool check_skipped;
 
 #define TEST(function)                                                                             \
