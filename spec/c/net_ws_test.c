@@ -15,7 +15,7 @@ enum { FRAME_ROOM = 4 << 20 };
 static struct loop loop;
 static struct net_server *server;
 static struct ws_limits limits;
-static int closed_code, closes;
+static _Atomic int closed_code, closes;
 static const char *const no_origins[] = {NULL};
 
 /* -- An echo -------------------------------------------------------------------------------------
