@@ -94,6 +94,7 @@ function Worker:is_gone() end
 ---@field unheard boolean  killed for missing heartbeats, or a broken link
 ---@field seconds number  it lived
 ---@field restarting boolean
+---@field restart_in number  seconds until the next one starts, when it is restarting
 
 ---@class host.WorkerOptions
 ---@field name? string  in logs and metrics
