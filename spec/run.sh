@@ -131,8 +131,8 @@ step() {
 
 # The part of a log that tells what went wrong: around its complaints, or its end.
 complain() {
-    if grep -qE '^(FAIL|not ok|Failure|Error) |error:|ERROR:|WARNING: ThreadSanitizer' "$1"; then
-        grep -nE -A12 '^(FAIL|not ok|Failure|Error) |error:|ERROR:|WARNING: ThreadSanitizer' "$1" | head -n 100
+    if grep -qE '^(FAIL|FAILED|not ok|Failure|Error) |not so:|error:|ERROR:|WARNING: ThreadSanitizer' "$1"; then
+        grep -nE -A12 '^(FAIL|FAILED|not ok|Failure|Error) |not so:|error:|ERROR:|WARNING: ThreadSanitizer' "$1" | head -n 100
     else
         tail -n 40 "$1"
     fi | sed 's/^/   /'
