@@ -34,14 +34,19 @@ function M.committed_once(host, id)
   return count
 end
 
---- Kills a random worker, or the host and starts it again, `count` times while the job runs; `gap()` gives the seconds between.
+--- Kills a random worker, or the host and starts it again, `count` times, each `gap()` seconds after the job was seen running.
 ---@return integer kills that met the running job
 function M.kill_at_random(host, id, count, gap)
-  math.randomseed(tonumber(os.getenv "STANCE_SEED" or "") or os.time())
-  local met = 0
-  for _ = 1, count do
+  local seed = tonumber(os.getenv "STANCE_SEED" or "") or os.time()
+  math.randomseed(seed)
+  local function is_open(job) return job.status == "pending" or job.status == "processing" end
+  for kills = 0, count - 1 do
+    local job = support.eventually(("the job to run again (STANCE_SEED=%d)"):format(seed), 20, function()
+      local status, now = host:get("/api/jobs/" .. id)
+      return status == 200 and (now.status == "processing" or not is_open(now)) and now
+    end)
+    if not is_open(job) then return kills end
     fiber.sleep(gap())
-    local _, job = host:get("/api/jobs/" .. id)
     local pids = host:worker_pids()
     if math.random() < 0.5 and pids[1] then
       support.shell("kill -9 " .. pids[math.random(#pids)] .. " 2>/dev/null || true")
@@ -49,9 +54,8 @@ function M.kill_at_random(host, id, count, gap)
       host:kill()
       host:start()
     end
-    if job and (job.status == "pending" or job.status == "processing") then met = met + 1 end
   end
-  return met
+  return count
 end
 
 return M
