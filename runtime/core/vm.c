@@ -326,6 +326,25 @@ static int open_libraries(lua_State *L) {
     return 0;
 }
 
+/* Where a state with LuaJIT's own allocator keeps its vm: the registry, under this address. */
+static const char vm_key;
+
+/* LuaJIT without GC64 (Ubuntu 22.04) takes no allocator of ours on 64-bit machines: there the limit
+ * cannot be kept. */
+static lua_State *new_state(struct vm *vm) {
+    lua_State *L = lua_newstate(allocate, vm);
+    if (L != NULL || (L = luaL_newstate()) == NULL)
+        return L;
+    if (vm->options.memory_limit > 0)
+        log_warn("vm",
+                 "this LuaJIT takes no allocator, so the scripts of '%s' have no memory limit",
+                 vm->name);
+    lua_pushlightuserdata(L, (void *)&vm_key);
+    lua_pushlightuserdata(L, vm);
+    lua_rawset(L, LUA_REGISTRYINDEX);
+    return L;
+}
+
 int vm_new(struct loop *loop, const struct vm_options *options, struct vm **out, struct err *err) {
     struct vm *vm = calloc(1, sizeof *vm);
     if (vm == NULL)
@@ -335,7 +354,7 @@ int vm_new(struct loop *loop, const struct vm_options *options, struct vm **out,
     vm->fetch_ref = LUA_NOREF;
     vm->ready.last = &vm->ready.first;
     vm->name = strdup(options->name ? options->name : "vm");
-    vm->L = vm->name ? lua_newstate(allocate, vm) : NULL;
+    vm->L = vm->name ? new_state(vm) : NULL;
     if (vm->L == NULL) {
         free(vm->name);
         free(vm);
@@ -377,8 +396,13 @@ lua_State *vm_lua(struct vm *vm) {
 
 struct vm *vm_of(lua_State *L) {
     void *ud;
-    lua_getallocf(L, &ud);
-    return ud;
+    if (lua_getallocf(L, &ud) == allocate)
+        return ud;
+    lua_pushlightuserdata(L, (void *)&vm_key);
+    lua_rawget(L, LUA_REGISTRYINDEX);
+    struct vm *vm = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return vm;
 }
 
 struct loop *vm_loop(struct vm *vm) {
@@ -394,7 +418,10 @@ struct scripts *vm_scripts(struct vm *vm) {
 }
 
 size_t vm_memory(const struct vm *vm) {
-    return vm->memory;
+    void *ud;
+    if (lua_getallocf(vm->L, &ud) == allocate)
+        return vm->memory;
+    return (size_t)lua_gc(vm->L, LUA_GCCOUNT, 0) * 1024 + (size_t)lua_gc(vm->L, LUA_GCCOUNTB, 0);
 }
 
 const char *vm_name(const struct vm *vm) {
