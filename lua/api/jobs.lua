@@ -121,6 +121,7 @@ return function(route, app)
   local function follow_logs(id, cursor)
     return function(writer)
       while true do
+        local seen = jobs.events:cursor()
         local job = jobs:get(id)
         local page = jobs:logs(id, cursor, 1000)
         if not page then return end
@@ -128,7 +129,7 @@ return function(route, app)
         cursor = page.next
         local over = not job or job.status == "completed" or job.status == "failed" or job.status == "cancelled"
         if over and #page.entries == 0 then return end
-        if not over and #page.entries == 0 then jobs.events:wait(5) end
+        if not over and #page.entries == 0 then jobs.events:wait(5, seen) end
       end
     end
   end

@@ -131,7 +131,12 @@ function Bus:read(cursor, job_id)
   return events, #rows == batch and rows[batch].seq or self.last
 end
 
---- Waits until anything new has come, or the time is up.
-function Bus:wait(timeout) return self.came:wait(timeout) end
+--- Waits until anything has come after `cursor`, or the time is up. Take the cursor before looking at what may change.
+---@param timeout? number
+---@param cursor integer
+function Bus:wait(timeout, cursor)
+  if self.last > cursor then return true end
+  return self.came:wait(timeout)
+end
 
 return M

@@ -72,10 +72,11 @@ end
 function Jobs:wait(id, timeout)
   local until_time = time.monotonic() + timeout
   while true do
+    local cursor = self.events:cursor()
     local job, why = self:get(id)
     local left = until_time - time.monotonic()
     if not job or ended[job.status] or left <= 0 then return job, why end
-    self.events:wait(left)
+    self.events:wait(left, cursor)
   end
 end
 
@@ -235,6 +236,7 @@ local ops = {}
 function ops.claim(self, worker, request)
   local until_time = time.monotonic() + (request.wait or 20)
   while self.alive[worker] do
+    local since = self.work.count
     local jobs, why = self.queue:claim { worker = worker, generation = request.generation, limit = request.limit, lease = self.lease,
       without = self:full_types() }
     if not jobs then return nil, why end
@@ -248,7 +250,7 @@ function ops.claim(self, worker, request)
     if #claims > 0 or left <= 0 then return claims end
     local due = self.queue:next_due()
     if due then left = math.min(left, math.max(0.001, due - self.now())) end
-    self.work:wait(left)
+    self.work:wait(left, since)
   end
   return {}
 end
@@ -309,12 +311,13 @@ function ops.join(self, _, request) return self:wait(request.child, request.wait
 function ops.signal(self, _, request)
   local until_time = time.monotonic() + (request.wait or 20)
   while true do
+    local cursor = self.events:cursor()
     local taken, why = self.queue:take_signal(request.id, request.epoch, request.name, request.key)
     if taken then return taken end
     if why then return nil, why end
     local left = until_time - time.monotonic()
     if left <= 0 then return false end
-    self.events:wait(left)
+    self.events:wait(left, cursor)
   end
 end
 

@@ -3,24 +3,30 @@
 ---     local changed = signal.new()
 ---     changed:wait(5)      -- in fibers: true, or false after 5 s
 ---     changed:notify()     -- wakes all that wait now
+---
+--- Who looks at something (which may itself wait) and then waits for it to change would miss a change in between: it takes
+--- `changed.count` first, looks, and waits for what has come since.
 local fiber = require "fiber"
 
 local M = {}
 
 ---@class stance.signal
+---@field count integer how often notify was called
 ---@field private waiting table<table, true>
 local Signal = {}
 Signal.__index = Signal
 
 ---@return stance.signal
 function M.new()
-  return setmetatable({ waiting = {} }, Signal)
+  return setmetatable({ count = 0, waiting = {} }, Signal)
 end
 
 --- Waits for the next notify.
 ---@param timeout? number seconds; nil: for ever
+---@param since? integer a former `count`: when there was a notify after it, wait returns at once
 ---@return boolean happened false: the time was up
-function Signal:wait(timeout)
+function Signal:wait(timeout, since)
+  if since and since ~= self.count then return true end
   local channel = fiber.channel(1)
   self.waiting[channel] = true
   local ok, got = pcall(channel.get, channel, timeout)
@@ -31,6 +37,7 @@ end
 
 --- Wakes every fiber that waits now. Never waits itself.
 function Signal:notify()
+  self.count = self.count + 1
   local waiting = self.waiting
   self.waiting = {}
   for channel in pairs(waiting) do channel:put(true) end
