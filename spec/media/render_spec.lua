@@ -198,9 +198,10 @@ describe("render", function()
       for i = 1, 8 do assert.equal(one[i].png, other[i].png) end
       local views = assert(render.views(body, { cameras = render.cameras(body, options()), batch = 2, clip = "rest", samples = 1 }))
       assert.equal(8, views:count())
-      local last = views:view(8):png()
-      assert.equal(one[1].png, views:view(1):png())
-      assert.equal(last, views:view(8):png())
+      local function both(first) return views:view(first):png(), views:view(first + 1):png() end -- no picture is still being encoded
+      local _, last = both(7)
+      assert.equal(one[1].png, (both(1)))
+      assert.equal(last, (select(2, both(7))))
       assert.equal(6, views:timings().views) -- the last batch was dropped and drawn again
     end)
 
