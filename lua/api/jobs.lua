@@ -91,7 +91,9 @@ return function(route, app)
   }
 
   route.post "/api/jobs/:id/download" {
-    doc = "Write a job's artifacts into a folder of the host: `output_dir`, else the job's own, else DATA/output/ID.", scope = "jobs:write",
+    doc = "Write a job's artifacts, and the job itself as manifest.json, into a folder of the host: `output_dir`, else the job's own, "
+      .. "else DATA/output/ID.",
+    scope = "jobs:write",
     body = t.object { output_dir = t.path { optional = true }, force = t.boolean { default = false } },
     handler = function(request)
       local id = job_of(request)
@@ -113,6 +115,10 @@ return function(route, app)
         if not ok then return nil, why end
         files[i], bytes = artifact.name, bytes + artifact.size
       end
+      local ok
+      ok, why = fs.mkdir(folder)
+      if ok then ok, why = fs.write(folder .. "/manifest.json", json.encode(job) .. "\n") end
+      if not ok then return nil, why end
       return 200, { output_dir = folder, files = json.array(files), bytes = bytes }
     end,
   }

@@ -267,6 +267,45 @@ static int look_at_all(int root, struct artifact *artifacts, size_t count, bool 
     return EXIT_OK;
 }
 
+static bool is_listed(const struct artifact *artifacts, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(artifacts[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The job itself, as the host shows it now, beside what it made. */
+static int write_manifest(struct client *client, const char *job_id, int root) {
+    static const char name[] = "manifest.json";
+    char *path = client_job_path(job_id, "");
+    json_t *job = NULL;
+    int code = client_get(client, path, &job);
+    free(path);
+    if (code != EXIT_OK) {
+        return client_report(client, code);
+    }
+    char temporary[64];
+    snprintf(temporary, sizeof temporary, ".stance-%ld.part", (long)getpid());
+    unlinkat(root, temporary, 0);
+    int fd = openat(root, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool good =
+        fd >= 0 &&
+        json_dumpfd(job, fd, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(15)) == 0 &&
+        write(fd, "\n", 1) == 1 && fsync(fd) == 0 && renameat(root, temporary, root, name) == 0 &&
+        fsync(root) == 0;
+    if (!good) {
+        code = out_fail(EXIT_FAILED, "%s: %s", name, strerror(errno));
+        unlinkat(root, temporary, 0);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    json_decref(job);
+    return code;
+}
+
 int fetch_artifacts(struct client *client, const char *job_id, const char *folder, bool force,
                     struct fetched *fetched) {
     char *path = client_job_path(job_id, "/artifacts");
@@ -293,6 +332,9 @@ int fetch_artifacts(struct client *client, const char *job_id, const char *folde
         }
         code = fetch_one(client, job_id, root, &artifacts[i], &fetched->bytes);
         fetched->files += code == EXIT_OK;
+    }
+    if (code == EXIT_OK && !is_listed(artifacts, count, "manifest.json")) {
+        code = write_manifest(client, job_id, root);
     }
     if (root >= 0) {
         close(root);

@@ -17,8 +17,10 @@ struct fetched {
     double bytes; /* fetched now */
 };
 
-/* Makes `folder` when needed. Files that are there with other content are an error, before anything
- * is fetched, unless `force`. Says on stderr what goes wrong and returns an exit code. */
+/* Makes `folder` when needed. The job's manifest, as the host shows it now, comes as manifest.json
+ * unless the job made a file of that name; it replaces an earlier one. Files that are there with
+ * other content are an error, before anything is fetched, unless `force`. Says on stderr what goes
+ * wrong and returns an exit code. */
 int fetch_artifacts(struct client *client, const char *job_id, const char *folder, bool force,
                     struct fetched *fetched);
 
