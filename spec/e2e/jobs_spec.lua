@@ -1,5 +1,5 @@
 local fiber, json, ws = require "fiber", require "json", require "ws"
-local support = require "spec.e2e.support"
+local checks, support = require "spec.e2e.checks", require "spec.e2e.support"
 
 local workflows = {
   count = [[
@@ -67,7 +67,8 @@ describe("a host", function()
   end)
 
   it("refuses a second host on the same folder", function()
-    local text = support.shell(("build/stance serve --listen 127.0.0.1:0 --data %s/data 2>&1; echo status $?"):format(host.folder))
+    local command = "%s serve --listen 127.0.0.1:0 --data %s/data 2>&1; echo status $?"
+    local text = support.shell(command:format(support.binary, host.folder))
     assert.truthy(text:find(tostring(host.pid), 1, true), text)
     assert.truthy(text:find("status 1", 1, true), text)
   end)
@@ -242,49 +243,15 @@ describe("a host", function()
 end)
 
 describe("a job", function()
-  local function check_whole(host, id, count)
-    local _, list = host:get("/api/jobs/" .. id .. "/artifacts")
-    assert.equal(count, #list.artifacts)
-    for _, artifact in ipairs(list.artifacts) do
-      local status, bytes = host:get(("/api/jobs/%s/artifacts/%s"):format(id, artifact.name))
-      assert.equal(200, status)
-      assert.equal(artifact.sha256, require("crypto").sha256(bytes), artifact.name)
-    end
-  end
-
-  --- Each journalled step left its artifact's event exactly once.
-  local function check_once(host, id)
-    local seen = {}
-    local database = host.folder .. "/data/stance.db"
-    local sql = "SELECT json_extract(data, '$.name') FROM events WHERE job_id = '%s' AND type = 'job.artifact'"
-    for name in support.shell(("sqlite3 %s \"%s\""):format(database, sql:format(id))):gmatch "[^\n]+" do
-      assert.is_nil(seen[name], name .. " was committed twice")
-      seen[name] = true
-    end
-    assert.equal("ok", support.shell(("sqlite3 %s 'PRAGMA integrity_check'"):format(database)))
-  end
-
   it("survives twenty random kills of workers and hosts", function()
     local host = support.host { workflows = workflows, flags = "--workers 2 --job-max-attempts 100" }
     finally(function() host:stop() end)
     local id = host:submit("count", { steps = 48, pause = 0.06 })
-    math.randomseed(tonumber(os.getenv "STANCE_SEED" or "") or os.time())
-    local kills = 0
-    while kills < 20 do
-      fiber.sleep(0.05 + math.random() * 0.15)
-      local pids = host:worker_pids()
-      if math.random() < 0.5 and pids[1] then
-        support.shell("kill -9 " .. pids[math.random(#pids)] .. " 2>/dev/null || true")
-      else
-        host:kill()
-        host:start()
-      end
-      kills = kills + 1
-    end
+    assert.equal(20, checks.kill_at_random(host, id, 20, function() return 0.02 + math.random() * 0.13 end))
     local job = host:wait(id, 60)
     assert.equal("completed", job.status, json.encode(job))
-    check_whole(host, id, 48)
-    check_once(host, id)
+    assert.equal(48, select(2, checks.artifacts(host, id)))
+    assert.equal(48, checks.committed_once(host, id))
   end)
 
   it("goes on with its own scripts when they have changed meanwhile", function()

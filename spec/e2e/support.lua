@@ -4,6 +4,7 @@ local fiber, http, json = require "fiber", require "http", require "json"
 local M = {}
 
 local binary = os.getenv "STANCE_BINARY" or "build/stance"
+M.binary = binary
 
 local function shell(command)
   local pipe = assert(io.popen(command))
@@ -56,8 +57,8 @@ end
 function Host:start()
   local ready = self.folder .. "/ready"
   os.remove(ready)
-  self.pid = tonumber(shell(("%s serve --listen 127.0.0.1:%s --data %s/data --log-format json --ready-fd 3 %s 3>%s >/dev/null 2>>%s/log & echo $!"):format(
-    binary, self.port or 0, self.folder, self.flags, ready, self.folder)))
+  local command = "%s serve --listen 127.0.0.1:%s --data %s/data --log-format json --ready-fd 3 %s 3>%s >/dev/null 2>>%s/log & echo $!"
+  self.pid = tonumber(shell(command:format(binary, self.port or 0, self.folder, self.flags, ready, self.folder)))
   local line = M.eventually("the host to be ready; its log: " .. self.folder .. "/log", 15, function()
     local text = read(ready)
     return text and text:find "\n" and text
@@ -104,7 +105,11 @@ end
 
 function Host:log() return read(self.folder .. "/log") or "" end
 
-function Host:is_alive() return shell(("kill -0 %d 2>/dev/null && echo yes || true"):format(self.pid)) == "yes" end
+--- A process that has ended may stay in the table as a zombie until its new parent looks.
+function Host:is_alive()
+  local state = (read(("/proc/%d/stat"):format(self.pid)) or ""):match "%) (%a)"
+  return state ~= nil and state ~= "Z"
+end
 
 function Host:signal(name) shell(("kill -%s %d 2>/dev/null || true"):format(name, self.pid)) end
 
