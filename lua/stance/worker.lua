@@ -83,9 +83,9 @@ local function run(claim)
   entry.fiber = fiber.spawn(run_workflow, claim, workflow, entry.job)
   entry.fiber:name(claim.id)
   local ok, result = entry.fiber:join()
-  running[claim.id] = nil
   entry.job:close()
   finish(entry, ok, result)
+  running[claim.id] = nil
   slot_change(-1)
 end
 
@@ -144,7 +144,6 @@ local function stop()
   stopping = true
   for _, entry in pairs(running) do entry.fiber:cancel("the worker is stopping") end
   while next(running) do fiber.sleep(0.01) end
-  fiber.sleep(0.05) -- the releases are on their way
 end
 
 function M.start()
