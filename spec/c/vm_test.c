@@ -225,8 +225,8 @@ static void bytecode_is_refused(void) {
         "return loadstring(code)",
         "return loadstring(code, 'x', 'b')",
         "local sent return load(function() if not sent then sent = true return code end end)",
-        "local sent return load(function() if not sent then sent = true return code end end, 'x', "
-        "'b')",
+        ("local sent return load(function() if not sent then sent = true return code end end, 'x', "
+         "'b')"),
         "return load('\\239\\187\\191' .. code)",
         "return load('#!\\n' .. code)",
     };
@@ -376,8 +376,8 @@ static void a_stack_that_overflows_is_an_error(void) {
         "'x'] "
         "end return t.a",
         "local function f(n) return pcall(f, n + 1) end return f(1), error 'after'",
-        "return string.gsub('x', 'x', function() local function g() return (g()) end return g() "
-        "end)",
+        ("return string.gsub('x', 'x', function() local function g() return (g()) end return g() "
+         "end)"),
         "local f f = function(e) error(e) end return (select(2, xpcall(error, f, 'x'))), error 'x'",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
