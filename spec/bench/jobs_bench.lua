@@ -113,4 +113,5 @@ bench_queue(host)
 report("host after the load, resident", resident_mb(host.pid), "MB")
 host:stop()
 
-support.write("build/bench/jobs.json", json.encode { results = results, blender = { workbench_s = blender_workbench_s, eevee16_s = blender_eevee_s } })
+support.write("build/bench/jobs.json", json.encode { results = results,
+  blender = { workbench_s = blender_workbench_s, eevee16_s = blender_eevee_s } })
