@@ -77,8 +77,9 @@ static void set_finger(struct mannequin_rig *rig, int index) {
 static void set_right(struct mannequin_rig *rig, int left) {
     const size_t prefix = strlen("mixamorig:Left");
     int right = left + BONE_SIDE, parent = rig->parent[left];
-    snprintf(rig->name[right], sizeof rig->name[right], "mixamorig:Right%.16s",
-             rig->name[left] + prefix);
+    char rest[17]; /* a copy: gcc 11 takes the two names for one object and forbids the print */
+    snprintf(rest, sizeof rest, "%s", rig->name[left] + prefix);
+    snprintf(rig->name[right], sizeof rig->name[right], "mixamorig:Right%s", rest);
     rig->parent[right] = parent < BONE_LEFT_SHOULDER ? parent : parent + BONE_SIDE;
     rig->position[right][0] = -rig->position[left][0];
     rig->position[right][1] = rig->position[left][1];
