@@ -124,11 +124,12 @@ function Bus:read(cursor, job_id)
     end
     return events, math.max(cursor, last)
   end
+  local last = self.last -- it may move on while the query runs
   local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? AND seq <= ? AND (job_id = ?3 OR ?3 IS NULL) ORDER BY seq LIMIT ?",
-    cursor, self.last, job_id, batch)
+    cursor, last, job_id, batch)
   if not rows then return nil, why end
   for i, row in ipairs(rows) do events[i] = to_event(row) end
-  return events, #rows == batch and rows[batch].seq or self.last
+  return events, #rows == batch and rows[batch].seq or last
 end
 
 --- Waits until anything has come after `cursor`, or the time is up. Take the cursor before looking at what may change.

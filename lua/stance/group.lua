@@ -11,7 +11,9 @@ local M = {}
 ---@param fn fun(item: T, index: integer): R
 ---@return R[]
 function M.map(list, limit, fn)
+  if type(limit) ~= "number" or limit < 1 then error("map: the limit must be 1 or more", 2) end
   local results, following, members = {}, 0, {}
+  local ended = fiber.channel(#list)
   local function work()
     while following < #list do
       following = following + 1
@@ -19,17 +21,19 @@ function M.map(list, limit, fn)
       results[index] = fn(list[index], index)
     end
   end
-  for i = 1, math.min(limit, #list) do members[i] = fiber.spawn(work) end
+  local function member()
+    local fine, why = pcall(work)
+    ended:put { fine = fine, why = why }
+  end
+  for i = 1, math.min(math.floor(limit), #list) do members[i] = fiber.spawn(member) end
   local ok, why = pcall(function()
-    local rest = { unpack(members) }
-    while #rest > 0 do
-      local first, fine, err = fiber.select(rest)
-      if not fine then error(err, 0) end
-      table.remove(rest, first)
+    for _ = 1, #members do
+      local last = ended:get()
+      if not last.fine then error(last.why, 0) end
     end
   end)
   if ok then return results end
-  for _, member in ipairs(members) do member:cancel("a sibling failed") end
+  for _, one in ipairs(members) do one:cancel "a sibling failed" end
   error(why, 0)
 end
 

@@ -38,6 +38,14 @@ local function check_shape(name, workflow)
   return workflow
 end
 
+--- `require` leaves a mark (which looks like a number, or like userdata) in place of a module that failed, and would tell the next
+--- one who asks of a loop instead of the reason.
+local function forget_half_loaded()
+  for name, value in pairs(package.loaded) do
+    if type(value) == "number" or type(value) == "userdata" then package.loaded[name] = nil end
+  end
+end
+
 --- The job types of this generation, sorted.
 ---@return string[]
 function M.names()
@@ -57,7 +65,10 @@ function M.load(name)
     return nil, err("not_found", "there is no workflow '%s'; there are: %s", tostring(name), table.concat(M.names(), ", "))
   end
   local ok, workflow = pcall(require, "workflows." .. name)
-  if not ok then return nil, err("invalid", "workflows/%s.lua: %s", name, tostring(workflow)) end
+  if not ok then
+    forget_half_loaded()
+    return nil, err("invalid", "workflows/%s.lua: %s", name, tostring(workflow))
+  end
   local good, why = check_shape(name, workflow)
   if not good then return nil, err("invalid", "workflows/%s.lua %s", name, why) end
   return workflow

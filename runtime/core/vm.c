@@ -130,7 +130,9 @@ static int make_error(lua_State *L) {
         lua_insert(L, 2);
         lua_call(L, lua_gettop(L) - 2, 1);
     }
-    push_error(L, code, lua_tostring(L, 2));
+    push_error(L, code, "");
+    lua_pushvalue(L, 2); /* whole: it may hold a zero byte */
+    lua_setfield(L, -2, "message");
     return 1;
 }
 

@@ -81,7 +81,7 @@ function Channel:is_closed() end
 ---@class fiber.Timer
 local Timer = {}
 
---- Runs `fn(...)` in a new fiber, at once, until its first wait. It inherits the ids for log lines, not the deadline.
+--- Runs `fn(...)` in a new fiber, as soon as this one waits. It inherits the ids for log lines, not the deadline.
 --- What it raises is kept for `join`, and logged when nobody is joining it at that moment.
 ---@param fn function
 ---@param ... any
