@@ -104,10 +104,10 @@ $(B)/libstance.a: $(OBJECTS)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
-# Across files gcc guesses wrongly about values that are set unless a call fails.
+# Each file was judged when it was compiled. Across files each version of gcc guesses differently: that may only warn.
 $(B)/stance: $(B)/obj/runtime/main.o $(OBJECTS) $(GPU_LIB)
 	$(call say,link,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Wno-maybe-uninitialized -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-error -Wno-maybe-uninitialized -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # The spec runner and the C tests take the same objects; -rdynamic lets Lua's C modules find the host's symbols.
 $(B)/stance-spec: $(B)/obj/spec/c/spec_main.o $(OBJECTS) $(GPU_LIB)

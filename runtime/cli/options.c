@@ -178,7 +178,7 @@ static int take(struct parser *parser, const struct option *option, const char *
         if (inline_value) {
             return options_misuse(parser->usage, "--%s takes no value", option->name);
         }
-        return store(parser->usage, option, NULL);
+        return store(parser->usage, option, ""); /* a flag reads none */
     }
     if (!inline_value) {
         if (parser->at + 1 >= parser->argc) {
