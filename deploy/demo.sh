@@ -38,10 +38,11 @@ export STANCE_URL
 echo "host on $STANCE_URL, data in $demo/data" >&2
 
 characters=(mannequin)
-if [ -d "${STANCE_ASSETS-}/characters" ]; then
+STANCE_ASSETS=${STANCE_ASSETS:-../shared/assets}
+if [ -d "$STANCE_ASSETS/characters" ]; then
     mapfile -t -O 1 characters < <(find "$STANCE_ASSETS/characters" -maxdepth 1 -type f | LC_ALL=C sort)
 fi
 status=0
 build/stance render "${characters[@]}" --output $demo/out || status=$?
-echo "Next: look at $demo/out/contact-sheet.png; \`build/stance serve\`; change lua/workflows/render.lua while it runs." >&2
+echo "Next: look at $demo/out/contact-sheet.png; \`build/stance serve\`; deploy/docs/workflows.md to write a workflow." >&2
 exit $status

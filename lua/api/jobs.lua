@@ -1,4 +1,5 @@
 --- api/jobs.lua - jobs over HTTP: submit, look, steer, fetch.
+local crypto = require "crypto"
 local fs, host, json, objects = require "fs", require "host", require "json", require "objects"
 local err = require "stance.err"
 local t = require "stance.schema"
@@ -15,6 +16,12 @@ local status = t.enum { "pending", "processing", "completed", "failed", "cancell
 
 --- Structured-field strings come in quotes, most clients send them bare: both mean the same key.
 local function unquote(key) return key and (key:match '^"(.*)"$' or key) end
+
+local function is_same_or_absent(path, artifact)
+  local found = fs.stat(path)
+  if not found then return true end
+  return found.size == artifact.size and crypto.sha256(fs.read(path) or "") == artifact.sha256
+end
 
 return function(route, app)
   local jobs = app.jobs
@@ -38,7 +45,7 @@ return function(route, app)
   }
 
   route.get "/api/jobs" {
-    doc = "Jobs, newest first.", scope = "jobs:read",
+    doc = "Jobs, newest first, without their results.", scope = "jobs:read",
     query = t.object { status = status { optional = true }, type = t.string { optional = true }, parent = t.string { optional = true },
       limit = t.integer { default = 50, min = 1, max = 500 }, after = t.integer { optional = true, min = 0 } },
     handler = function(request)
@@ -106,8 +113,8 @@ return function(route, app)
       local files, bytes = {}, 0
       for i, artifact in ipairs(artifacts) do
         local path = folder .. "/" .. artifact.name
-        if not request.body.force and fs.stat(path) then
-          return nil, err("exists", "%s is there already; say \"force\": true to replace it", path)
+        if not request.body.force and not is_same_or_absent(path, artifact) then
+          return nil, err("exists", "%s is there with other content; say \"force\": true to replace it", path)
         end
         local ok
         ok, why = fs.mkdir(path:match "^(.*)/")

@@ -125,8 +125,13 @@ function Bus:read(cursor, job_id)
     return events, math.max(cursor, last)
   end
   local last = self.last -- it may move on while the query runs
-  local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? AND seq <= ? AND (job_id = ?3 OR ?3 IS NULL) ORDER BY seq LIMIT ?",
-    cursor, last, job_id, batch)
+  local rows, why
+  if job_id then
+    rows, why = self.db.query("SELECT * FROM events WHERE job_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?", job_id, cursor, last,
+      batch)
+  else
+    rows, why = self.db.query("SELECT * FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", cursor, last, batch)
+  end
   if not rows then return nil, why end
   for i, row in ipairs(rows) do events[i] = to_event(row) end
   return events, #rows == batch and rows[batch].seq or last

@@ -19,6 +19,8 @@ local flush_every = 0.25 -- seconds that progress and log lines may lie in memor
 local backoff_least, backoff_most = 0.5, 30
 local join_wait = 20
 local default_concurrency = 4
+local result_limit = 1024 * 1024 -- bytes of a result as JSON: larger things are artifacts
+local message_limit = 4000
 local crashes_most = 2 -- a step that took the worker down so often is not tried again
 
 local media_types = {
@@ -35,9 +37,26 @@ local permanent = { invalid = true, not_found = true, unsupported = true, corrup
 ---@return boolean
 function M.is_permanent(why) return type(why) == "table" and permanent[why.code] == true end
 
-local function as_error(value)
-  if type(value) == "table" and value.code then return value end
-  return err("script", "%s", tostring(value))
+--- What was raised as an error table {code, message} that can be kept, whatever it was.
+---@param value any
+---@return { code: string, message: string }
+function M.as_error(value)
+  local has_code = type(value) == "table" and type(value.code) == "string"
+  local ok, message = pcall(tostring, has_code and value.message or value)
+  if not ok then message = "(an error that cannot be shown)" end
+  return err(has_code and value.code or "script", "%s", message:sub(1, message_limit))
+end
+
+local as_error = M.as_error
+
+--- Raises `invalid` for a result that JSON cannot carry, and `too_large` for one over 1 MiB.
+function M.check_result(value)
+  if value == nil then return end
+  local ok, text = pcall(json.encode, value)
+  if not ok then error(err("invalid", "the result cannot be kept: %s", as_error(text).message), 0) end
+  if #text > result_limit then
+    error(err("too_large", "the result has %d bytes as JSON, at most %d are kept: make large things artifacts", #text, result_limit), 0)
+  end
 end
 
 local function plain(why) return { code = why.code, message = why.message } end
@@ -178,7 +197,12 @@ local function attempt_step(self, key, opts, fn)
   local step = setmetatable({ job = self, key = key, artifacts = {} }, Step)
   local ok, result
   self.in_steps = self.in_steps + 1
-  if opts.timeout then ok, result = pcall(fiber.deadline, opts.timeout, fn, step) else ok, result = pcall(fn, step) end
+  local function run()
+    local value = fn(step)
+    M.check_result(value)
+    return value
+  end
+  if opts.timeout then ok, result = pcall(fiber.deadline, opts.timeout, run) else ok, result = pcall(run) end
   self.in_steps = self.in_steps - 1
   return ok, result, step
 end

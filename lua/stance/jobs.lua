@@ -53,6 +53,10 @@ end
 
 local row_sql = "SELECT *, (SELECT count(*) FROM artifacts WHERE job_id = jobs.id) AS artifact_count FROM jobs "
 
+-- A list tells of many jobs; what each came to may be large, and is told by the job itself.
+local list_sql = [[SELECT seq, id, type, status, reason, params, generation, attempt, error, priority, created_at, started_at, ended_at,
+  progress, parent, worker, (SELECT count(*) FROM artifacts WHERE job_id = jobs.id) AS artifact_count FROM jobs ]]
+
 function Jobs:row(id)
   local rows, why = self.db.query(row_sql .. "WHERE id = ?", id)
   if not rows then return nil, why end
@@ -95,7 +99,7 @@ function Jobs:list(filter)
   add("seq < ?", filter.after)
   local limit = filter.limit or 50
   parameters[#parameters + 1] = limit + 1
-  local rows, why = self.db.query(row_sql .. "WHERE " .. table.concat(where, " AND ") .. " ORDER BY seq DESC LIMIT ?", unpack(parameters))
+  local rows, why = self.db.query(list_sql .. "WHERE " .. table.concat(where, " AND ") .. " ORDER BY seq DESC LIMIT ?", unpack(parameters))
   if not rows then return nil, why end
   local jobs = {}
   for i = 1, math.min(limit, #rows) do jobs[i] = manifest(rows[i]) end

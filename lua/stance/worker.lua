@@ -53,30 +53,26 @@ local function run_workflow(claim, workflow, job)
   local function run() return workflow.run(job, claim.params) end
   local result
   if deadline then result = fiber.deadline(deadline, run) else result = run() end
+  job_api.check_result(result)
   job:flush()
   return result
-end
-
-local function as_error(value)
-  if type(value) == "table" and value.code then return { code = value.code, message = tostring(value.message) } end
-  return { code = "script", message = tostring(value) }
 end
 
 local function finish(entry, ok, result)
   local claim, job = entry.claim, entry.job
   if ok then return report("complete", claim, { result = result == nil and json.null or result }) end
-  local why = as_error(result)
+  local why = job_api.as_error(result)
   if job.lost then return log.warn("the job was taken over meanwhile", { jobId = claim.id }) end
   if stopping then return report("release", claim, {}) end
   if entry.cancelled then return report("cancelled", claim, { reason = "cancelled" }) end
   job:end_note()
-  report("fail", claim, { error = why, retry_at = retry_at(entry.workflow, claim, why) })
+  report("fail", claim, { error = { code = why.code, message = why.message }, retry_at = retry_at(entry.workflow, claim, why) })
 end
 
 local function run(claim)
   fiber.self():job(claim.id)
   local workflow, why = workflows.load(claim.type)
-  if not workflow then return report("fail", claim, { error = as_error(why) }) end
+  if not workflow then return report("fail", claim, { error = job_api.as_error(why) }) end
   local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call, slot = slot_change } }
   running[claim.id] = entry
   slot_change(1)
@@ -84,7 +80,8 @@ local function run(claim)
   entry.fiber:name(claim.id)
   local ok, result = entry.fiber:join()
   entry.job:close()
-  finish(entry, ok, result)
+  local told, failure = pcall(finish, entry, ok, result)
+  if not told then log.error("cannot report the end of a job", { jobId = claim.id, reason = tostring(failure) }) end
   running[claim.id] = nil
   slot_change(-1)
 end

@@ -154,8 +154,12 @@ static int exit_of_status(long status) {
     }
 }
 
-/* Adds "; characters: is required" for each entry of a problem's `errors`. */
+/* Adds "; characters: is required" for each entry of a problem's `errors`. One alone is the detail
+ * already. */
 static void append_errors(char *message, const json_t *errors) {
+    if (*message && json_array_size(errors) == 1) {
+        return;
+    }
     size_t index;
     json_t *entry;
     json_array_foreach(errors, index, entry) {

@@ -1,6 +1,7 @@
 /* render.c - `stance render`: characters in, labelled pictures out, with or without a running host.
  */
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,9 @@
 #include "cli/private_host.h"
 
 enum { EXIT_INTERRUPTED = 130 };
+
+/* What an option holds that was not given: no number that a person means. Numbers have NAN. */
+#define NOT_GIVEN LONG_MIN
 
 struct request {
     const char *url, *characters, *size, *clip, *output, *key;
@@ -81,19 +85,19 @@ static json_t *make_submission(const struct request *request, char **files, int 
         json_decref(params);
         return NULL;
     }
-    if (request->angles > 0) {
+    if (request->angles != NOT_GIVEN) {
         json_object_set_new(params, "angles", json_integer(request->angles));
     }
     if (request->clip) {
         json_object_set_new(params, "clip", json_string(request->clip));
     }
-    if (request->time >= 0) {
+    if (!isnan(request->time)) {
         json_object_set_new(params, "time", json_real(request->time));
     }
-    if (request->distance > 0) {
+    if (!isnan(request->distance)) {
         json_object_set_new(params, "distance", json_real(request->distance));
     }
-    if (request->height >= 0) {
+    if (!isnan(request->height)) {
         json_object_set_new(params, "height", json_real(request->height));
     }
     return json_pack("{s:s, s:o}", "job_type", "render", "params", params);
@@ -219,7 +223,7 @@ static int render(const struct request *request, const json_t *submission) {
 }
 
 int cli_render(int argc, char **argv) {
-    struct request request = {.time = -1, .height = -1};
+    struct request request = {.angles = NOT_GIVEN, .time = NAN, .distance = NAN, .height = NAN};
     int count = 0;
     const struct option options[] = {
         {"characters", 'c', OPTION_TEXT, &request.characters, "A,B",
@@ -227,7 +231,7 @@ int cli_render(int argc, char **argv) {
         {"angles", 'a', OPTION_INTEGER, &request.angles, "N", "views around each (default 8)"},
         {"size", 's', OPTION_TEXT, &request.size, "WxH", "of a picture (default 512x512)"},
         {"clip", 0, OPTION_TEXT, &request.clip, "NAME",
-         "which of the file's motions (default: its first)"},
+         "which of the file's motions, by name or number (default: a calm one)"},
         {"time", 't', OPTION_NUMBER, &request.time, "SECONDS", "when in the motion"},
         {"distance", 0, OPTION_NUMBER, &request.distance, "METRES", "of the camera (default 3.5)"},
         {"height", 0, OPTION_NUMBER, &request.height, "METRES", "of the camera (default 1.6)"},

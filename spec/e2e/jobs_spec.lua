@@ -47,6 +47,20 @@ return { name = "fragile", version = 1, params = t.object {},
     end)
     return { a = outcomes[1].ok, bad = outcomes[2].err.code, c = outcomes[3].ok }
   end }]],
+  odd = [[
+local t = require "stance.schema"
+local ends = {
+  a_function = function() return { f = print } end,
+  a_circle = function() local c = {} c.c = c return c end,
+  not_a_number = function() return { 0 / 0 } end,
+  a_megabyte = function() return ("x"):rep(2 ^ 21) end,
+  an_error_that_fails = function() error(setmetatable({}, { __tostring = function() error "ha" end })) end,
+  a_long_error = function() error(("x"):rep(2 ^ 21), 0) end,
+}
+return { name = "odd", version = 1, params = t.object { which = t.string, in_step = t.boolean { default = false } },
+  run = function(job, p)
+    if p.in_step then job:step("s", ends[p.which]) else return ends[p.which]() end
+  end }]],
   broken = "return {",
 }
 
@@ -135,6 +149,17 @@ describe("a host", function()
     assert.equal(1, #list.artifacts)
   end)
 
+  for which, code in pairs { a_function = "invalid", a_circle = "invalid", not_a_number = "invalid", a_megabyte = "too_large",
+    an_error_that_fails = "script", a_long_error = "script" } do
+    it(("fails a job that ends with %s, in a step too"):format(which:gsub("_", " ")), function()
+      for _, in_step in ipairs { false, true } do
+        local job = host:wait(host:submit("odd", { which = which, in_step = in_step }), 10)
+        assert.same({ "failed", code }, { job.status, job.error.code })
+        assert.is_true(#job.reason < 5000)
+      end
+    end)
+  end
+
   it("cancels a running job at its next wait", function()
     local id = host:submit("count", { steps = 1000, pause = 0.05 })
     support.eventually("the start", 5, function() return select(2, host:get("/api/jobs/" .. id)).status == "processing" end)
@@ -174,8 +199,11 @@ describe("a host", function()
     local status, answer = host:post("/api/jobs/" .. id .. "/download", {  force = false })
     assert.equal(200, status, json.encode(answer))
     assert.equal("1", support.shell(("cat %s/n/1.txt"):format(answer.output_dir)))
+    assert.equal(200, (host:post("/api/jobs/" .. id .. "/download", { force = false })))
+    support.write(answer.output_dir .. "/n/1.txt", "mine")
     assert.equal(409, (host:post("/api/jobs/" .. id .. "/download", { force = false })))
     assert.equal(200, (host:post("/api/jobs/" .. id .. "/download", { force = true })))
+    assert.equal("1", support.shell(("cat %s/n/1.txt"):format(answer.output_dir)))
     local code = host:post("/api/jobs/" .. id .. "/download", { output_dir = "/etc/stance-spec" })
     assert.equal(403, code)
   end)

@@ -210,7 +210,7 @@ local function finish(self, id, epoch, status, fields, event)
   }, true) -- its type may have been full
 end
 
-function Queue:complete(id, epoch, result) return finish(self, id, epoch, "completed", { result = result }, { result = result }) end
+function Queue:complete(id, epoch, result) return finish(self, id, epoch, "completed", { result = result }) end
 
 --- The job's fiber has ended because it was told to.
 function Queue:cancelled(id, epoch, reason)
