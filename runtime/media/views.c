@@ -24,8 +24,8 @@ struct views {
 /* -- Renderers --------------------------------------------------------------------------------- */
 
 /* Renderers keep megabytes of scratch memory, which is dear to get anew for each batch; idle ones
- * wait here. */
-enum { IDLE_MAX = 4 };
+ * wait here. Those that have drawn very large pictures hold hundreds of megabytes, and go. */
+enum { IDLE_MAX = 4, IDLE_PIXELS = 4 << 20 };
 
 struct idle_renderer {
     struct gpu_renderer *renderer;
@@ -58,9 +58,10 @@ static int renderer_take(const char *backend, struct gpu_renderer **out, struct 
                    backend, why);
 }
 
-static void renderer_give_back(const char *backend, struct gpu_renderer *renderer) {
+static void renderer_give_back(const char *backend, struct gpu_renderer *renderer,
+                               uint64_t pixels) {
     pthread_mutex_lock(&pool.lock);
-    if (pool.count < IDLE_MAX) {
+    if (pool.count < IDLE_MAX && pixels <= IDLE_PIXELS) {
         struct idle_renderer *idle = &pool.idle[pool.count++];
         idle->renderer = renderer;
         memcpy(idle->backend, backend, sizeof idle->backend);
@@ -105,15 +106,20 @@ static int check_options(const struct views_options *options, uint32_t count, st
     return 0;
 }
 
-/* A pixel takes seven bytes here and many more in the renderer: large pictures are drawn one by
- * one. */
-static uint32_t fit_batch(const struct view_spec *specs, uint32_t count, uint32_t batch) {
+/* Pixels of the largest of them, at least 1. */
+static uint64_t largest_view(const struct view_spec *specs, uint32_t count) {
     uint64_t most = 1;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t pixels = (uint64_t)specs[i].camera.width * specs[i].camera.height;
         most = pixels > most ? pixels : most;
     }
-    uint64_t fit = VIEWS_BATCH_PIXELS / most;
+    return most;
+}
+
+/* A pixel takes seven bytes here and many more in the renderer: large pictures are drawn one by
+ * one. */
+static uint32_t fit_batch(const struct view_spec *specs, uint32_t count, uint32_t batch) {
+    uint64_t fit = VIEWS_BATCH_PIXELS / largest_view(specs, count);
     return fit < 1 ? 1 : fit < batch ? (uint32_t)fit : batch;
 }
 
@@ -261,7 +267,7 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
         return rc;
     char why[GPU_WHY_SIZE] = "";
     rc = gpu_render(renderer, scene_gpu(views->scene), &batch, draft->images, timings, why);
-    renderer_give_back(views->backend, renderer);
+    renderer_give_back(views->backend, renderer, largest_view(views->specs, views->count));
     if (rc == 0)
         return 0;
     int code = rc == GPU_ENOMEM ? ERR_NO_MEMORY : rc == GPU_EINVAL ? ERR_INVALID : ERR_INTERNAL;

@@ -333,9 +333,9 @@ static void folders_have_a_greatest_depth(void) {
     struct scripts *scripts = must_read(lua, NULL, NULL);
     CHECK_TEXT(text_of(scripts, path), "return 1");
     scripts_free(scripts);
-    memmove(path + 2, path, strlen(path) + 1);
-    memcpy(path, "d/", 2);
-    put(lua, path, "return 1");
+    char deeper[sizeof path + 2];
+    snprintf(deeper, sizeof deeper, "d/%s", path);
+    put(lua, deeper, "return 1");
     CHECK(read_all(lua, NULL, NULL) == NULL);
     CHECK(why.code == ERR_INVALID && strstr(why.message, "16 deep") != NULL);
     free(lua);

@@ -12,7 +12,9 @@ end
 
 local function floats(bytes)
   local ffi = require "ffi"
-  return ffi.cast("const float *", bytes), #bytes / 4
+  local copy = ffi.new("float[?]", #bytes / 4) -- a pointer into the string would not keep it
+  ffi.copy(copy, bytes, #bytes)
+  return copy, #bytes / 4
 end
 
 local function mark(labels, name)
