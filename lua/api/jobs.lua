@@ -23,12 +23,14 @@ local function is_same_or_absent(path, artifact)
   return found.size == artifact.size and crypto.sha256(fs.read(path) or "") == artifact.sha256
 end
 
+--- `status` and the value of a call that returned `value` or `nil, err`.
+local function reply(status, value, why)
+  if value == nil then return nil, why end
+  return status, value
+end
+
 return function(route, app)
   local jobs = app.jobs
-
-  local function job_of(request)
-    return assert(request.params.id)
-  end
 
   route.post "/api/jobs" {
     doc = "Submit a job. When the answer comes, the job is on disk.", scope = "jobs:write", idempotent = true, body = submission,
@@ -59,35 +61,23 @@ return function(route, app)
   route.get "/api/jobs/:id" {
     doc = "A job. With `wait` the answer comes when it has ended, or after that many seconds.", scope = "jobs:read",
     query = t.object { wait = t.number { default = 0, min = 0, max = 50, unit = "s" } },
-    handler = function(request)
-      local job, why = jobs:wait(job_of(request), request.query.wait)
-      if not job then return nil, why end
-      return 200, job
-    end,
+    handler = function(request) return reply(200, jobs:wait(request.params.id, request.query.wait)) end,
   }
 
   route.post "/api/jobs/:id/cancel" {
     doc = "End a job and its children: pending ones at once, running ones at their next wait.", scope = "jobs:write",
-    handler = function(request)
-      local job, why = jobs:cancel(job_of(request))
-      if not job then return nil, why end
-      return 202, job
-    end,
+    handler = function(request) return reply(202, jobs:cancel(request.params.id)) end,
   }
 
   route.post "/api/jobs/:id/retry" {
     doc = "Run a failed or cancelled job again. What its steps have finished stays finished.", scope = "jobs:write",
-    handler = function(request)
-      local job, why = jobs:retry(job_of(request))
-      if not job then return nil, why end
-      return 200, job
-    end,
+    handler = function(request) return reply(200, jobs:retry(request.params.id)) end,
   }
 
   route.post "/api/jobs/:id/signals/:name" {
     doc = "Send a running job what its `job:wait(name)` waits for.", scope = "jobs:write", body = t.any { optional = true },
     handler = function(request)
-      local id = job_of(request)
+      local id = request.params.id
       local job, why = jobs:get(id)
       if not job then return nil, why end
       local ok
@@ -103,7 +93,7 @@ return function(route, app)
     scope = "jobs:write",
     body = t.object { output_dir = t.path { optional = true }, force = t.boolean { default = false } },
     handler = function(request)
-      local id = job_of(request)
+      local id = request.params.id
       local job, why = jobs:get(id)
       if not job then return nil, why end
       local folder = request.body.output_dir or job.params.output_dir or host.data_dir .. "/output/" .. id
@@ -152,7 +142,7 @@ return function(route, app)
     query = t.object { after = t.integer { default = 0, min = 0 }, limit = t.integer { default = 1000, min = 1, max = 10000 },
       follow = t.boolean { default = false } },
     handler = function(request)
-      local id, query = job_of(request), request.query
+      local id, query = request.params.id, request.query
       local page, why = jobs:logs(id, query.after, query.limit)
       if not page then return nil, why end
       if query.follow then return 200, follow_logs(id, query.after), { ["Content-Type"] = "application/x-ndjson" } end
@@ -164,7 +154,7 @@ return function(route, app)
   route.get "/api/jobs/:id/artifacts" {
     doc = "What a job made.", scope = "jobs:read",
     handler = function(request)
-      local artifacts, why = jobs:artifacts(job_of(request))
+      local artifacts, why = jobs:artifacts(request.params.id)
       if not artifacts then return nil, why end
       return 200, { artifacts = json.array(artifacts) }
     end,
@@ -173,7 +163,7 @@ return function(route, app)
   route.get "/api/jobs/:id/artifacts/*name" {
     doc = "The bytes of an artifact; ETag and Range work.", scope = "jobs:read",
     handler = function(request)
-      local artifact, why = jobs:artifact(job_of(request), request.params.name)
+      local artifact, why = jobs:artifact(request.params.id, request.params.name)
       if not artifact then return nil, why end
       local file
       file, why = objects.open(artifact.sha256)

@@ -9,8 +9,7 @@
 #include <string.h>
 
 #include "cli/output.h"
-
-enum { WORD_MAX = 63 };
+#include "core/words.h"
 
 /* -- Mistakes ---------------------------------------------------------------------------------- */
 
@@ -24,43 +23,13 @@ int options_misuse(const struct usage *usage, const char *format, ...) {
     return EXIT_USAGE;
 }
 
-/* Edits (insert, delete, change, swap of neighbours) from one word to another: Damerau's distance,
- * three rows. */
-static size_t edit_distance(const char *a, const char *b) {
-    size_t a_length = strlen(a), b_length = strlen(b);
-    size_t rows[3][WORD_MAX + 1];
-    if (a_length > WORD_MAX || b_length > WORD_MAX) {
-        return WORD_MAX;
-    }
-    size_t *before = rows[0], *above = rows[1], *row = rows[2];
-    for (size_t j = 0; j <= b_length; j++) {
-        above[j] = j;
-        before[j] = j;
-    }
-    for (size_t i = 1; i <= a_length; i++) {
-        row[0] = i;
-        for (size_t j = 1; j <= b_length; j++) {
-            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
-            best = above[j] + 1 < best ? above[j] + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            row[j] = swapped && before[j - 2] + 1 < best ? before[j - 2] + 1 : best;
-        }
-        size_t *spare = before;
-        before = above;
-        above = row;
-        row = spare;
-    }
-    return above[b_length];
-}
-
 const char *options_suggest(const char *word, const void *names, size_t count, size_t stride) {
     const char *found = NULL;
     size_t least = strlen(word) / 3 + 2;
     for (size_t i = 0; i < count; i++) {
         const char *name;
         memcpy(&name, (const char *)names + i * stride, sizeof name);
-        size_t distance = edit_distance(word, name);
+        size_t distance = words_distance(word, name);
         if (strlen(word) >= 3 && strncmp(name, word, strlen(word)) == 0) {
             distance = 1;
         }
@@ -197,7 +166,7 @@ static int take_long(struct parser *parser, const char *word) {
     if (option) {
         return take(parser, option, word[length] ? word + length + 1 : NULL);
     }
-    char name[WORD_MAX + 1];
+    char name[WORDS_MAX];
     snprintf(name, sizeof name, "%.*s", (int)length, word);
     const char *meant =
         options_suggest(name, usage->options, (size_t)option_count(usage), sizeof *usage->options);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/words.h"
 
 #define KIB 1024.0
 #define MIB (1024 * KIB)
@@ -86,35 +87,6 @@ const struct config_setting *config_setting_find(const char *name) {
     return NULL;
 }
 
-static size_t least_of(size_t a, size_t b, size_t c) {
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* Edits from one to the other: insert, delete, replace, swap neighbours (optimal string alignment).
- */
-static size_t distance(const char *a, const char *b) {
-    size_t rows[3][NAME_SIZE];
-    size_t width = strlen(b);
-    for (size_t j = 0; j <= width; j++) {
-        rows[0][j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t *now = rows[i % 3];
-        const size_t *before = rows[(i + 2) % 3], *two_before = rows[(i + 1) % 3];
-        now[0] = i;
-        for (size_t j = 1; j <= width; j++) {
-            size_t change = a[i - 1] != b[j - 1];
-            now[j] = least_of(before[j] + 1, now[j - 1] + 1, before[j - 1] + change);
-            bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped && two_before[j - 2] + 1 < now[j]) {
-                now[j] = two_before[j - 2] + 1;
-            }
-        }
-    }
-    return rows[strlen(a) % 3][width];
-}
-
 const char *config_nearest(const char *name) {
     char plain[NAME_SIZE];
     plain_name(plain, name);
@@ -122,7 +94,7 @@ const char *config_nearest(const char *name) {
     const char *nearest = NULL;
     size_t least = size < 8 ? 1 : 2;
     for (size_t i = 0; i < setting_count; i++) {
-        size_t edits = distance(plain, settings[i].name);
+        size_t edits = words_distance(plain, settings[i].name);
         if (edits <= least) {
             least = edits;
             nearest = settings[i].name;
