@@ -12,7 +12,7 @@ local submission = t.object {
   deadline_s = t.number { optional = true, min = 1, max = 31536000, unit = "s" },
 }
 
-local status = t.enum { "pending", "processing", "completed", "failed", "cancelled" }
+local job_status = t.enum { "pending", "processing", "completed", "failed", "cancelled" }
 
 --- Structured-field strings come in quotes, most clients send them bare: both mean the same key.
 local function unquote(key) return key and (key:match '^"(.*)"$' or key) end
@@ -48,7 +48,7 @@ return function(route, app)
 
   route.get "/api/jobs" {
     doc = "Jobs, newest first, without their results.", scope = "jobs:read",
-    query = t.object { status = status { optional = true }, type = t.string { optional = true }, parent = t.string { optional = true },
+    query = t.object { status = job_status { optional = true }, type = t.string { optional = true }, parent = t.string { optional = true },
       limit = t.integer { default = 50, min = 1, max = 500 }, after = t.integer { optional = true, min = 0 } },
     handler = function(request)
       local list, why = jobs:list(request.query)
