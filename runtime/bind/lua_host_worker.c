@@ -170,7 +170,8 @@ static void pass_settings(const struct config *config, const char **argv, char *
     const struct config_row *row = config_rows(config, &rows);
     for (size_t i = 0; i < rows && count + 1 < ARGV_MAX; i++) {
         const struct config_setting *setting = config_setting_find(row[i].name);
-        if (row[i].is_default || setting->secret || strcmp(row[i].name, "config") == 0)
+        if (row[i].is_default || setting->secret || strcmp(row[i].name, "config") == 0 ||
+            strcmp(row[i].name, "url") == 0)
             continue;
         if (asprintf(&texts[count], "--%s=%s", row[i].name, row[i].value) < 0)
             abort();

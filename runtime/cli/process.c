@@ -28,7 +28,7 @@ static size_t add_settings(struct option *options, size_t count, const char **va
     size_t setting_count;
     const struct config_setting *settings = config_settings(&setting_count);
     for (size_t i = 0; i < setting_count && count + 1 < OPTIONS_MAX; i++) {
-        if (settings[i].secret)
+        if (settings[i].secret || strcmp(settings[i].name, "url") == 0) /* url is for clients */
             continue;
         snprintf(names[i], sizeof names[i], "%s", settings[i].name);
         for (char *at = names[i]; *at; at++)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/process.h"
@@ -21,11 +22,14 @@ static void say_ready(struct services *services, const char *url) {
              (loop_seconds() - services->started) * 1000);
     if (!isatty(STDERR_FILENO))
         return;
+    bool elsewhere = strcmp(url, CLIENT_DEFAULT_URL) != 0; /* where commands would not look */
     out_note("\n  Try, in another terminal:\n"
+             "%s%s%s"
              "    stance render mannequin --wait     labelled pictures of the built-in character\n"
              "    stance status                      how the host is doing\n"
              "    curl %s/api/jobs\n"
              "  Ctrl-C stops the host; accepted jobs go on at the next start.\n",
+             elsewhere ? "    export STANCE_URL=" : "", elsewhere ? url : "", elsewhere ? "\n" : "",
              url);
 }
 
@@ -51,8 +55,8 @@ int cli_serve(int argc, char **argv) {
                     "  stance serve --data /srv/stance --workers 4\n"
                     "  STANCE_LISTEN=127.0.0.1:8080 stance serve --workspace ./scripts\n",
         .about = "Runs the host: HTTP API, durable job queue, worker processes. SIGTERM or Ctrl-C "
-                 "lets requests\n"
-                 "end and stops; a second one stops at once. Accepted jobs survive either.",
+                 "puts running\n"
+                 "jobs back and stops; a second one stops at once. Accepted jobs survive either.",
     };
     struct config *config = NULL;
     int code = process_options(&usage, own, argc, argv, &config);
