@@ -140,24 +140,24 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     vm unseen = vm_or(vi_less(pixels.x1, pixels.x0), vi_less(pixels.y1, pixels.y0));
     vm hole = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_HOLE), zero));
     vm small = vm_and(vi_less(high_x - low_x, limit), vi_less(high_y - low_y, limit));
-    vm todo = vm_and(good, vm_not(vm_or(unseen, hole)));
-    *slow = vm_bits(vm_or(vm_and(todo, vm_not(small)), vm_not(vm_or(good, hole))));
-    todo = vm_and(todo, small);
-    if (vm_bits(todo) == 0)
+    vm wanted = vm_and(good, vm_not(vm_or(unseen, hole)));
+    *slow = vm_bits(vm_or(vm_and(wanted, vm_not(small)), vm_not(vm_or(good, hole))));
+    wanted = vm_and(wanted, small);
+    if (vm_bits(wanted) == 0)
         return 0;
 
     /* Lanes that are not to be drawn become points, so that nothing below overflows. */
-    vi origin_x = vi_select(todo, pixels.x0 << GPU_SUBPIXEL_BITS, zero);
-    vi origin_y = vi_select(todo, pixels.y0 << GPU_SUBPIXEL_BITS, zero);
+    vi origin_x = vi_select(wanted, pixels.x0 << GPU_SUBPIXEL_BITS, zero);
+    vi origin_y = vi_select(wanted, pixels.y0 << GPU_SUBPIXEL_BITS, zero);
     for (int c = 0; c < 3; c++) {
-        p.x[c] = vi_select(todo, p.x[c], zero) - origin_x;
-        p.y[c] = vi_select(todo, p.y[c], zero) - origin_y;
+        p.x[c] = vi_select(wanted, p.x[c], zero) - origin_x;
+        p.y[c] = vi_select(wanted, p.y[c], zero) - origin_y;
     }
     vi area;
     vm front = orient(&p, &area);
     vm both = vm_not(vi_equal(flags & vi_set1(GPU_TRIANGLE_DOUBLE_SIDED), zero));
-    todo = vm_and(vm_and(todo, vm_or(front, both)), vi_less(zero, area));
-    if (vm_bits(todo) == 0)
+    wanted = vm_and(vm_and(wanted, vm_or(front, both)), vi_less(zero, area));
+    if (vm_bits(wanted) == 0)
         return 0;
     set_edge(out, 0, &p, 1, 2, step);
     set_edge(out, 1, &p, 2, 0, step);
@@ -168,7 +168,7 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     vi_store(out->wide, pixels.x1 - pixels.x0);
     vi_store(out->high, pixels.y1 - pixels.y0);
     out->swapped = vm_bits(front);
-    return vm_bits(todo);
+    return vm_bits(wanted);
 }
 
 /* A triangle's three edge functions at a vector of samples. */
