@@ -107,10 +107,12 @@ function Jobs:list(filter)
 end
 
 --- How many jobs there are in each state.
----@return table<string, integer>
+---@return table<string, integer>|nil, table|nil err
 function Jobs:counts()
   local counts = { pending = 0, processing = 0, completed = 0, failed = 0, cancelled = 0 }
-  for _, row in ipairs(assert(self.db.query "SELECT status, count(*) AS n FROM jobs GROUP BY status")) do counts[row.status] = row.n end
+  local rows, why = self.db.query "SELECT status, count(*) AS n FROM jobs GROUP BY status"
+  if not rows then return nil, why end
+  for _, row in ipairs(rows) do counts[row.status] = row.n end
   return counts
 end
 
@@ -219,6 +221,7 @@ function Jobs:retry(id)
     if why.code ~= "conflict" then return nil, why end
     return nil, err("conflict", "%s is %s; only failed and cancelled jobs can be retried", id, row.status)
   end
+  if row.generation ~= host.generation() and self.on_old_job then self.on_old_job() end
   return self:get(id)
 end
 
@@ -259,7 +262,10 @@ function ops.claim(self, worker, request)
   return {}
 end
 
-function ops.extend(self, _, request) return self.queue:extend(request.leases, self.lease) end
+function ops.extend(self, worker, request)
+  if self.on_memory then self.on_memory(worker, request.memory.resident) end
+  return self.queue:extend(request.leases, self.lease)
+end
 
 function ops.step(self, _, request)
   local ok, why = self.queue:step(request.id, request.epoch, request.step, request.note)

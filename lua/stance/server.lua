@@ -19,7 +19,8 @@ local function gauges(app)
   local fibers = metrics.gauge { name = "fibers", help = "Fibers of the host." }
   local memory = metrics.gauge { name = "vm_memory_bytes", help = "Memory of the host's script VM." }
   while true do
-    for status, count in pairs(app.jobs:counts()) do pending:set({ status = status }, count) end
+    local counts = app.jobs:counts()
+    for status, count in pairs(counts or {}) do pending:set({ status = status }, count) end
     lag:set(host.lag())
     fibers:set(fiber.count())
     memory:set(host.memory().vm)

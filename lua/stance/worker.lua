@@ -63,8 +63,8 @@ local function finish(entry, ok, result)
   if ok then return report("complete", claim, { result = result == nil and json.null or result }) end
   local why = job_api.as_error(result)
   if job.lost then return log.warn("the job was taken over meanwhile", { jobId = claim.id }) end
-  if stopping then return report("release", claim, {}) end
   if entry.cancelled then return report("cancelled", claim, { reason = "cancelled" }) end
+  if stopping then return report("release", claim, {}) end
   job:end_note()
   report("fail", claim, { error = { code = why.code, message = why.message }, retry_at = retry_at(entry.workflow, claim, why) })
 end

@@ -23,13 +23,28 @@ Workers.__index = Workers
 function M.new(jobs, count)
   local self = setmetatable({ jobs = jobs, members = {}, next_index = 0, stopping = false }, Workers)
   jobs.on_cancel = function(worker_id, job_id) self:tell(worker_id, { op = "cancel", id = job_id }) end
-  self.gauge = metrics.gauge { name = "worker_memory_bytes", help = "Resident memory of a worker.", labels = { "worker" } }
+  jobs.on_old_job = function() self:serve_old_generations() end
+  local memory = metrics.gauge { name = "worker_memory_bytes", help = "Resident memory of a worker.", labels = { "worker" } }
+  jobs.on_memory = function(worker_id, bytes) memory:set({ worker = worker_id:match "^[^/]+" }, bytes) end
   for _ = 1, count do self:add(host.generation()) end
-  for _, generation in ipairs(jobs:old_generations()) do
-    log.info("starting a worker for jobs of an older generation", { generation = generation })
-    fiber.spawn(self.retire_when_done, self, self:add(generation))
-  end
+  self:serve_old_generations()
   return self
+end
+
+function Workers:has(generation)
+  for _, member in ipairs(self.members) do if member.generation == generation then return true end end
+  return false
+end
+
+--- Starts a worker for each older generation that has open jobs and no worker.
+function Workers:serve_old_generations()
+  for _, generation in ipairs(self.jobs:old_generations()) do
+    if not self.stopping and not self:has(generation) then
+      log.info("starting a worker for jobs of an older generation", { generation = generation })
+      local member = self:add(generation)
+      if member then fiber.spawn(self.retire_when_done, self, member) end
+    end
+  end
 end
 
 ---@param generation string
@@ -84,10 +99,11 @@ function Workers:retire_when_done(member)
   end
   if self.stopping then return end
   log.info("the last job of an older generation has ended", { generation = member.generation })
-  member.process:stop(10)
   for i, other in ipairs(self.members) do
     if other == member then table.remove(self.members, i) end
   end
+  member.process:stop(10)
+  self:serve_old_generations() -- one may have been retried since we looked
 end
 
 --- What `GET /api/status` shows.

@@ -255,6 +255,23 @@ return function(name, new_queue)
         is_conflict(queue:cancel(id, "again"))
       end)
 
+      for way, give_back in pairs {
+        ["gives the job back"] = function(id) return queue:release(id, 1) end,
+        ["fails and would try again"] = function(id) return queue:fail(id, 1, { code = "io", message = "x" }, 1001) end,
+      } do
+        it(("is not forgotten when the worker %s"):format(way), function()
+          local id = submit()
+          claim()
+          queue:cancel(id, "enough")
+          assert(give_back(id))
+          clock.now = 1002
+          assert.same({}, claim_ids())
+          is_conflict(queue:cancel(id, "again"))
+          assert(queue:retry(id))
+          assert.same({ id }, claim_ids())
+        end)
+      end
+
       it("is not forgotten when the worker dies", function()
         local id = submit()
         claim()

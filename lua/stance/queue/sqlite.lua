@@ -217,26 +217,40 @@ function Queue:cancelled(id, epoch, reason)
   return finish(self, id, epoch, "cancelled", { reason = reason }, { reason = reason })
 end
 
+--- Ends a job that is pending, or only one of those that somebody has cancelled meanwhile.
+local function cancel_pending(self, id, reason, only_asked)
+  local clause = " WHERE id = ? AND status = 'pending'" .. (only_asked and " AND cancel_requested = 1" or "")
+  local now = self.now()
+  return { "INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.cancelled', id, json_object('reason', ?) FROM jobs" .. clause, now,
+    reason, id },
+    { "UPDATE jobs SET status = 'cancelled', reason = ?, ended_at = ?" .. clause, reason, now, id }
+end
+
+--- Statements that put a job back, and end it there when it was to be cancelled: nobody would claim it.
+local function put_back(self, id, ...)
+  local statements = { ... }
+  statements[#statements + 1], statements[#statements + 2] = cancel_pending(self, id, "cancelled", true)
+  return statements
+end
+
 --- Ends the job as failed, or with `retry_at` puts it back until then.
 ---@param why { code: string, message: string }
 function Queue:fail(id, epoch, why, retry_at)
   if not retry_at then
     return finish(self, id, epoch, "failed", { reason = why.message, error = why }, { reason = why.message, code = why.code })
   end
-  return self:commit({
+  return self:commit(put_back(self, id,
     { [[UPDATE jobs SET status = 'pending', run_at = ?, error = ?, reason = ?, lease_until = NULL, worker = NULL
         WHERE id = ? AND epoch = ? AND status = 'processing']], retry_at, text(why), why.message, id, epoch, expect = 1 },
-    self:event("job.retrying", id, { reason = why.message, run_at = retry_at }),
-  }, true)
+    self:event("job.retrying", id, { reason = why.message, run_at = retry_at })), true)
 end
 
 --- Gives the job back unfinished, as if this claim had not been: the worker is stopping.
 function Queue:release(id, epoch)
-  return self:commit({
+  return self:commit(put_back(self, id,
     { [[UPDATE jobs SET status = 'pending', attempt = attempt - 1, lease_until = NULL, worker = NULL
         WHERE id = ? AND epoch = ? AND status = 'processing']], id, epoch, expect = 1 },
-    self:event("job.released", id),
-  }, true)
+    self:event("job.released", id)), true)
 end
 
 -- -- Ends that nobody reports ---------------------------------------------------------------------------------------
@@ -317,11 +331,9 @@ end
 
 --- Asks for the end of a job. Returns "cancelled" when it was pending, "cancelling" when a worker has it, and which worker.
 function Queue:cancel(id, reason)
-  local now = self.now()
+  local event, cancel = cancel_pending(self, id, reason)
   local results, why = self:commit {
-    { [[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.cancelled', id, json_object('reason', ?) FROM jobs
-        WHERE id = ? AND status = 'pending']], now, reason, id },
-    { "UPDATE jobs SET status = 'cancelled', reason = ?, ended_at = ? WHERE id = ? AND status = 'pending'", reason, now, id },
+    event, cancel,
     { "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND status = 'processing' RETURNING worker", id },
   }
   if not results then return nil, why end
