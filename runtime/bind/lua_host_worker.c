@@ -37,9 +37,7 @@ static struct worker *check_worker(lua_State *L) {
     return luaL_checkudata(L, 1, worker_type);
 }
 
-/* -- Requests
- * ----------------------------------------------------------------------------------------------------
- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static void reply(const struct pending *pending, bool ok, const char *text, size_t size) {
     struct worker *worker = pending->worker;
@@ -90,9 +88,7 @@ static void on_request(struct link *link, uint64_t id, const char *payload, size
     }
 }
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 static void on_link(struct child *child, struct link *link, void *arg) {
     (void)child, (void)link;
@@ -148,9 +144,7 @@ static void worker_close(struct vm_owned *owned) {
     worker->child = NULL;
 }
 
-/* -- Module
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Module ------------------------------------------------------------------------------------ */
 
 static int take_function(lua_State *L, const char *field, bool required) {
     lua_getfield(L, 1, field);

@@ -38,8 +38,7 @@ struct exchange_wait {
     struct exchange *exchange;
 };
 
-/* -- Exchanges
- * --------------------------------------------------------------------------------------- */
+/* -- Exchanges --------------------------------------------------------------------------------- */
 
 static void exchange_free(struct exchange *exchange) {
     vm_disown(&exchange->owned);
@@ -99,8 +98,7 @@ static void close_exchange(struct vm_owned *owned) {
     exchange->done = true;
 }
 
-/* -- Answers
- * ----------------------------------------------------------------------------------------- */
+/* -- Answers ----------------------------------------------------------------------------------- */
 
 static void push_headers(lua_State *L, const char *lines) {
     lua_newtable(L);
@@ -180,8 +178,7 @@ static void request_free(struct wait *wait) {
 
 static const struct wait_ops request_ops = {request_push, request_cancel, request_free};
 
-/* -- Requests
- * ---------------------------------------------------------------------------------------- */
+/* -- Requests ---------------------------------------------------------------------------------- */
 
 static void close_client(struct vm_owned *owned) {
     struct lua_client *client = (struct lua_client *)owned;
@@ -281,8 +278,7 @@ static int http_request(lua_State *L) {
     return wait_begin(L, &wait->wait, &request_ops);
 }
 
-/* -- Streams
- * ----------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static struct exchange **check_response(lua_State *L) {
     return luaL_checkudata(L, 1, response_type);
@@ -373,8 +369,7 @@ static int response_index(lua_State *L) {
     return 1;
 }
 
-/* -- The module's part
- * ------------------------------------------------------------------------------- */
+/* -- The module's part ------------------------------------------------------------------------- */
 
 /* get and post in Lua: they only fill in the options, and a call from C could not wait. */
 static const char short_forms[] =

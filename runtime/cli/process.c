@@ -16,9 +16,7 @@
 #include "store/objects.h"
 #include "store/roots.h"
 
-/* -- Options
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Options ----------------------------------------------------------------------------------- */
 
 enum { OPTIONS_MAX = 96 };
 
@@ -74,9 +72,7 @@ int process_options(const struct usage *usage, const struct option *own, int arg
     return OPTIONS_GO_ON;
 }
 
-/* -- Scripts
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Scripts ----------------------------------------------------------------------------------- */
 
 static bool has_boot(const char *folder) {
     char path[PATH_MAX];
@@ -127,9 +123,7 @@ int process_read_scripts(struct process *process, struct err *err) {
     return scripts_read(lua, has_policies ? policies : NULL, workspace, &process->scripts, err);
 }
 
-/* -- Opening
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Opening ----------------------------------------------------------------------------------- */
 
 /* Pool threads: enough for the cores, and for a few that wait for the disk. */
 static void size_pool(void) {
@@ -209,9 +203,7 @@ int process_open(struct process *process, const char *role, struct config *confi
     return code;
 }
 
-/* -- Running
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Running ----------------------------------------------------------------------------------- */
 
 static void boot_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
                        void *arg) {

@@ -38,9 +38,7 @@ struct fiber {
     char request_id[ID_SIZE], job_id[ID_SIZE];
 };
 
-/* -- Alarms
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Alarms ------------------------------------------------------------------------------------ */
 
 struct alarm {
     uv_timer_t timer;
@@ -78,9 +76,7 @@ struct alarm *alarm_start(struct loop *loop, double seconds, void (*ring)(void *
     return alarm;
 }
 
-/* -- Life
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- Life -------------------------------------------------------------------------------------- */
 
 void fiber_retain(struct fiber *fiber) {
     fiber->references++;
@@ -282,9 +278,7 @@ void fiber_close_all(struct vm *vm) {
     }
 }
 
-/* -- Waiting
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Waiting ----------------------------------------------------------------------------------- */
 
 static int raise_error(lua_State *L, enum err_code code, const char *message) {
     struct err err;
@@ -415,9 +409,7 @@ void fiber_register(lua_State *L, const luaL_Reg *functions) {
     }
 }
 
-/* -- Pool work
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Pool work --------------------------------------------------------------------------------- */
 
 struct pool_wait {
     struct wait wait;
@@ -484,8 +476,7 @@ int fiber_work(lua_State *L, void *arg, void (*run)(void *arg),
     return wait_begin(L, &pool->wait, &ops);
 }
 
-/* -- Cancelling, deadlines, ids
- * ---------------------------------------------------------------------------------- */
+/* -- Cancelling, deadlines, ids ---------------------------------------------------------------- */
 
 void fiber_cancel(struct fiber *fiber, const char *reason) {
     if (fiber->cancelled || fiber->status >= FIBER_ENDED)
@@ -521,9 +512,7 @@ const char *fiber_job_id(const struct fiber *fiber) {
     return fiber ? fiber->job_id : "";
 }
 
-/* -- Looking
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Looking ----------------------------------------------------------------------------------- */
 
 size_t fiber_count(const struct vm *vm) {
     return vm->fiber_count;

@@ -94,8 +94,7 @@ const char *fiber_job_id(const struct fiber *fiber);
 
 size_t fiber_count(const struct vm *vm);
 
-/* -- For the Lua module
- * ------------------------------------------------------------------------------------------ */
+/* -- For the Lua module ------------------------------------------------------------------------ */
 
 enum fiber_status { FIBER_READY, FIBER_RUNNING, FIBER_WAITING, FIBER_ENDED, FIBER_FAILED };
 

@@ -9,9 +9,7 @@
 
 static const char error_type[] = "stance.error";
 
-/* -- Memory
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
 /* By itself the collector waits until twice of what lives is in use, which may lie beyond the
  * limit. This only moves its thresholds, so it may be called while memory is handed out. */
@@ -52,9 +50,7 @@ static int panic(lua_State *L) {
     abort();
 }
 
-/* -- Errors
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- Errors ------------------------------------------------------------------------------------ */
 
 static int error_tostring(lua_State *L) {
     lua_getfield(L, 1, "message");
@@ -141,9 +137,7 @@ static int open_err(lua_State *L) {
     return 1;
 }
 
-/* -- Calls
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- Calls ------------------------------------------------------------------------------------- */
 
 /* Written on the main state: the stack of `co` may be what has run over. */
 void vm_keep_traceback(struct vm *vm, lua_State *co) {
@@ -196,9 +190,7 @@ const char *vm_traceback(const struct vm *vm) {
     return vm->traceback ? vm->traceback : "";
 }
 
-/* -- Scripts
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Scripts ----------------------------------------------------------------------------------- */
 
 static int load_script(lua_State *L, const struct script *script) {
     char chunk[1024];
@@ -279,9 +271,7 @@ static void set_loaders(lua_State *L, bool keep_standard) {
     lua_pop(L, 2);
 }
 
-/* -- Libraries
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Libraries --------------------------------------------------------------------------------- */
 
 /* Runs in every restricted vm: what blocks the loop, leaves the process or reads bytecode goes
  * away. */
@@ -389,8 +379,7 @@ void vm_free(struct vm *vm) {
     free(vm);
 }
 
-/* -- What a vm knows
- * --------------------------------------------------------------------------------------------- */
+/* -- What a vm knows --------------------------------------------------------------------------- */
 
 lua_State *vm_lua(struct vm *vm) {
     return vm->L;
@@ -430,9 +419,7 @@ const char *vm_name(const struct vm *vm) {
     return vm->name;
 }
 
-/* -- Ownership
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Ownership --------------------------------------------------------------------------------- */
 
 void vm_own(struct vm *vm, struct vm_owned *owned, void (*close)(struct vm_owned *owned)) {
     owned->close = close;
@@ -460,9 +447,7 @@ size_t vm_owned_count(const struct vm *vm) {
     return count;
 }
 
-/* -- Helpers
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- Helpers ----------------------------------------------------------------------------------- */
 
 void vm_new_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta) {
     if (!luaL_newmetatable(L, name))

@@ -61,8 +61,7 @@ const char *vm_traceback(const struct vm *vm);
  */
 int vm_load(lua_State *L, const char *path, struct err *err);
 
-/* -- Errors between C and Lua
- * ------------------------------------------------------------------------------------ */
+/* -- Errors between C and Lua ------------------------------------------------------------------ */
 
 /* Pushes {code = ..., message = ...} with the metatable that prints the message. */
 void vm_push_err(lua_State *L, const struct err *err);
@@ -76,9 +75,7 @@ int vm_failf(lua_State *L, enum err_code code, const char *format, ...)
 /* Reads whatever was raised or returned at `index` into `err`. */
 void vm_to_err(lua_State *L, int index, struct err *err);
 
-/* -- Ownership
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Ownership --------------------------------------------------------------------------------- */
 
 /* Something a vm must close before it ends (a socket, a timer, a subscription). Embed it. */
 struct vm_owned {
@@ -89,8 +86,7 @@ void vm_own(struct vm *vm, struct vm_owned *owned, void (*close)(struct vm_owned
 void vm_disown(struct vm_owned *owned); /* safe to repeat */
 size_t vm_owned_count(const struct vm *vm);
 
-/* -- Small helpers for bindings
- * ---------------------------------------------------------------------------------- */
+/* -- Small helpers for bindings ---------------------------------------------------------------- */
 
 /* Makes the metatable `name` ("stance.channel") once: methods in __index, plus __gc, __tostring
  * (given in `meta`). */

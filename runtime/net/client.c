@@ -44,8 +44,7 @@ struct watched {
     struct net_client *client;
 };
 
-/* -- The loop
- * -------------------------------------------------------------------------------------- */
+/* -- The loop ---------------------------------------------------------------------------------- */
 
 static void fetch_free(struct net_fetch *fetch) {
     curl_multi_remove_handle(fetch->client->multi, fetch->easy);
@@ -170,8 +169,7 @@ static int set_timer(CURLM *multi, long ms, void *user) {
     return 0;
 }
 
-/* -- Clients
- * --------------------------------------------------------------------------------------- */
+/* -- Clients ----------------------------------------------------------------------------------- */
 
 int net_client_new(struct loop *loop, struct net_client **out, struct err *err) {
     int code = curl_load(err);
@@ -209,8 +207,7 @@ void net_client_free(struct net_client *client) {
     uv_close((uv_handle_t *)&client->timer, client_closed);
 }
 
-/* -- Fetches
- * --------------------------------------------------------------------------------------- */
+/* -- Fetches ----------------------------------------------------------------------------------- */
 
 static size_t take_header(char *bytes, size_t one, size_t size, void *user) {
     (void)one;

@@ -5,8 +5,7 @@
 
 #include "vm_fixture.h"
 
-/* -- A module that waits on pool threads
- * ------------------------------------------------------------------- */
+/* -- A module that waits on pool threads ------------------------------------------------------- */
 
 struct pool_job {
     double seconds;
@@ -86,9 +85,7 @@ static void open_fixture(struct fixture *f) {
     fixture_call(f, "fiber, probe = require 'fiber', require 'probe'");
 }
 
-/* -- Ends
- * --------------------------------------------------------------------------------------------------
- */
+/* -- Ends -------------------------------------------------------------------------------------- */
 
 static void an_end_comes_with_results_or_an_error(void) {
     struct fixture f;
@@ -184,8 +181,7 @@ static void watches_ring_once_unless_taken_away(void) {
     fixture_close(&f);
 }
 
-/* -- Deadlines and cancelling
- * ------------------------------------------------------------------------------ */
+/* -- Deadlines and cancelling ------------------------------------------------------------------ */
 
 static void a_deadline_ends_the_wait(void) {
     struct fixture f;
@@ -261,8 +257,7 @@ static void pool_work_that_ended_meanwhile_is_released_once(void) {
     fixture_close(&f);
 }
 
-/* -- Pool work
- * --------------------------------------------------------------------------------------------- */
+/* -- Pool work --------------------------------------------------------------------------------- */
 
 static void pool_work_gives_its_results(void) {
     struct fixture f;
@@ -297,8 +292,7 @@ static void many_fibers_share_the_pool(void) {
     fixture_close(&f);
 }
 
-/* -- A VM that closes
- * -------------------------------------------------------------------------------------- */
+/* -- A VM that closes -------------------------------------------------------------------------- */
 
 static const char everything[] =
     "local channel, full = fiber.channel(), fiber.channel(1)\n"
@@ -372,9 +366,7 @@ static void sources_that_are_collected_leave_their_waiters(void) {
     fixture_close(&f);
 }
 
-/* -- Ids
- * ---------------------------------------------------------------------------------------------------
- */
+/* -- Ids --------------------------------------------------------------------------------------- */
 
 static void ids_go_to_the_fibers_that_are_spawned(void) {
     struct fixture f;

@@ -29,9 +29,7 @@ static void spin(double seconds) {
         ;
 }
 
-/* -- Posts
- * -------------------------------------------------------------------------------------------------
- */
+/* -- Posts ------------------------------------------------------------------------------------- */
 
 struct letter {
     int sender, number;
@@ -116,8 +114,7 @@ static void posts_that_nobody_ran_are_run_at_the_end(void) {
     CHECK(calls == 11);
 }
 
-/* -- Stopping
- * ---------------------------------------------------------------------------------------------- */
+/* -- Stopping ---------------------------------------------------------------------------------- */
 
 static void stop_ends_the_run_after_the_present_callback(void) {
     open_loop();
@@ -171,8 +168,7 @@ static void deinit_of_what_was_never_open_is_safe(void) {
     loop_deinit(&loop);
 }
 
-/* -- Pool work
- * --------------------------------------------------------------------------------------------- */
+/* -- Pool work --------------------------------------------------------------------------------- */
 
 struct work {
     int input, output;
@@ -227,9 +223,7 @@ static void the_end_waits_for_pool_work(void) {
     CHECK(calls == 6);
 }
 
-/* -- Clocks
- * ------------------------------------------------------------------------------------------------
- */
+/* -- Clocks ------------------------------------------------------------------------------------ */
 
 static void clocks_run(void) {
     double mono = loop_seconds(), wall = loop_wall_seconds();
@@ -262,9 +256,7 @@ static void lag_tells_who_held_the_loop(void) {
     loop_deinit(&loop);
 }
 
-/* -- Drivers
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Drivers ----------------------------------------------------------------------------------- */
 
 static int driver_runs, driver_stops, driver_closes;
 

@@ -18,8 +18,7 @@
 
 enum { ANSWER_ROOM = 1 << 16 };
 
-/* -- A server that answers by path
- * ----------------------------------------------------------------- */
+/* -- A server that answers by path ------------------------------------------------------------- */
 
 static struct loop loop;
 static struct net_server *server;
@@ -103,8 +102,7 @@ static void on_request(struct net_request *request, void *arg) {
     }
 }
 
-/* -- Running a client beside it
- * ---------------------------------------------------------------------- */
+/* -- Running a client beside it ---------------------------------------------------------------- */
 
 static void stop(void *arg) {
     (void)arg;
@@ -195,8 +193,7 @@ static bool has(const char *answer, const char *part) {
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n"
 
-/* -- Framing
- * ----------------------------------------------------------------------------------------- */
+/* -- Framing ----------------------------------------------------------------------------------- */
 
 static void pipelined(void) {
     int fd = dial();
@@ -296,8 +293,7 @@ static void allowed(void) {
     CHECK(strstr(answer, "/four") == NULL);
 }
 
-/* -- Limits
- * ------------------------------------------------------------------------------------------ */
+/* -- Limits ------------------------------------------------------------------------------------ */
 
 static void slow_head(void) {
     int fd = dial();
@@ -398,8 +394,7 @@ static void expectations(void) {
                  "100 Continue") == NULL);
 }
 
-/* -- Streams
- * ----------------------------------------------------------------------------------------- */
+/* -- Streams ----------------------------------------------------------------------------------- */
 
 static long resident_kb(void) {
     char line[256];
@@ -464,8 +459,7 @@ static void gone_client(void) {
     usleep(50000);
 }
 
-/* -- Files
- * ------------------------------------------------------------------------------------------- */
+/* -- Files ------------------------------------------------------------------------------------- */
 
 static void files(void) {
     const char *answer = ask(GET("/") "\r\n");
@@ -539,8 +533,7 @@ static void test_files(void) {
     CHECK(chdir("/") == 0 && rmdir(root) == 0);
 }
 
-/* -- The parser alone
- * -------------------------------------------------------------------------------- */
+/* -- The parser alone -------------------------------------------------------------------------- */
 
 static void test_parser_takes_anything(void) {
     static const char seed[] =
@@ -571,8 +564,7 @@ static void test_parser_takes_anything(void) {
     }
 }
 
-/* -- Tests
- * ------------------------------------------------------------------------------------------- */
+/* -- Tests ------------------------------------------------------------------------------------- */
 
 static void test_framing(void) {
     static const char *const hosts[] = {"gpu.example", NULL};

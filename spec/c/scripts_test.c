@@ -8,9 +8,7 @@
 #include "check.h"
 #include "scratch.h"
 
-/* -- Folders
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Folders ----------------------------------------------------------------------------------- */
 
 /* Writes root/path and the folders on its way. */
 static void put_bytes(const char *root, const char *path, const char *bytes, size_t size) {
@@ -81,8 +79,7 @@ static const char *name_of(const char *lua, const char *workspace) {
     return name;
 }
 
-/* -- What is read
- * ------------------------------------------------------------------------------------------ */
+/* -- What is read ------------------------------------------------------------------------------ */
 
 static void scripts_are_found_by_their_paths(void) {
     char *lua = fresh();
@@ -155,9 +152,7 @@ static void a_workspace_lies_over_the_built_in_scripts(void) {
     free(lua), free(policies), free(workspace);
 }
 
-/* -- Names
- * -------------------------------------------------------------------------------------------------
- */
+/* -- Names ------------------------------------------------------------------------------------- */
 
 static void a_name_depends_on_contents_alone(void) {
     char *one = fresh(), *two = fresh(), *empty = fresh(), *over = fresh();
@@ -228,8 +223,7 @@ static void texts_that_were_kept_give_the_same_name(void) {
     free(lua);
 }
 
-/* -- What is refused
- * --------------------------------------------------------------------------------------- */
+/* -- What is refused --------------------------------------------------------------------------- */
 
 static void compiled_scripts_are_refused(void) {
     char *lua = fresh();

@@ -3,9 +3,7 @@
 
 #include "vm_fixture.h"
 
-/* -- Memory
- * ------------------------------------------------------------------------------------------------
- */
+/* -- Memory ------------------------------------------------------------------------------------ */
 
 static const char *const exhaustions[] = {
     "local t = {} for i = 1, 1e9 do t[i] = i end",
@@ -126,8 +124,7 @@ static void a_vm_with_hardly_any_memory_is_refused(void) {
     scripts_free(scripts);
 }
 
-/* -- Libraries
- * --------------------------------------------------------------------------------------------- */
+/* -- Libraries --------------------------------------------------------------------------------- */
 
 static void restricted_libraries_lack_what_leaves_the_vm(void) {
     static const char *const absent[] = {
@@ -238,9 +235,7 @@ static void bytecode_is_refused(void) {
     fixture_close(&f);
 }
 
-/* -- Scripts
- * -----------------------------------------------------------------------------------------------
- */
+/* -- Scripts ----------------------------------------------------------------------------------- */
 
 static const char *const some_scripts[] = {
     "lib/good.lua",
@@ -311,9 +306,7 @@ static void a_vm_without_scripts_finds_none(void) {
     loop_deinit(&loop);
 }
 
-/* -- Errors
- * ------------------------------------------------------------------------------------------------
- */
+/* -- Errors ------------------------------------------------------------------------------------ */
 
 static void errors_keep_their_codes(void) {
     static const struct {
@@ -408,8 +401,7 @@ static void failures_of_bindings_are_nil_and_an_error(void) {
     fixture_close(&f);
 }
 
-/* -- Ownership
- * --------------------------------------------------------------------------------------------- */
+/* -- Ownership --------------------------------------------------------------------------------- */
 
 struct thing {
     struct vm_owned owned;

@@ -301,6 +301,20 @@ return { name = "steady", version = 2, params = t.object {}, run = function() re
     assert.same({ version = 2 }, host:wait(host:submit "steady").result)
   end)
 
+  it("of scripts that are gone can be retried", function()
+    local host = support.host { workflows = workflows }
+    finally(function() host:stop() end)
+    local id = host:submit("count", { steps = 3, fail_at = 2 })
+    host:wait(id)
+    host:kill()
+    support.write(host.folder .. "/scripts/workflows/count.lua", "return nil")
+    host:start()
+    assert.equal(200, (host:post("/api/jobs/" .. id .. "/retry")))
+    local job = host:wait(id, 10)
+    assert.same({ "failed", 2 }, { job.status, job.attempt })
+    assert.truthy(job.reason:find("step 2 was told to fail", 1, true))
+  end)
+
   it("is there after a SIGTERM that came at once", function()
     local host = support.host { workflows = workflows }
     finally(function() host:stop() end)
