@@ -1,20 +1,10 @@
 /* Bodies from files: the mannequin as it is and as other programs would have written it (other
- * names, axes, units, sides), files that are damaged or no bodies, and the characters of the asset
- * folder where there is one. */
-#include "media/scene.h"
-
+ * names, axes, units, sides), and the characters of the asset folder where there is one. */
 #include <dirent.h>
-#include <jansson.h>
-#include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <strings.h>
 
-#include "check.h"
-#include "core/err.h"
-#include "media/mannequin.h"
+#include "mannequin_file.h"
 #include "scratch.h"
-#include "stance_gpu.h"
 
 enum {
     LEFT_ELBOW = 13,
@@ -24,106 +14,6 @@ enum {
     LEFT_ANKLE = 27,
     RIGHT_ANKLE = 28
 };
-
-/* -- The mannequin's file, taken apart --------------------------------------------------------- */
-
-struct file {
-    json_t *json;
-    uint8_t *binary; /* the binary chunk with its header */
-    size_t binary_size;
-};
-
-static uint32_t u32(const uint8_t *at) {
-    return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static void put_u32(uint8_t *at, size_t value) {
-    for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static struct file file_take(void) {
-    static uint8_t *glb; /* made once, read by all tests */
-    static size_t size;
-    const struct mannequin_options options = {.detail = 1};
-    struct file file = {0};
-    if (glb == NULL && mannequin_write_glb(&options, &glb, &size, NULL) != 0)
-        abort();
-    size_t json_size = u32(glb + 12);
-    file.json = json_loadb((const char *)glb + 20, json_size, 0, NULL);
-    file.binary_size = size - 20 - json_size;
-    file.binary = malloc(file.binary_size);
-    memcpy(file.binary, glb + 20 + json_size, file.binary_size);
-    return file;
-}
-
-/* The whole file again; ends the taken one. */
-static uint8_t *file_join(struct file *file, size_t *size) {
-    size_t length = json_dumpb(file->json, NULL, 0, JSON_COMPACT);
-    size_t padded = (length + 3) & ~(size_t)3;
-    *size = 20 + padded + file->binary_size;
-    uint8_t *out = malloc(*size);
-    put_u32(out, 0x46546c67); /* glTF */
-    put_u32(out + 4, 2);
-    put_u32(out + 8, *size);
-    put_u32(out + 12, padded);
-    put_u32(out + 16, 0x4e4f534a); /* JSON */
-    memset(out + 20, ' ', padded);
-    json_dumpb(file->json, (char *)out + 20, length, JSON_COMPACT);
-    memcpy(out + 20 + padded, file->binary, file->binary_size);
-    free(file->binary);
-    json_decref(file->json);
-    return out;
-}
-
-static int file_open(struct file *file, const struct scene_options *options, struct scene **scene,
-                     struct err *err) {
-    size_t size;
-    uint8_t *bytes = file_join(file, &size);
-    *scene = NULL;
-    int rc = scene_open_bytes(bytes, size, "wood.glb", options, scene, err);
-    free(bytes);
-    return rc;
-}
-
-static struct scene *open_plain(void) {
-    struct file file = file_take();
-    struct scene *scene;
-    struct err err = {0};
-    CHECK(file_open(&file, NULL, &scene, &err) == 0);
-    CHECK_TEXT(err.message, "");
-    return scene;
-}
-
-static bool warned(const struct scene *scene, const char *words) {
-    const struct scene_report *report = scene_report(scene);
-    for (uint32_t i = 0; i < report->warning_count; i++)
-        if (strstr(report->warnings[i], words) != NULL)
-            return true;
-    return false;
-}
-
-/* The farthest that a landmark of one body lies from the other's, metres. */
-static double farthest(const struct scene *a, const struct scene *b) {
-    const struct gpu_anchor *x = scene_landmarks(a, NULL), *y = scene_landmarks(b, NULL);
-    double far = 0;
-    for (int i = 0; i < SCENE_LANDMARKS; i++)
-        for (int k = 0; k < 3; k++)
-            far = fmax(far, fabs((double)(x[i].position[k] - y[i].position[k])));
-    return far;
-}
-
-/* Where a landmark is in a pose. */
-static void place(const struct scene *scene, int clip, double time, int landmark, double out[3]) {
-    const struct gpu_anchor *anchor = &scene_landmarks(scene, NULL)[landmark];
-    float *palette = malloc(12 * sizeof *palette * scene_joint_count(scene));
-    scene_pose(scene, clip, time, palette);
-    const float *m = palette + 12 * (size_t)anchor->joint[0], *p = anchor->position;
-    for (int i = 0; i < 3; i++)
-        out[i] =
-            (double)(m[4 * i] * p[0] + m[4 * i + 1] * p[1] + m[4 * i + 2] * p[2] + m[4 * i + 3]);
-    free(palette);
-}
 
 /* -- As it is ---------------------------------------------------------------------------------- */
 
@@ -501,190 +391,6 @@ static void vrm_tells_its_bones(void) {
     scene_release(plain);
 }
 
-/* -- Textures ---------------------------------------------------------------------------------- */
-
-static void write_file(const char *path, const void *bytes, size_t size) {
-    FILE *out = fopen(path, "wb");
-    CHECK(out != NULL && fwrite(bytes, 1, size, out) == size && fclose(out) == 0);
-}
-
-/* The mannequin in a folder, with its first picture taken out and referred to by `uri`. */
-static struct scene *open_with_uri(const char *folder, const char *uri, const char *png_path) {
-    struct file file = file_take();
-    json_t *image = json_array_get(json_object_get(file.json, "images"), 0);
-    json_t *view = json_array_get(json_object_get(file.json, "bufferViews"),
-                                  (size_t)json_integer_value(json_object_get(image, "bufferView")));
-    char path[400];
-    struct scene *scene = NULL;
-    struct err err = {0};
-    size_t size;
-    write_file(png_path, file.binary + 8 + json_integer_value(json_object_get(view, "byteOffset")),
-               (size_t)json_integer_value(json_object_get(view, "byteLength")));
-    json_object_clear(image);
-    json_object_set_new(image, "uri", json_string(uri));
-    uint8_t *bytes = file_join(&file, &size);
-    snprintf(path, sizeof path, "%s/wood.glb", folder);
-    write_file(path, bytes, size);
-    free(bytes);
-    CHECK(scene_open(path, NULL, &scene, &err) == 0);
-    CHECK_TEXT(err.message, "");
-    return scene;
-}
-
-static void textures_come_from_the_folder_only(void) {
-    const char *root = scratch("textures");
-    char inner[300], inside[320], outside[320];
-    snprintf(inner, sizeof inner, "%s/body", root);
-    snprintf(inside, sizeof inside, "%s/my skin.png", inner);
-    snprintf(outside, sizeof outside, "%s/secret.png", root);
-    mkdir(root, 0700);
-    mkdir(inner, 0700);
-    struct scene *plain = open_plain();
-    uint32_t all = scene_report(plain)->textures;
-    scene_release(plain);
-    struct scene *scene = open_with_uri(inner, "my%20skin.png", inside);
-    CHECK(scene_report(scene)->textures == all && !warned(scene, "missing"));
-    scene_release(scene);
-    scene = open_with_uri(inner, "../secret.png", outside);
-    CHECK(scene_report(scene)->textures == all - 1 && warned(scene, "secret.png is missing"));
-    scene_release(scene);
-    scene = open_with_uri(inner, outside, outside);
-    CHECK(scene_report(scene)->textures == all - 1 && warned(scene, "missing"));
-    scene_release(scene);
-}
-
-/* -- Colours ----------------------------------------------------------------------------------- */
-
-/* The mean colour of the body, seen from the front. */
-static void mean_color(const struct scene *scene, double *red, double *blue) {
-    enum { SIDE = 64 };
-    static uint8_t rgb[SIDE * SIDE * 3];
-    static float coverage[SIDE * SIDE];
-    char why[GPU_WHY_SIZE] = "";
-    struct gpu_renderer *renderer;
-    struct gpu_view view = {.pose = 0};
-    float *palette = malloc(12 * sizeof *palette * scene_joint_count(scene));
-    gpu_camera_look_at(&view.camera, (float[]){0, 1, 4}, (float[]){0, 0.9f, 0}, 0.6f, SIDE, SIDE);
-    scene_pose(scene, SCENE_REST, 0, palette);
-    struct gpu_batch batch = {
-        .view_count = 1, .pose_count = 1, .views = &view, .poses = palette, .samples = 1};
-    struct gpu_image image = {.rgb = rgb, .coverage = coverage};
-    gpu_lighting_default(&batch.lighting);
-    CHECK(gpu_renderer_new("cpu", &renderer, why) == 0);
-    CHECK(gpu_render(renderer, scene_gpu(scene), &batch, &image, NULL, why) == 0);
-    for (int i = 0; i < SIDE * SIDE; i++) {
-        *red += coverage[i] > 0.5f ? rgb[3 * i] : 0;
-        *blue += coverage[i] > 0.5f ? rgb[3 * i + 2] : 0;
-    }
-    gpu_renderer_free(renderer);
-    free(palette);
-}
-
-static void colors_of_vertices_are_taken(void) {
-    struct file file = file_take();
-    json_t *mesh = json_array_get(json_object_get(file.json, "meshes"), 0), *primitive;
-    size_t i;
-    /* Normals make colours of all kinds. */
-    json_array_foreach(json_object_get(mesh, "primitives"), i, primitive) {
-        json_t *attributes = json_object_get(primitive, "attributes");
-        json_object_set(attributes, "COLOR_0", json_object_get(attributes, "NORMAL"));
-    }
-    struct scene *scene;
-    struct err err = {0};
-    CHECK(file_open(&file, NULL, &scene, &err) == 0);
-    CHECK_TEXT(err.message, "");
-    if (scene == NULL)
-        return;
-    double red = 0, blue = 0;
-    mean_color(scene, &red, &blue);
-    CHECK(blue > 1.5 * red); /* what looks at +z is blue, and wood is red */
-    scene_release(scene);
-}
-
-/* -- What is no body --------------------------------------------------------------------------- */
-
-static void check_refused(const void *bytes, size_t size, const char *name, int code,
-                          const char *words) {
-    struct scene *scene = NULL;
-    struct err err = {0};
-    int rc = scene_open_bytes(bytes, size, name, NULL, &scene, &err);
-    CHECK(rc == code && scene == NULL);
-    CHECK(strncmp(err.message, name, strlen(name)) == 0);
-    if (strstr(err.message, words) == NULL)
-        CHECK_TEXT(err.message, words);
-    scene_release(scene);
-}
-
-static void foreign_files_are_refused(void) {
-    static const char triangle[] =
-        "{\"asset\":{\"version\":\"2.0\"},\"scenes\":[{\"nodes\":[0]}],\"scene\":0,\"nodes\":[{"
-        "\"mesh\":0}],"
-        "\"meshes\":[{\"primitives\":[{\"attributes\":{\"POSITION\":0}}]}],"
-        "\"accessors\":[{\"bufferView\":0,\"componentType\":5126,\"count\":3,\"type\":\"VEC3\","
-        "\"min\":[0,0,0],\"max\":[1,1,0]}],\"bufferViews\":[{\"buffer\":0,\"byteLength\":36}],"
-        "\"buffers\":[{\"byteLength\":36,\"uri\":\"data:application/octet-stream;base64,"
-        "AAAAAAAAAAAAAAAAAACAPwAAAAAAAAAAAAAAAAAAgD8AAAAA\"}]}";
-    static const char draco[] = "{\"asset\":{\"version\":\"2.0\"},\"extensionsRequired\":"
-                                "[\"KHR_draco_mesh_compression\"]}";
-    static const char empty[] = "{\"asset\":{\"version\":\"2.0\"}}",
-                      cut[] = "{\"asset\":{\"version\":";
-    check_refused("", 0, "nothing.glb", ERR_CORRUPT, "empty");
-    check_refused("hello", 5, "text.fbx", ERR_UNSUPPORTED, "not FBX, glTF, GLB or VRM");
-    check_refused("HIERARCHY\nROOT hip", 18, "walk.bvh", ERR_UNSUPPORTED, "motion");
-    check_refused("Kaydara FBX Binary  \0\x1a\0", 23, "cut.fbx", ERR_CORRUPT,
-                  "damaged or truncated");
-    check_refused("glTF\1\0\0\0\40\0\0\0\0\0\0\0JSON", 20, "old.glb", ERR_UNSUPPORTED, "version 1");
-    check_refused("glTF\2\0\0\0\377\0\0\0\0\0\0\0JSON", 20, "cut.glb", ERR_CORRUPT, "truncated");
-    check_refused(draco, sizeof draco - 1, "draco.gltf", ERR_UNSUPPORTED, "Draco");
-    check_refused(cut, sizeof cut - 1, "cut.gltf", ERR_CORRUPT, "JSON");
-    check_refused(empty, sizeof empty - 1, "empty.gltf", ERR_INVALID, "no mesh");
-    check_refused(triangle, sizeof triangle - 1, "triangle.gltf", ERR_INVALID, "no human skeleton");
-}
-
-static void damaged_numbers_are_refused(void) {
-    struct file file = file_take();
-    json_t *mesh = json_array_get(json_object_get(file.json, "meshes"), 0);
-    json_t *attributes =
-        json_object_get(json_array_get(json_object_get(mesh, "primitives"), 0), "attributes");
-    json_t *accessor =
-        json_array_get(json_object_get(file.json, "accessors"),
-                       (size_t)json_integer_value(json_object_get(attributes, "POSITION")));
-    json_t *view =
-        json_array_get(json_object_get(file.json, "bufferViews"),
-                       (size_t)json_integer_value(json_object_get(accessor, "bufferView")));
-    size_t from = 8 + (size_t)json_integer_value(json_object_get(view, "byteOffset")) +
-                  (size_t)json_integer_value(json_object_get(accessor, "byteOffset"));
-    memset(file.binary + from, 0xff, 12);
-    struct scene *scene;
-    struct err err = {0};
-    CHECK(file_open(&file, NULL, &scene, &err) == ERR_CORRUPT);
-    CHECK(strstr(err.message, "not a finite point") != NULL);
-}
-
-static void paths_that_are_no_files_are_refused(void) {
-    struct scene *scene = NULL;
-    struct err err = {0};
-    CHECK(scene_open(scratch("nobody.fbx"), NULL, &scene, &err) == ERR_NOT_FOUND);
-    CHECK(scene_open("/", NULL, &scene, &err) < 0);
-    const char *folder = scratch("folder.glb");
-    mkdir(folder, 0700);
-    CHECK(scene_open(folder, NULL, &scene, &err) == ERR_INVALID);
-    CHECK_TEXT(err.message, "folder.glb: not a file");
-}
-
-static void truncated_files_never_crash(void) {
-    struct file file = file_take();
-    size_t size;
-    uint8_t *bytes = file_join(&file, &size);
-    for (int i = 1; i < 12; i++) {
-        struct scene *scene = NULL;
-        struct err err = {0};
-        CHECK(scene_open_bytes(bytes, size * (size_t)i / 12, "cut.glb", NULL, &scene, &err) < 0);
-        CHECK(err.message[0] != '\0');
-    }
-    free(bytes);
-}
-
 /* -- Characters of other makers ---------------------------------------------------------------- */
 
 static const struct {
@@ -784,24 +490,12 @@ static void formats_agree(void) {
 
 int main(void) {
     static const struct test tests[] = {
-        TEST(mannequin_is_whole),
-        TEST(landmarks_lie_where_a_body_has_them),
-        TEST(clips_move_the_body),
-        TEST(holders_are_counted),
-        TEST(size_can_be_asked_for),
-        TEST(axes_and_units_do_not_matter),
-        TEST(odd_sizes_become_human),
-        TEST(names_of_many_rigs_are_known),
-        TEST(wrong_sides_are_exchanged),
-        TEST(vrm_tells_its_bones),
-        TEST(textures_come_from_the_folder_only),
-        TEST(colors_of_vertices_are_taken),
-        TEST(foreign_files_are_refused),
-        TEST(damaged_numbers_are_refused),
-        TEST(paths_that_are_no_files_are_refused),
-        TEST(truncated_files_never_crash),
-        TEST(characters_stand_upright),
-        TEST(formats_agree),
+        TEST(mannequin_is_whole),        TEST(landmarks_lie_where_a_body_has_them),
+        TEST(clips_move_the_body),       TEST(holders_are_counted),
+        TEST(size_can_be_asked_for),     TEST(axes_and_units_do_not_matter),
+        TEST(odd_sizes_become_human),    TEST(names_of_many_rigs_are_known),
+        TEST(wrong_sides_are_exchanged), TEST(vrm_tells_its_bones),
+        TEST(characters_stand_upright),  TEST(formats_agree),
     };
     return RUN(tests);
 }
