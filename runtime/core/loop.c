@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/metrics.h"
+
 struct post {
     struct post *next;
     void (*call)(void *arg);
@@ -14,15 +16,14 @@ struct post {
 struct loop_private {
     uv_async_t wake;
     uv_mutex_t lock;
-    struct post *first, **last; /* guarded by lock */
-    uv_timer_t lag_timer;
-    uint64_t lag_due;
+    struct post *first, **last;        /* guarded by lock */
+    uv_prepare_t before_wait;          /* without a driver: ends turns */
+    uint64_t turn_began_ns, waited_ns; /* of libuv's waits, when the turn began */
     double lag_max;
+    struct metric *turn_seconds;
     struct loop_driver driver;
     bool stopping;
 };
-
-enum { LAG_PERIOD_MS = 10 };
 
 static void run_posted(uv_async_t *wake) {
     struct loop *loop = wake->data;
@@ -40,14 +41,53 @@ static void run_posted(uv_async_t *wake) {
     }
 }
 
-static void measure_lag(uv_timer_t *timer) {
-    struct loop_private *p = timer->data;
-    uint64_t now = uv_hrtime();
-    double late = now > p->lag_due ? (double)(now - p->lag_due) / 1e9 : 0;
-    if (late > p->lag_max)
-        p->lag_max = late;
-    p->lag_due = now + LAG_PERIOD_MS * 1000000ull;
+/* -- Turns ------------------------------------------------------------------------------------- */
+
+void loop_turn_began(struct loop *loop) {
+    loop->private->turn_began_ns = uv_hrtime();
 }
+
+void loop_turn_ended(struct loop *loop) {
+    struct loop_private *p = loop->private;
+    if (p->turn_began_ns == 0)
+        return; /* the first wait of a run */
+    double seconds = (double)(uv_hrtime() - p->turn_began_ns) / 1e9;
+    p->turn_began_ns = 0;
+    if (seconds > p->lag_max)
+        p->lag_max = seconds;
+    if (p->turn_seconds != NULL)
+        metric_observe(p->turn_seconds, seconds);
+}
+
+/* libuv runs callbacks on both sides of its uv_check_t: only its own count of what it waited tells
+ * a wait from what came of it. */
+static void turn_uv(uv_prepare_t *before_wait) {
+    struct loop *loop = before_wait->data;
+    struct loop_private *p = loop->private;
+    uint64_t waited = uv_metrics_idle_time(&loop->uv);
+    if (p->turn_began_ns != 0)
+        p->turn_began_ns += waited - p->waited_ns;
+    p->waited_ns = waited;
+    loop_turn_ended(loop);
+    loop_turn_began(loop);
+}
+
+static void prepare_turns(struct loop *loop) {
+    static const double buckets[] = {0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                     0.05,   0.1,    0.25,  0.5,    1,     2.5};
+    struct loop_private *p = loop->private;
+    struct metric_family *family = metrics_family(METRIC_HISTOGRAM, "loop_turn_seconds",
+                                                  "Seconds of each turn of the event loop.",
+                                                  buckets, sizeof buckets / sizeof *buckets, NULL);
+    p->turn_seconds = metrics_series(family, NULL);
+    uv_loop_configure(&loop->uv, UV_METRICS_IDLE_TIME);
+    uv_prepare_init(&loop->uv, &p->before_wait);
+    p->before_wait.data = loop;
+    uv_prepare_start(&p->before_wait, turn_uv);
+    uv_unref((uv_handle_t *)&p->before_wait);
+}
+
+/* -- Life -------------------------------------------------------------------------------------- */
 
 int loop_init(struct loop *loop, struct err *err) {
     memset(loop, 0, sizeof *loop);
@@ -66,11 +106,7 @@ int loop_init(struct loop *loop, struct err *err) {
     uv_mutex_init(&p->lock);
     uv_async_init(&loop->uv, &p->wake, run_posted);
     p->wake.data = loop;
-    uv_timer_init(&loop->uv, &p->lag_timer);
-    p->lag_timer.data = p;
-    p->lag_due = uv_hrtime() + LAG_PERIOD_MS * 1000000ull;
-    uv_timer_start(&p->lag_timer, measure_lag, LAG_PERIOD_MS, LAG_PERIOD_MS);
-    uv_unref((uv_handle_t *)&p->lag_timer);
+    prepare_turns(loop);
     return 0;
 }
 
@@ -98,6 +134,7 @@ void loop_deinit(struct loop *loop) {
 
 void loop_run(struct loop *loop) {
     struct loop_private *p = loop->private;
+    p->turn_began_ns = 0;
     while (!p->stopping) /* the driver may come while it runs: the first server brings it */
         if (p->driver.run != NULL)
             p->driver.run(loop, p->driver.arg);
@@ -115,7 +152,11 @@ void loop_stop(struct loop *loop) {
 }
 
 void loop_set_driver(struct loop *loop, const struct loop_driver *driver) {
-    loop->private->driver = driver ? *driver : (struct loop_driver){0};
+    struct loop_private *p = loop->private;
+    p->driver = driver ? *driver : (struct loop_driver){0};
+    p->turn_began_ns = 0;
+    if (driver != NULL)
+        uv_prepare_stop(&p->before_wait);
 }
 
 bool loop_stopping(const struct loop *loop) {

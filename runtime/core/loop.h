@@ -33,7 +33,8 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 /* Replaces uv_run: `run` must turn libuv (uv_run with UV_RUN_NOWAIT) and return when
- * `loop_stopping`; `stop` wakes it. One driver a process. */
+ * `loop_stopping`; `stop` wakes it. It waits for events by itself, and frames each wait with
+ * loop_turn_ended and loop_turn_began. One driver a process. */
 struct loop_driver {
     void (*run)(struct loop *loop, void *arg);
     void (*stop)(struct loop *loop, void *arg);
@@ -42,6 +43,8 @@ struct loop_driver {
     void *arg;
 };
 void loop_set_driver(struct loop *loop, const struct loop_driver *driver);
+void loop_turn_ended(struct loop *loop);
+void loop_turn_began(struct loop *loop);
 bool loop_stopping(const struct loop *loop);
 
 /* Runs `call(arg)` on the loop thread soon. Any thread; keeps order a thread. */
@@ -57,8 +60,9 @@ double loop_seconds(void);
 /* Seconds since 1970-01-01 UTC. Any thread. */
 double loop_wall_seconds(void);
 
-/* The worst delay of the loop, in seconds, since the last call: how late a timer of 10 ms was. Loop
- * thread. */
+/* The longest turn, in seconds, that ended since the last call. A turn is what the loop does
+ * between two waits for events: for so long nothing else is answered. Each turn also goes into the
+ * histogram loop_turn_seconds. Measuring wakes nobody. Loop thread. */
 double loop_lag_max(struct loop *loop);
 
 #endif

@@ -10,6 +10,7 @@
 struct net_private {
     struct ev_loop *ev;
     ev_prepare before;   /* lets libuv run before libev waits */
+    ev_check after;      /* the wait is over */
     ev_io uv_ready;      /* libuv's epoll descriptor has something */
     ev_timer uv_timeout; /* libuv's nearest timer */
     ev_idle uv_busy;     /* keeps libev from waiting while libuv has work at once */
@@ -61,6 +62,12 @@ static void turn_uv(struct ev_loop *ev, ev_prepare *watcher, int events) {
         ev_idle_start(ev, &p->uv_busy); /* or this turn would still wait */
         ev_break(ev, EVBREAK_ALL);
     }
+    loop_turn_ended(net->loop);
+}
+
+static void begin_turn(struct ev_loop *ev, ev_check *watcher, int events) {
+    (void)ev, (void)events;
+    loop_turn_began(((struct net *)watcher->data)->loop);
 }
 
 static void wake_io(struct ev_loop *ev, ev_io *watcher, int events) {
@@ -143,8 +150,13 @@ static int create_context(struct net *net, struct err *err) {
 static void start_watchers(struct net *net) {
     struct net_private *p = net->private;
     ev_prepare_init(&p->before, turn_uv);
+    ev_set_priority(&p->before, EV_MINPRI); /* the last before the wait */
     p->before.data = net;
     ev_prepare_start(p->ev, &p->before);
+    ev_check_init(&p->after, begin_turn);
+    ev_set_priority(&p->after, EV_MAXPRI); /* the first after it */
+    p->after.data = net;
+    ev_check_start(p->ev, &p->after);
     ev_io_init(&p->uv_ready, wake_io, uv_backend_fd(&net->loop->uv), EV_READ);
     ev_io_start(p->ev, &p->uv_ready);
     ev_init(&p->uv_timeout, wake_timer);
@@ -162,6 +174,7 @@ static void net_free(struct net *net) {
         for (int i = 0; i < 8; i++)
             ev_run(p->ev, EVRUN_NOWAIT);
         ev_prepare_stop(p->ev, &p->before);
+        ev_check_stop(p->ev, &p->after);
         ev_io_stop(p->ev, &p->uv_ready);
         ev_timer_stop(p->ev, &p->uv_timeout);
         ev_idle_stop(p->ev, &p->uv_busy);

@@ -2,6 +2,7 @@
 #include "core/loop.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -256,6 +257,21 @@ static void lag_tells_who_held_the_loop(void) {
     loop_deinit(&loop);
 }
 
+/* What it waited for is no lag; and to measure it nobody is woken. */
+static void an_idle_loop_sleeps(void) {
+    open_loop();
+    uv_timer_t timer;
+    uv_timer_init(&loop.uv, &timer);
+    uv_timer_start(&timer, stop_timer, 300, 0);
+    struct rusage before, after;
+    getrusage(RUSAGE_THREAD, &before);
+    loop_run(&loop);
+    getrusage(RUSAGE_THREAD, &after);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw < 10);
+    CHECK(loop_lag_max(&loop) < 0.25);
+    loop_deinit(&loop);
+}
+
 /* -- Drivers ----------------------------------------------------------------------------------- */
 
 static int driver_runs, driver_stops, driver_closes;
@@ -312,6 +328,7 @@ int main(void) {
         TEST(the_end_waits_for_pool_work),
         TEST(clocks_run),
         TEST(lag_tells_who_held_the_loop),
+        TEST(an_idle_loop_sleeps),
         TEST(a_driver_takes_over_while_the_loop_runs),
     };
     return RUN(tests);

@@ -48,7 +48,7 @@ function host.uptime() end
 ---@return { resident: integer, vm: integer }  bytes of the process, and of this vm
 function host.memory() end
 
---- The worst delay of the loop since the last call, in seconds.
+--- The longest turn of the event loop since the last call, in seconds: for so long nothing else was answered.
 ---@return number
 function host.lag() end
 
