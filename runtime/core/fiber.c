@@ -33,6 +33,7 @@ struct fiber {
     fiber_ended ended;
     void *arg;
     struct fiber_watch *watches;
+    struct guard *guard;
     struct err err;
     char name[48];
     char request_id[ID_SIZE], job_id[ID_SIZE];
@@ -87,6 +88,7 @@ void fiber_release(struct fiber *fiber) {
         return;
     if (!fiber->vm->closing)
         luaL_unref(fiber->vm->L, LUA_REGISTRYINDEX, fiber->co_ref);
+    guard_release(fiber->guard);
     free(fiber);
 }
 
@@ -149,9 +151,14 @@ static void resume(struct fiber *fiber) {
     fiber->status = FIBER_RUNNING;
     vm->running = fiber;
     uint64_t start = uv_hrtime();
+    struct guard_slice slice = {0};
+    if (fiber->guard != NULL)
+        guard_enter(&slice, vm, fiber->guard);
     bool confined = vm_confine(vm, true);
     int status = lua_resume(fiber->co, count);
     vm_confine(vm, false);
+    if (slice.guard != NULL)
+        guard_leave(&slice);
     double held = (double)(uv_hrtime() - start) / 1e9;
     vm->running = NULL;
     if (held > slow_seconds)
@@ -221,6 +228,7 @@ static struct fiber *new_fiber(lua_State *L, int argument_count, const char *nam
         memcpy(fiber->request_id, parent->request_id, ID_SIZE);
         memcpy(fiber->job_id, parent->job_id, ID_SIZE);
     }
+    fiber_set_guard(fiber, parent != NULL && parent->guard != NULL ? parent->guard : vm->guard);
     lua_xmove(L, fiber->co, argument_count + 1);
     vm_confine(vm, confined);
     fiber->next = vm->fibers;
@@ -510,6 +518,13 @@ const char *fiber_request_id(const struct fiber *fiber) {
 
 const char *fiber_job_id(const struct fiber *fiber) {
     return fiber ? fiber->job_id : "";
+}
+
+void fiber_set_guard(struct fiber *fiber, struct guard *guard) {
+    if (guard != NULL)
+        guard_retain(guard);
+    guard_release(fiber->guard);
+    fiber->guard = guard;
 }
 
 /* -- Looking ----------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 #include "core/vm_internal.h"
 
+#include <luajit.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -374,6 +375,7 @@ void vm_free(struct vm *vm) {
         owned->close(owned);
     }
     lua_close(vm->L);
+    guard_release(vm->guard);
     free(vm->traceback);
     free(vm->name);
     free(vm);
@@ -406,6 +408,24 @@ void *vm_host(struct vm *vm) {
 
 struct scripts *vm_scripts(struct vm *vm) {
     return vm->options.scripts;
+}
+
+void vm_set_guard(struct vm *vm, struct guard *guard) {
+    if (guard != NULL)
+        guard_retain(guard);
+    guard_release(vm->guard);
+    vm->guard = guard;
+}
+
+void vm_set_memory_limit(struct vm *vm, size_t limit) {
+    vm->options.memory_limit = limit;
+    if (limit == 0 && vm->hurried)
+        hurry_collector(vm, false);
+}
+
+void vm_set_jit(struct vm *vm, bool on) {
+    vm->options.jit = on;
+    luaJIT_setmode(vm->L, 0, LUAJIT_MODE_ENGINE | (on ? LUAJIT_MODE_ON : LUAJIT_MODE_OFF));
 }
 
 size_t vm_memory(const struct vm *vm) {

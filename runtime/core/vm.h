@@ -49,6 +49,10 @@ struct scripts *vm_scripts(struct vm *vm);
 size_t vm_memory(const struct vm *vm); /* bytes in use */
 const char *vm_name(const struct vm *vm);
 
+/* For a vm that has proved itself: what vm_new was given, changed. Not while it runs. */
+void vm_set_memory_limit(struct vm *vm, size_t limit);
+void vm_set_jit(struct vm *vm, bool on);
+
 /* The one protected call: as lua_pcall, filling `err` on failure (nothing is left on the stack). An
  * error value that is one of our error tables keeps its code. */
 int vm_call(lua_State *L, int argument_count, int result_count, struct err *err);

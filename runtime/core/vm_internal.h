@@ -3,6 +3,7 @@
 #define STANCE_CORE_VM_INTERNAL_H
 
 #include "core/fiber.h"
+#include "core/guard.h"
 
 struct fiber_list {
     struct fiber *first, **last;
@@ -18,6 +19,7 @@ struct vm {
     bool hurried;  /* memory is short: the collector works harder */
     char *traceback;
     struct vm_owned *owned;
+    struct guard *guard; /* of fibers that no guarded fiber spawned; may be NULL */
 
     struct fiber *fibers; /* all that have not ended */
     size_t fiber_count;

@@ -1,0 +1,164 @@
+#include "core/guard.h"
+
+#include <luajit.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/vm_internal.h"
+
+struct guard {
+    int references;
+    double seconds;
+    /* Under the lock: */
+    bool stopped;
+    enum err_code code;
+    char reason[160];
+    /* Loop thread: where it was stopped. */
+    char where[200];
+};
+
+static struct {
+    uv_once_t once;
+    uv_mutex_t lock;
+    uv_cond_t changed;
+    struct guard_slice *slice; /* the innermost one that runs */
+} watch = {.once = UV_ONCE_INIT};
+
+/* -- Interrupting ------------------------------------------------------------------------------ */
+
+static void note_place(lua_State *L, lua_Debug *at, struct guard *guard) {
+    if (guard->where[0] != 0 || lua_getinfo(L, "Sl", at) == 0)
+        return;
+    if (at->currentline > 0)
+        snprintf(guard->where, sizeof guard->where, "%s:%d: ", at->short_src, at->currentline);
+}
+
+static void on_instruction(lua_State *L, lua_Debug *at) {
+    struct guard_slice *slice = watch.slice; /* written by this thread only */
+    if (slice == NULL || slice->vm != vm_of(L))
+        return;
+    struct guard *guard = slice->guard;
+    note_place(L, at, guard);
+    struct err err;
+    uv_mutex_lock(&watch.lock);
+    err_set(&err, guard->code, "%s%s", guard->where, guard->reason);
+    uv_mutex_unlock(&watch.lock);
+    vm_push_err(L, &err);
+    lua_error(L);
+}
+
+/* Under the lock, any thread: lua_sethook may be called while the state runs. */
+static void interrupt(struct guard_slice *slice) {
+    if (slice->hooked)
+        return;
+    slice->hooked = true;
+    lua_sethook(vm_lua(slice->vm), on_instruction, LUA_MASKCOUNT, 1);
+}
+
+static void stop(struct guard *guard, enum err_code code, const char *reason) {
+    if (!guard->stopped) {
+        guard->stopped = true;
+        guard->code = code;
+        snprintf(guard->reason, sizeof guard->reason, "%s", reason);
+    }
+    if (watch.slice != NULL && watch.slice->guard == guard)
+        interrupt(watch.slice);
+}
+
+/* -- The watching thread ----------------------------------------------------------------------- */
+
+static void watch_deadlines(void *arg) {
+    (void)arg;
+    uv_mutex_lock(&watch.lock);
+    for (;;) {
+        struct guard_slice *slice = watch.slice;
+        unsigned long long now = uv_hrtime();
+        if (slice == NULL || slice->deadline == 0 || slice->hooked) {
+            uv_cond_wait(&watch.changed, &watch.lock);
+        } else if (now < slice->deadline) {
+            uv_cond_timedwait(&watch.changed, &watch.lock, slice->deadline - now);
+        } else {
+            char reason[80];
+            snprintf(reason, sizeof reason, "ran for more than %g s without a pause",
+                     slice->guard->seconds);
+            stop(slice->guard, ERR_TIMEOUT, reason);
+        }
+    }
+}
+
+static void start_watching(void) {
+    static uv_thread_t thread;
+    uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = 64 << 10};
+    if (uv_mutex_init(&watch.lock) != 0 || uv_cond_init(&watch.changed) != 0 ||
+        uv_thread_create_ex(&thread, &options, watch_deadlines, NULL) != 0)
+        abort(); /* an endless script would be the end of the host */
+}
+
+/* -- Guards ------------------------------------------------------------------------------------ */
+
+struct guard *guard_new(double seconds) {
+    uv_once(&watch.once, start_watching);
+    struct guard *guard = calloc(1, sizeof *guard);
+    if (guard == NULL)
+        return NULL;
+    guard->references = 1;
+    guard->seconds = seconds;
+    return guard;
+}
+
+void guard_retain(struct guard *guard) {
+    guard->references++;
+}
+
+void guard_release(struct guard *guard) {
+    if (guard != NULL && --guard->references == 0)
+        free(guard);
+}
+
+void guard_stop(struct guard *guard, enum err_code code, const char *reason) {
+    uv_mutex_lock(&watch.lock);
+    stop(guard, code, reason);
+    uv_mutex_unlock(&watch.lock);
+}
+
+bool guard_stopped(const struct guard *guard) {
+    uv_mutex_lock(&watch.lock);
+    bool stopped = guard->stopped;
+    uv_mutex_unlock(&watch.lock);
+    return stopped;
+}
+
+/* -- Slices ------------------------------------------------------------------------------------ */
+
+void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard) {
+    lua_State *L = vm_lua(vm);
+    *slice = (struct guard_slice){.guard = guard, .vm = vm, .compiled = vm->options.jit};
+    guard_retain(guard);
+    if (slice->compiled) {
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
+    }
+    if (guard->seconds > 0)
+        slice->deadline = uv_hrtime() + (unsigned long long)(guard->seconds * 1e9);
+    uv_mutex_lock(&watch.lock);
+    slice->outer = watch.slice;
+    watch.slice = slice;
+    if (guard->stopped)
+        interrupt(slice);
+    uv_cond_signal(&watch.changed);
+    uv_mutex_unlock(&watch.lock);
+}
+
+void guard_leave(struct guard_slice *slice) {
+    lua_State *L = vm_lua(slice->vm);
+    uv_mutex_lock(&watch.lock);
+    watch.slice = slice->outer;
+    if (slice->hooked)
+        lua_sethook(L, NULL, 0, 0);
+    uv_cond_signal(&watch.changed);
+    uv_mutex_unlock(&watch.lock);
+    if (slice->compiled)
+        luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
+    guard_release(slice->guard);
+}

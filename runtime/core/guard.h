@@ -1,0 +1,51 @@
+/* guard.h - ends Lua code that does not end by itself.
+ *
+ * A guard is laid on a vm (all its fibers from then on) or on one fiber (and those that it spawns).
+ * Each slice, the time from a resume to the next wait, may take `seconds`; past that, or when
+ * guard_stop was called, an instruction hook raises in whatever runs, and again at every following
+ * instruction, so that neither pcall nor a coroutine nor an error handler outlives it. Compiled
+ * code runs no hooks: while a guarded slice runs the vm's compiler is off and its traces are
+ * flushed. What hangs inside one C function (a pattern that backtracks for ever) only the end of
+ * the process stops.
+ *
+ * Guards are counted references. Only guard_stop may be called from any thread; all else is for the
+ * loop thread. The deadline is watched by one thread a process, made when first needed. */
+#ifndef STANCE_CORE_GUARD_H
+#define STANCE_CORE_GUARD_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+
+struct fiber;
+struct guard;
+struct vm;
+
+/* seconds a slice; 0: no deadline, only guard_stop. NULL when out of memory. */
+struct guard *guard_new(double seconds);
+void guard_retain(struct guard *guard);
+void guard_release(struct guard *guard); /* NULL-safe */
+
+/* Ends the running slice with {code, message = "FILE:LINE: reason"}, and every later one at once;
+ * the first call counts. Does not wake fibers that wait: fiber_cancel does. Any thread. */
+void guard_stop(struct guard *guard, enum err_code code, const char *reason);
+bool guard_stopped(const struct guard *guard); /* by its deadline, or by guard_stop */
+
+/* Takes a reference; NULL takes the guard off. Fibers keep the guard they were spawned under. */
+void vm_set_guard(struct vm *vm, struct guard *guard);
+void fiber_set_guard(struct fiber *fiber, struct guard *guard);
+
+/* -- For fiber.c ------------------------------------------------------------------------------- */
+
+/* Around each resume; slices of different vms may nest. */
+struct guard_slice {
+    struct guard *guard;
+    struct vm *vm;
+    unsigned long long deadline; /* uv_hrtime, 0: none */
+    bool hooked, compiled;
+    struct guard_slice *outer;
+};
+void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard);
+void guard_leave(struct guard_slice *slice);
+
+#endif
