@@ -168,7 +168,9 @@ static void resume(struct fiber *fiber) {
     } else if (fiber->wait == NULL) {
         /* coroutine.yield by the script itself: nothing would ever wake it. */
         lua_settop(fiber->co, 0);
+        luaL_where(fiber->co, 1);
         lua_pushliteral(fiber->co, "a fiber must not call coroutine.yield: use fiber.yield()");
+        lua_concat(fiber->co, 2);
         end_fiber(fiber, LUA_ERRRUN);
     } else if (fiber->status == FIBER_RUNNING) {
         fiber->status = FIBER_WAITING;

@@ -243,7 +243,9 @@ static int find_module(lua_State *L) {
             lua_pushcfunction(L, module->open);
             return 1;
         }
-    lua_pushfstring(L, "\n\tno module '%s' in the runtime", name);
+    const char *why = vm_instead_of(name);
+    lua_pushfstring(L, "\n\tno module '%s' in the runtime%s%s", name, why ? ": it " : "",
+                    why ? why : "");
     return 1;
 }
 
@@ -274,30 +276,6 @@ static void set_loaders(lua_State *L, bool keep_standard) {
 
 /* -- Libraries --------------------------------------------------------------------------------- */
 
-/* Runs in every restricted vm: what blocks the loop, leaves the process or reads bytecode goes
- * away. */
-static const char restrict_chunk[] =
-    "local load_any, allowed_os = load, {clock = os.clock, date = os.date, difftime = "
-    "os.difftime,\n"
-    "  time = os.time, getenv = nil}\n"
-    "local function load_text(chunk, name, _, env)\n"
-    "  if env ~= nil then return load_any(chunk, name, 't', env) end\n"
-    "  return load_any(chunk, name, 't')\n"
-    "end\n"
-    "load, loadstring = load_text, load_text\n"
-    "dofile, loadfile, io, newproxy, getfenv, gcinfo = nil\n"
-    "os = allowed_os\n"
-    "debug = {traceback = debug.traceback, getinfo = debug.getinfo}\n"
-    "package.loadlib, package.searchpath, package.cpath, package.path = nil, nil, '', ''\n"
-    "jit = {os = jit.os, arch = jit.arch, version = jit.version, version_num = jit.version_num,\n"
-    "  status = jit.status}\n"
-    "package.loaded.io, package.loaded.os, package.loaded.debug = nil, os, debug\n"
-    "package.loaded.jit = jit\n"
-    "for _, name in ipairs {'ffi', 'jit.opt', 'jit.util', 'jit.profile'} do\n"
-    "  package.loaded[name], package.preload[name] = nil, nil\n"
-    "end\n"
-    "string.dump = nil\n";
-
 static int open_libraries(lua_State *L) {
     struct vm *vm = vm_of(L);
     luaL_openlibs(L);
@@ -311,11 +289,8 @@ static int open_libraries(lua_State *L) {
         lua_call(L, 0, 0);
         lua_pop(L, 1);
     }
-    if (!vm->options.unrestricted) {
-        if (luaL_loadbuffer(L, restrict_chunk, sizeof restrict_chunk - 1, "=restrict") != 0)
-            return lua_error(L);
-        lua_call(L, 0, 0);
-    }
+    if (!vm->options.unrestricted)
+        vm_restrict(L);
     return 0;
 }
 

@@ -36,6 +36,13 @@ bool vm_confine(struct vm *vm, bool confined);
 /* Keeps luaL_traceback of `co`, starting with the error value on its top. */
 void vm_keep_traceback(struct vm *vm, lua_State *co);
 
+/* Takes from the libraries what scripts may not do (vm_restrict.c). May raise. */
+void vm_restrict(lua_State *L);
+
+/* Why scripts have not this well-known module, and what to use instead ("blocks the loop; use
+ * ..."); NULL when there is nothing to say. */
+const char *vm_instead_of(const char *module);
+
 /* Ends all fibers without running them. */
 void fiber_close_all(struct vm *vm);
 

@@ -98,7 +98,7 @@ static void an_end_comes_with_results_or_an_error(void) {
     CHECK(strstr(vm_traceback(f.vm), "in function <test:1>") != NULL ||
           strstr(vm_traceback(f.vm), "test:1:") != NULL);
     CHECK(fixture_fiber(&f, "coroutine.yield(1)") == NULL);
-    CHECK(strstr(f.err.message, "must not call coroutine.yield") != NULL);
+    CHECK(strstr(f.err.message, "test:1: a fiber must not call coroutine.yield") != NULL);
     CHECK(fiber_count(f.vm) == 0);
     fixture_close(&f);
 }
