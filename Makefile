@@ -149,6 +149,8 @@ lint: compile_commands.json ## clang-format, clang-tidy, luacheck, shellcheck, a
 install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 	install -D -m 755 $(B)/stance $(DESTDIR)$(PREFIX)/bin/stance
 	@for file in $(LUA_FILES); do install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/$$file || exit 1; done
+	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@sed 's|@BINDIR@|$(PREFIX)/bin|' deploy/systemd/stance.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/stance.service
 	@echo "installed $(words $(LUA_FILES)) scripts in $(DESTDIR)$(PREFIX)/share/stance"
 
 # In clang's words, whichever compiler built last.

@@ -12,6 +12,7 @@
 #include "bind/lua_host.h"
 #include "cli/output.h"
 #include "core/log.h"
+#include "core/notify.h"
 #include "store/db.h"
 #include "store/objects.h"
 #include "store/roots.h"
@@ -245,6 +246,7 @@ static void drain_over(uv_timer_t *timer) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct process *process = handle->data;
     const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
+    notify_stopping("putting running jobs back into the queue");
     if (process->stops++ > 0 || process->vm == NULL ||
         !lua_host_begin_stop(vm_lua(process->vm), name)) {
         loop_stop(&process->loop);
@@ -272,6 +274,7 @@ void process_close(struct process *process) {
     vm_free(process->vm);
     link_free(process->services.link);
     db_close(process->services.db);
+    notify_end();
     if (process->services.loop != NULL)
         loop_deinit(&process->loop);
     objects_close(process->services.objects);

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/process.h"
 #include "core/log.h"
+#include "core/notify.h"
 
 static long ready_fd = -1;
 
@@ -18,6 +19,9 @@ static void say_ready(struct services *services, const char *url) {
         close((int)ready_fd);
         ready_fd = -1;
     }
+    char status[300];
+    snprintf(status, sizeof status, "listening on %s", url);
+    notify_ready(status);
     log_info("host", "listening on %s, data in %s, up in %.0f ms", url, services->data_dir,
              (loop_seconds() - services->started) * 1000);
     if (!isatty(STDERR_FILENO))
@@ -35,7 +39,9 @@ static void say_ready(struct services *services, const char *url) {
 
 static int run(struct process *process) {
     struct err err;
-    int code = process_read_scripts(process, &err);
+    int code = notify_start(&process->loop, &err);
+    if (code == 0)
+        code = process_read_scripts(process, &err);
     if (code == 0)
         code = process_start(process, &err);
     if (code != 0)
