@@ -252,7 +252,10 @@ function ops.claim(self, worker, request)
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
         deadline = job.deadline, careful = job.poison > 0, journal = assert(self.queue:journal(job.id)) }
     end
-    if #claims > 0 and not self.alive[worker] then self.queue:worker_died(worker, "the worker died while it claimed", false) end
+    if #claims > 0 and not self.alive[worker] then -- it died, or left, while it claimed
+      for _, job in ipairs(jobs) do self.queue:release(job.id, job.epoch) end
+      return {}
+    end
     local left = until_time - time.monotonic()
     if #claims > 0 or left <= 0 then return claims end
     local due = self.queue:next_due()
@@ -260,6 +263,13 @@ function ops.claim(self, worker, request)
     self.work:wait(left, since)
   end
   return {}
+end
+
+--- A worker that is stopping takes no more jobs, or it would be given what it gives back.
+function ops.leave(self, worker)
+  self.alive[worker] = nil
+  self.work:notify()
+  return true
 end
 
 function ops.extend(self, worker, request)

@@ -71,6 +71,7 @@ end
 
 local function run(claim)
   fiber.self():job(claim.id)
+  if stopping then return report("release", claim, {}) end
   local workflow, why = workflows.load(claim.type)
   if not workflow then return report("fail", claim, { error = job_api.as_error(why) }) end
   local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call, slot = slot_change } }
@@ -139,6 +140,7 @@ end
 --- Gives back what runs, so that another worker goes on at once.
 local function stop()
   stopping = true
+  call("leave", {}, 5)
   for _, entry in pairs(running) do entry.fiber:cancel("the worker is stopping") end
   while next(running) do fiber.sleep(0.01) end
 end

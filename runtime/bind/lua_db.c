@@ -10,8 +10,10 @@
 
 #include "bind/modules.h"
 #include "store/db.h"
+#include "store/db_memory.h"
 
 static const char draft_type[] = "stance.db_draft";
+static const char memory_type[] = "stance.db_memory";
 static const char blob_type[] = "stance.blob";
 
 enum { MAX_VALUES = 32766 }; /* what SQLite takes in one statement */
@@ -415,6 +417,83 @@ static int transaction(lua_State *L) {
     return db_of(L) ? start_commit(L, draft, false) : fail_closed(L);
 }
 
+/* -- A database in memory ---------------------------------------------------------------------- */
+
+/* What db.memory() returns is a table of functions; each holds the database as its upvalue. */
+static struct db_memory *memory_of(lua_State *L) {
+    return *(struct db_memory **)lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static int memory_run(lua_State *L, struct db_transaction **draft, bool writes, bool single) {
+    struct err err;
+    int code = writes ? db_memory_write(memory_of(L), *draft, &err)
+                      : db_memory_read(memory_of(L), *draft, &err);
+    int count = 1;
+    if (code < 0)
+        count = writes || !single ? push_failure(L, *draft, &err) : vm_fail(L, &err);
+    else if (!single)
+        push_results(L, *draft);
+    else if (writes)
+        push_result(L, db_transaction_rows(*draft, 0));
+    else
+        push_rows(L, db_transaction_rows(*draft, 0));
+    db_transaction_free(take_draft(draft)); /* the collector does not know how large it is */
+    return count;
+}
+
+static int memory_query(lua_State *L) {
+    return memory_run(L, draft_arguments(L), false, true);
+}
+
+static int memory_read(lua_State *L) {
+    return memory_run(L, draft_list(L), false, false);
+}
+
+static int memory_exec(lua_State *L) {
+    return memory_run(L, draft_arguments(L), true, true);
+}
+
+static int memory_transaction(lua_State *L) {
+    return memory_run(L, draft_list(L), true, false);
+}
+
+static int memory_gc(lua_State *L) {
+    struct db_memory **memory = lua_touserdata(L, 1);
+    db_memory_close(*memory);
+    *memory = NULL;
+    return 0;
+}
+
+static int new_memory(lua_State *L) {
+    static const luaL_Reg calls[] = {
+        {"query", memory_query},
+        {"read", memory_read},
+        {"exec", memory_exec},
+        {"transaction", memory_transaction},
+        {NULL, NULL},
+    };
+    lua_settop(L, 0);
+    lua_createtable(L, 0, 6);
+    struct db_memory **memory = lua_newuserdata(L, sizeof(struct db_memory *));
+    *memory = NULL;
+    luaL_getmetatable(L, memory_type);
+    lua_setmetatable(L, 2);
+    struct err err;
+    if (db_memory_open(memory, &err) < 0)
+        return vm_fail(L, &err);
+    for (const luaL_Reg *call = calls; call->name != NULL; call++) {
+        lua_pushvalue(L, 2);
+        lua_pushcclosure(L, call->func, 1);
+        lua_setfield(L, 1, call->name);
+    }
+    lua_pushcfunction(L, new_blob);
+    lua_setfield(L, 1, "blob");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, 1, "null");
+    lua_settop(L, 1);
+    return 1;
+}
+
 /* -- About ------------------------------------------------------------------------------------- */
 
 static void set_count(lua_State *L, const char *name, uint64_t count) {
@@ -443,6 +522,11 @@ static int stats(lua_State *L) {
 
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg draft_meta[] = {{"__gc", draft_gc}, {NULL, NULL}};
+static const luaL_Reg memory_meta[] = {
+    {"__gc", memory_gc},
+    {NULL, NULL},
+};
+
 static const luaL_Reg blob_meta[] = {{"__tostring", blob_tostring}, {NULL, NULL}};
 
 static const luaL_Reg waiting[] = {
@@ -452,6 +536,7 @@ static const luaL_Reg waiting[] = {
 
 static const luaL_Reg functions[] = {
     {"blob", new_blob},
+    {"memory", new_memory},
     {"stats", stats},
     {NULL, NULL},
 };
@@ -459,6 +544,7 @@ static const luaL_Reg functions[] = {
 int lua_open_db(lua_State *L) {
     vm_new_type(L, draft_type, no_methods, draft_meta);
     vm_new_type(L, blob_type, no_methods, blob_meta);
+    vm_new_type(L, memory_type, no_methods, memory_meta);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     fiber_register(L, waiting);

@@ -160,7 +160,8 @@ int db_conn_open(struct db_conn *conn, const char *path, bool writer, struct err
     pthread_once(&once, configure_once);
     memset(conn, 0, sizeof *conn);
     conn->writer = writer;
-    if (writer) {
+    bool in_memory = strcmp(path, DB_IN_MEMORY) == 0;
+    if (writer && !in_memory) {
         int code = make_private(path, err);
         if (code < 0)
             return code;
@@ -175,7 +176,7 @@ int db_conn_open(struct db_conn *conn, const char *path, bool writer, struct err
         sqlite3_progress_handler(conn->sqlite, 4000, interrupt, conn);
         sqlite3_wal_hook(conn->sqlite, note_wal, conn);
         status = db_conn_exec(conn, common_pragmas, &reason);
-        if (status == 0 && writer)
+        if (status == 0 && writer && !in_memory)
             status = set_wal(conn, &reason);
         if (status == 0 && writer)
             status = db_conn_exec(conn, writer_pragmas, &reason);
@@ -188,11 +189,15 @@ int db_conn_open(struct db_conn *conn, const char *path, bool writer, struct err
     return err_set(err, reason.code, "cannot open %s: %s", path, reason.message);
 }
 
-void db_conn_close(struct db_conn *conn) {
+void db_conn_forget(struct db_conn *conn) {
     for (size_t i = 0; i < DB_CACHE_SLOTS; i++) {
         sqlite3_finalize(conn->cache[i]);
         conn->cache[i] = NULL;
     }
+}
+
+void db_conn_close(struct db_conn *conn) {
+    db_conn_forget(conn);
     sqlite3_close(conn->sqlite);
     conn->sqlite = NULL;
 }

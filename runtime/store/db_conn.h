@@ -33,10 +33,16 @@ struct db_conn {
     sqlite3_stmt *cache[DB_CACHE_SLOTS];
 };
 
+/* As a path: a database that lives and dies with its one connection, a writer. */
+#define DB_IN_MEMORY ":memory:"
+
 /* Opens `path` (made by a writer only), sets pragmas and limits. On failure nothing is left open.
  */
 int db_conn_open(struct db_conn *conn, const char *path, bool writer, struct err *err);
 void db_conn_close(struct db_conn *conn);
+
+/* Gives up its prepared statements. */
+void db_conn_forget(struct db_conn *conn);
 
 /* Our own statements, one or more, without results. */
 int db_conn_exec(struct db_conn *conn, const char *sql, struct err *err);

@@ -80,6 +80,12 @@ function db.transaction(statements) end
 ---@return db.Blob
 function db.blob(bytes) end
 
+--- A database in memory with the host's schema, empty, for tests; in any process. It has `query`, `read`, `exec`, `transaction`,
+--- `blob` and `null`, which do what those of this module do, but at once: none waits, and they may be called outside a fiber.
+---@return table? database
+---@return stance.Error? err
+function db.memory() end
+
 ---@class db.Stats
 ---@field transactions integer  acknowledged since the start
 ---@field failed integer  answered with an error
