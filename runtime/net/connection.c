@@ -91,7 +91,7 @@ static enum deadline present_deadline(struct connection *c) {
                    : DEADLINE_IDLE;
     case STATE_LINGER:
         return DEADLINE_LINGER;
-    case STATE_SHELL:
+    case STATE_SOCKET:
         return DEADLINE_NONE;
     case STATE_REQUEST:
         break;
@@ -109,7 +109,8 @@ static void settle(struct connection *c) {
     enum deadline deadline = present_deadline(c);
     if (deadline != c->deadline)
         connection_set_deadline(c, deadline);
-    bool off = c->input.size - c->input.start >= INPUT_PAUSE || c->state == STATE_SHELL;
+    bool off = c->input.size - c->input.start >= INPUT_PAUSE ||
+               (c->state == STATE_SOCKET && !ws_wants_input(c->ws));
     if (off != c->rx_off) {
         c->rx_off = off;
         lws_rx_flow_control(c->wsi, off ? 0 : 1);
@@ -175,7 +176,7 @@ void connection_close(struct connection *c) {
 /* -- States ------------------------------------------------------------------------------------ */
 
 /* Both keep what a client pipelines behind the present request where it is. */
-static bool take_head(struct connection *c, const char **bytes, size_t *size) {
+static bool take_head(struct connection *c, char **bytes, size_t *size) {
     while (c->head_scanned == 0 && *size >= 2 && (*bytes)[0] == '\r' && (*bytes)[1] == '\n')
         *bytes += 2, *size -= 2; /* RFC 9112 2.2: empty lines before a request are passed over */
     if (*size == 0 || (*size == 1 && c->head_scanned == 0 && **bytes == '\r'))
@@ -211,13 +212,11 @@ static bool take_head(struct connection *c, const char **bytes, size_t *size) {
         response_reject(c, status, status == 501 ? "unsupported" : "invalid", why);
         return true;
     }
-    c->rest = (struct http_span){*bytes, *size};
     request_begin(c);
-    c->rest = (struct http_span){0};
     return true;
 }
 
-static bool take_body(struct connection *c, const char **bytes, size_t *size) {
+static bool take_body(struct connection *c, char **bytes, size_t *size) {
     struct net_request *r = &c->request;
     if (r->body_done) {
         if (r->active)
@@ -230,7 +229,7 @@ static bool take_body(struct connection *c, const char **bytes, size_t *size) {
     return request_feed(c, bytes, size);
 }
 
-void connection_process(struct connection *c, const char *bytes, size_t size) {
+void connection_process(struct connection *c, char *bytes, size_t size) {
     if (c->processing)
         return; /* the loop below goes on with what has changed */
     c->processing = true;
@@ -257,9 +256,8 @@ void connection_process(struct connection *c, const char *bytes, size_t size) {
             bytes += size, size = 0;
             moving = false;
             break;
-        case STATE_SHELL:
-            bytes += size, size = 0;
-            moving = false;
+        case STATE_SOCKET:
+            moving = ws_feed(c->ws, &bytes, &size);
             break;
         }
     }
@@ -268,6 +266,13 @@ void connection_process(struct connection *c, const char *bytes, size_t size) {
     else if (size > 0 && bytes_add(&c->input, bytes, size) < 0)
         c->want_close = true;
     c->processing = false;
+}
+
+/* Closing on unread bytes would reset the connection and could take the answer with it. */
+void connection_linger(struct connection *c) {
+    c->state = STATE_LINGER;
+    shutdown(lws_get_socket_fd(c->wsi), SHUT_WR);
+    connection_process(c, NULL, 0);
 }
 
 /* -- Beginning and end ------------------------------------------------------------------------- */
@@ -327,7 +332,7 @@ static void connection_free(struct connection *c) {
     c->server->count--;
     server_count_connections(-1);
     if (c->ws != NULL)
-        ws_forget_shell(c->ws);
+        ws_end(c->ws);
     struct net_server *server = c->server;
     bytes_free(&c->input);
     bytes_free(&c->output);

@@ -212,7 +212,8 @@ struct http_span http_header(const struct http_head *head, const char *name) {
 
 /* -- What headers mean ------------------------------------------------------------------------- */
 
-static bool list_has(struct http_span list, const char *word) {
+bool http_list_has(struct http_span list, const char *word, bool exact) {
+    size_t word_size = strlen(word);
     size_t at = 0;
     while (at < list.size) {
         size_t end = at;
@@ -223,7 +224,8 @@ static bool list_has(struct http_span list, const char *word) {
             item.at++, item.size--;
         while (item.size > 0 && (item.at[item.size - 1] == ' ' || item.at[item.size - 1] == '\t'))
             item.size--;
-        if (http_span_is(item, word))
+        if (exact ? item.size == word_size && memcmp(item.at, word, word_size) == 0
+                  : http_span_is(item, word))
             return true;
         at = end + 1;
     }
@@ -265,11 +267,11 @@ static int note_header(struct http_head *head, const struct http_header *header,
             return fail(why, 501, "the only transfer encoding accepted is chunked");
         head->chunked = true;
     } else if (http_span_is(name, "connection")) {
-        meaning->connection_close |= list_has(value, "close");
-        meaning->connection_keep |= list_has(value, "keep-alive");
-        meaning->connection_upgrade |= list_has(value, "upgrade");
+        meaning->connection_close |= http_list_has(value, "close", false);
+        meaning->connection_keep |= http_list_has(value, "keep-alive", false);
+        meaning->connection_upgrade |= http_list_has(value, "upgrade", false);
     } else if (http_span_is(name, "upgrade")) {
-        meaning->upgrade_websocket |= list_has(value, "websocket");
+        meaning->upgrade_websocket |= http_list_has(value, "websocket", false);
     } else if (http_span_is(name, "expect")) {
         if (!http_span_is(value, "100-continue"))
             return fail(why, 417, "the only expectation known is 100-continue");

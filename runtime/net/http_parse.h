@@ -71,6 +71,8 @@ struct http_chunks {
 int64_t http_chunks_read(struct http_chunks *chunks, const char *bytes, size_t size,
                          struct http_span *data);
 
+/* Whether `word` is one of a list by commas; unless `exact` ASCII letters match in either case. */
+bool http_list_has(struct http_span list, const char *word, bool exact);
 bool http_is_token(const char *bytes, size_t size);
 bool http_span_is(struct http_span span, const char *lower_case); /* ASCII, whatever its case */
 const char *http_method_name(enum http_method method);

@@ -106,10 +106,6 @@ static void log_line(int level, const char *line) {
     log_printf(LOG_WARN, "net", "libwebsockets: %.*s", (int)size, line);
 }
 
-void net_set_quiet(bool value) {
-    quiet = value;
-}
-
 static int create_context(struct net *net, struct err *err) {
     struct rlimit limit, capped;
     bool lower = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > FDS_MAX;

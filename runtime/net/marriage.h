@@ -29,12 +29,8 @@ struct net {
 /* The net of this loop. ERR_UNSUPPORTED when libwebsockets' libev plug-in is not installed. */
 int net_get(struct loop *loop, struct net **out, struct err *err);
 
-/* While true libwebsockets' own error lines are dropped: some of its versions log plain progress as
- * errors. */
-void net_set_quiet(bool quiet);
-
-/* What libwebsockets calls: connections of the HTTP server (net/connection.c), WebSockets of both
- * sides (net/ws.c). */
+/* What libwebsockets calls: connections of the HTTP server (net/connection.c), WebSockets that
+ * this process opens (net/ws_client.c). */
 int net_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                             size_t size);
 int net_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -215,7 +215,7 @@ static void deliver(struct connection *c, struct http_span data) {
         r->ops->body(r, data.at, data.size);
 }
 
-bool request_feed(struct connection *c, const char **bytes, size_t *size) {
+bool request_feed(struct connection *c, char **bytes, size_t *size) {
     struct net_request *r = &c->request;
     if (r->continue_due && !r->discard && !r->started) {
         static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -313,49 +313,73 @@ void net_request_no_deadline(struct net_request *r) {
 
 /* -- WebSocket --------------------------------------------------------------------------------- */
 
-struct ws *net_request_upgrade(struct net_request *r, const char *protocol,
-                               const struct ws_limits *limits) {
-    struct connection *c = connection_of(r);
+/* Whether the client is one of those that speak `protocol`. */
+static bool offers(const struct http_head *head, const char *protocol) {
+    for (size_t i = 0; protocol != NULL && i < head->header_count; i++)
+        if (http_span_is(head->headers[i].name, "sec-websocket-protocol") &&
+            http_list_has(head->headers[i].value, protocol, true))
+            return true;
+    return false;
+}
+
+static size_t count_headers(const struct http_head *head, const char *name) {
+    size_t count = 0;
+    for (size_t i = 0; i < head->header_count; i++)
+        count += http_span_is(head->headers[i].name, name);
+    return count;
+}
+
+/* Answers what is wrong with a handshake. True when it did. */
+static bool refuse_upgrade(struct net_request *r, char accept[32]) {
     struct http_span version = http_header(&r->head, "sec-websocket-version");
     struct http_span key = http_header(&r->head, "sec-websocket-key");
-    if (!r->active || r->started)
-        return NULL;
     if (version.size != 2 || memcmp(version.at, "13", 2) != 0) {
         struct net_header header = {"Sec-WebSocket-Version", "13"};
         net_respond(r, 426, &header, 1, NULL, 0);
-        return NULL;
+    } else if (count_headers(&r->head, "sec-websocket-key") != 1 ||
+               !ws_accept_key(key.at, key.size, accept)) {
+        net_respond_problem(r, 400, "invalid", "Sec-WebSocket-Key must be 16 bytes in base64");
+    } else if (net_request_has_body(r)) {
+        net_respond_problem(r, 400, "invalid", "a WebSocket handshake has no body");
+    } else {
+        return false;
     }
-    if (key.size != 24) {
-        net_respond_problem(r, 400, "invalid", "Sec-WebSocket-Key is malformed");
-        return NULL;
-    }
-    int fd = dup(lws_get_socket_fd(c->wsi));
-    if (fd < 0) {
-        net_respond_problem(r, 503, "busy", "no descriptor left");
-        return NULL;
-    }
-    struct http_span early = c->processing ? c->rest
-                                           : (struct http_span){c->input.at + c->input.start,
-                                                                c->input.size - c->input.start};
-    struct ws_upgrade upgrade = {.net = c->server->net,
-                                 .fd = fd,
-                                 .key = key,
-                                 .early = early,
-                                 .protocol = protocol,
-                                 .request_id = r->id,
-                                 .remote = c->remote,
-                                 .shell = c};
-    connection_enter(c);
-    c->state = STATE_SHELL;
+    return true;
+}
+
+static void answer_upgrade(struct connection *c, const char *accept, const char *protocol) {
+    struct net_request *r = &c->request;
+    char text[512];
+    int size = snprintf(text, sizeof text,
+                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                        "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s%s%s"
+                        "X-Request-Id: %s\r\n\r\n",
+                        accept, protocol ? "Sec-WebSocket-Protocol: " : "",
+                        protocol ? protocol : "", protocol ? "\r\n" : "", r->id);
     r->started = r->ended = true;
     r->status = 101;
-    struct ws *ws = ws_adopt(&upgrade, limits);
-    c->ws = ws;
-    if (ws == NULL)
-        connection_close(c);
-    if (!c->processing)
-        bytes_free(&c->input);
+    response_raw(c, text, (size_t)size);
+}
+
+struct ws *net_request_upgrade(struct net_request *r, const char *protocol,
+                               const struct ws_limits *limits) {
+    struct connection *c = connection_of(r);
+    char accept[32];
+    if (!r->active || r->started || refuse_upgrade(r, accept))
+        return NULL;
+    if (!offers(&r->head, protocol) || strlen(protocol) > WS_PROTOCOL_MAX)
+        protocol = NULL;
+    struct ws *ws = ws_adopt(c, protocol, limits);
+    if (ws == NULL) {
+        net_respond_problem(r, 503, "busy", "out of memory");
+        return NULL;
+    }
+    connection_enter(c);
+    answer_upgrade(c, accept, protocol);
+    c->state = STATE_SOCKET;
     connection_free_request(c, true);
+    ws_opened(ws);
+    connection_process(c, NULL, 0);
     connection_leave_async(c);
-    return ws;
+    return ws->ended ? NULL : ws;
 }

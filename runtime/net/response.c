@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/log.h"
 #include "net/server_private.h"
+#include "net/ws_private.h"
 
 enum { FILE_READ_SIZE = 128 * 1024 };
 
@@ -207,14 +207,6 @@ static int begin(struct net_request *r, int status, const struct net_header *hea
 
 /* -- Ends -------------------------------------------------------------------------------------- */
 
-/* The last answer of this connection is out: say so, and read away what the client still sends,
- * since closing on unread bytes would reset the connection and could take the answer with it. */
-static void linger(struct connection *c) {
-    c->state = STATE_LINGER;
-    shutdown(lws_get_socket_fd(c->wsi), SHUT_WR);
-    connection_process(c, NULL, 0);
-}
-
 /* All of the answer is with the kernel. */
 static void finish(struct connection *c) {
     struct net_request *r = &c->request;
@@ -222,7 +214,7 @@ static void finish(struct connection *c) {
     if (c->want_close)
         return;
     if (!c->keep_alive) {
-        linger(c);
+        connection_linger(c);
         return;
     }
     if (r->body_done)
@@ -244,8 +236,10 @@ static void file_read(struct file_send *file);
 
 void response_writable(struct connection *c) {
     struct net_request *r = &c->request;
-    if (c->state == STATE_SHELL)
+    if (c->state == STATE_SOCKET) {
+        ws_writable(c->ws);
         return;
+    }
     int waiting = flush(c);
     if (waiting < 0)
         return;

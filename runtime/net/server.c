@@ -13,7 +13,6 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "net/server_private.h"
-#include "net/ws_private.h"
 
 enum {
     BACKLOG = 1024,
@@ -328,24 +327,17 @@ int net_server_open(struct loop *loop, const struct net_server_options *options,
 /* One that is not calling us; those that are end when they return. */
 static struct connection *find_cuttable(struct net_server *server) {
     for (struct connection *c = server->all; c != NULL; c = c->next) {
-        bool calling = c->depth > 0 || (c->ws != NULL && ws_is_calling(c->ws));
-        if (!calling)
+        if (c->depth == 0)
             return c;
         c->want_close = true;
-        if (c->ws != NULL)
-            ws_kill(c->ws);
     }
     return NULL;
 }
 
 static void cut_connections(struct net_server *server) {
     struct connection *c;
-    while ((c = find_cuttable(server)) != NULL) {
-        if (c->ws != NULL)
-            ws_kill(c->ws); /* and the connection with it */
-        else
-            lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-    }
+    while ((c = find_cuttable(server)) != NULL)
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
 void net_server_close(struct net_server *server) {

@@ -117,9 +117,9 @@ int net_respond_file(struct net_request *request, int status, const struct net_h
 /* Cuts the connection (a stream that failed midway). */
 void net_request_abort(struct net_request *request);
 
-/* Turns a request with head->websocket into a WebSocket that speaks `protocol` (NULL: none). The
- * request is over (whole). Returns NULL when the handshake failed; it is answered then. See
- * net/ws.h. */
+/* Turns a request with head->websocket into a WebSocket that speaks `protocol` when the client
+ * offers that (NULL: none). The request is over (whole). Returns NULL when the handshake failed; it
+ * is answered then. See net/ws.h. */
 struct ws *net_request_upgrade(struct net_request *request, const char *protocol,
                                const struct ws_limits *limits);
 

@@ -41,8 +41,7 @@ enum connection_state {
     STATE_HEAD,    /* awaiting or reading a head */
     STATE_REQUEST, /* a request is with its handler or being answered */
     STATE_LINGER,  /* the last answer is out: reads away what still comes */
-    STATE_SHELL, /* upgraded: holds the socket's first descriptor while net/ws.c works on its double
-                  */
+    STATE_SOCKET,  /* a WebSocket: net/ws.c has it */
 };
 
 struct net_request {
@@ -87,8 +86,7 @@ struct connection {
     int depth; /* > 0: inside one of our entry points, closing waits */
     bool want_close, rx_off, keep_alive, processing, turned_away;
     struct net_request request;
-    struct http_span rest; /* while a request begins: what was read behind its head */
-    struct ws *ws;         /* in STATE_SHELL */
+    struct ws *ws; /* in STATE_SOCKET */
     char remote[56];
 };
 
@@ -121,7 +119,9 @@ void connection_leave_async(struct connection *c);
 void connection_close(struct connection *c);
 void connection_set_deadline(struct connection *c, enum deadline deadline);
 void connection_expire(struct connection *c);
-void connection_process(struct connection *c, const char *bytes, size_t size);
+void connection_process(struct connection *c, char *bytes, size_t size);
+/* The last answer is out: says so, and reads away what the client still sends. */
+void connection_linger(struct connection *c);
 void connection_free_request(struct connection *c, bool whole);
 static inline struct connection *connection_of(const struct net_request *request) {
     return (struct connection *)((char *)(uintptr_t)request - offsetof(struct connection, request));
@@ -130,7 +130,7 @@ static inline struct connection *connection_of(const struct net_request *request
 /* request.c */
 void request_prepare(struct connection *c);
 void request_begin(struct connection *c);
-bool request_feed(struct connection *c, const char **bytes, size_t *size); /* whether it moved on */
+bool request_feed(struct connection *c, char **bytes, size_t *size); /* whether it moved on */
 
 /* response.c */
 void response_writable(struct connection *c);

@@ -1,64 +1,19 @@
+/* ws.c - what WebSockets of both sides have in common, and the server's side of the wire. */
 #include "net/ws.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "core/log.h"
 #include "core/metrics.h"
-#include "core/utf8.h"
-#include "net/server_private.h"
 #include "net/ws_private.h"
 
 enum {
     LIMIT_DEFAULT = 1 << 20,
-    REASON_MAX = 123,
-    CLOSE_WAIT_MS = 5000,
-    FRAGMENT_SIZE = NET_IO_SIZE - 64, /* a larger message goes out in fragments, each one write */
+    CLOSE_WAIT_S = 5,
+    HELD_BETWEEN = 4096, /* bytes of a message's buffer that an idle WebSocket may keep */
 };
 
-struct frame {
-    struct frame *next;
-    size_t size, sent;
-    bool binary;
-    unsigned char bytes[]; /* LWS_PRE free, then the message */
-};
-
-struct ws {
-    struct net *net;
-    struct lws *wsi;
-    struct ws_limits limits;
-    struct frame *first, **last;
-    size_t buffered;
-    struct bytes message;
-    bool binary;
-    bool open;    /* between opened and closed */
-    bool closing; /* our close frame is due or out */
-    bool ping_due, awaiting_pong;
-    bool paused;
-    bool ended; /* `closed` was called */
-    int depth;  /* > 0: inside libwebsockets' callback, killing waits */
-    bool kill;
-    int close_code, peer_code;
-    char close_reason[REASON_MAX + 1], peer_reason[REASON_MAX + 1];
-    char remote[56], protocol[64];
-    struct connection *shell;
-    uv_timer_t timer; /* of pings; of the handshake before; of the close after */
-    struct connecting *connecting;
-};
-
-struct connecting {
-    struct ws *ws; /* NULL: given up */
-    uv_getaddrinfo_t lookup;
-    bool looking_up;
-    char host[256], path[1024], address[64];
-    int port;
-    char *protocols;
-    char **headers;
-};
-
-static struct ws *adopting; /* whose handshake runs inside lws_adopt_socket_vhost_readbuf */
 static struct metric *open_count, *dropped_count;
 
 static void prepare_metrics(void) {
@@ -75,27 +30,16 @@ static void prepare_metrics(void) {
 
 /* -- The end ----------------------------------------------------------------------------------- */
 
-static void free_connecting(struct connecting *connecting) {
-    if (connecting == NULL)
-        return;
-    for (size_t i = 0; connecting->headers != NULL && connecting->headers[i] != NULL; i++)
-        free(connecting->headers[i]);
-    free(connecting->headers);
-    free(connecting->protocols);
-    free(connecting);
-}
-
-static void drop_queue(struct ws *ws, struct frame *keep) {
-    struct frame **at = &ws->first;
+/* Forgets what waits, but what is half out: the peer would take what follows for its rest. */
+static void drop_queue(struct ws *ws, bool all) {
+    struct ws_out **at = &ws->first;
+    if (!all && ws->first != NULL && ws->first->begun)
+        at = &ws->first->next;
     while (*at != NULL) {
-        struct frame *frame = *at;
-        if (frame == keep) {
-            at = &frame->next;
-            continue;
-        }
-        *at = frame->next;
-        ws->buffered -= frame->size;
-        free(frame);
+        struct ws_out *out = *at;
+        *at = out->next;
+        ws->buffered -= out->size;
+        free(out);
     }
     ws->last = at;
 }
@@ -104,12 +48,12 @@ static void timer_closed(uv_handle_t *handle) {
     free(handle->data);
 }
 
-/* The connection is gone, or never came. */
-static void end(struct ws *ws) {
+void ws_end(struct ws *ws) {
     if (ws->ended)
         return;
     ws->ended = true;
     ws->wsi = NULL;
+    ws->connection = NULL;
     if (ws->open)
         metric_add(open_count, -1);
     ws->open = false;
@@ -117,47 +61,51 @@ static void end(struct ws *ws) {
     const char *reason = ws->peer_code ? ws->peer_reason : ws->close_reason;
     if (ws->limits.ops != NULL)
         ws->limits.ops->closed(ws, code, reason, ws->limits.user);
-    drop_queue(ws, NULL);
+    drop_queue(ws, true);
     bytes_free(&ws->message);
-    if (ws->connecting != NULL) {
-        ws->connecting->ws = NULL; /* the look-up's end frees it, or we do */
-        if (ws->connecting->looking_up)
-            uv_cancel((uv_req_t *)&ws->connecting->lookup);
-        else
-            free_connecting(ws->connecting);
-        ws->connecting = NULL;
-    }
-    struct connection *shell = ws->shell;
-    ws->shell = NULL;
-    if (shell != NULL) {
-        shell->ws = NULL;
-        connection_close(shell);
-    }
+    ws_client_forget(ws);
     uv_close((uv_handle_t *)&ws->timer, timer_closed);
-}
-
-bool ws_is_calling(const struct ws *ws) {
-    return ws->depth > 0;
-}
-
-void ws_forget_shell(struct ws *ws) {
-    ws->shell = NULL;
-    ws_kill(ws);
 }
 
 void ws_kill(struct ws *ws) {
     if (ws->ended)
         return;
-    if (ws->wsi == NULL) {
-        end(ws);
-    } else if (ws->depth > 0) {
-        ws->kill = true;
-    } else {
-        struct lws *wsi = ws->wsi;
-        lws_set_opaque_user_data(wsi, NULL);
-        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
-        end(ws);
-    }
+    ws->kill = true;
+    if (ws->connection != NULL)
+        connection_close(ws->connection);
+    else
+        ws_client_kill(ws);
+}
+
+static void wake(struct ws *ws) {
+    if (ws->connection != NULL)
+        lws_callback_on_writable(ws->connection->wsi);
+    else
+        ws_client_wake(ws);
+}
+
+static void begin_close(struct ws *ws, int code, const char *reason) {
+    ws->closing = true;
+    ws->close_code = code;
+    snprintf(ws->close_reason, sizeof ws->close_reason, "%s", reason);
+    ws_start_timer(ws, CLOSE_WAIT_S, false);
+    wake(ws);
+}
+
+/* The peer broke the rules: the close frame, and nothing that it sends is read any more. */
+static void fail(struct ws *ws, int code, const char *why) {
+    ws->failed = true;
+    drop_queue(ws, false);
+    if (!ws->closing)
+        begin_close(ws, code, why);
+}
+
+void ws_set_peer_close(struct ws *ws, int code, const char *reason, size_t size) {
+    if (size >= sizeof ws->peer_reason)
+        size = sizeof ws->peer_reason - 1;
+    ws->peer_code = code;
+    memcpy(ws->peer_reason, reason, size);
+    ws->peer_reason[size] = 0;
 }
 
 /* -- Time -------------------------------------------------------------------------------------- */
@@ -168,17 +116,17 @@ static void time_is_up(uv_timer_t *timer) {
         if (!ws->open && ws->close_code == 0)
             snprintf(ws->close_reason, sizeof ws->close_reason, "no answer to the handshake");
         ws_kill(ws);
-    } else if (ws->awaiting_pong) {
+    } else if (ws->awaiting_pong && !ws->paused) { /* paused: it may have come, unread */
         snprintf(ws->close_reason, sizeof ws->close_reason, "no answer to a ping");
         ws_kill(ws);
     } else {
         ws->ping_due = true;
-        lws_callback_on_writable(ws->wsi);
         ws->awaiting_pong = true;
+        wake(ws);
     }
 }
 
-static void start_timer(struct ws *ws, double seconds, bool repeat) {
+void ws_start_timer(struct ws *ws, double seconds, bool repeat) {
     uint64_t ms = seconds > 0 ? (uint64_t)(seconds * 1000) + 1 : 0;
     uv_timer_stop(&ws->timer);
     if (ms > 0)
@@ -187,82 +135,110 @@ static void start_timer(struct ws *ws, double seconds, bool repeat) {
 
 /* -- Sending ----------------------------------------------------------------------------------- */
 
-/* One fragment of the first frame. Returns false when the connection is broken. */
-static bool write_fragment(struct ws *ws) {
-    struct frame *frame = ws->first;
-    size_t size = frame->size - frame->sent;
-    if (size > FRAGMENT_SIZE)
-        size = FRAGMENT_SIZE;
-    bool is_last = frame->sent + size == frame->size;
-    int flags = frame->sent > 0 ? LWS_WRITE_CONTINUATION
-                : frame->binary ? LWS_WRITE_BINARY
-                                : LWS_WRITE_TEXT;
-    if (!is_last)
-        flags |= LWS_WRITE_NO_FIN;
-    /* The bytes before the fragment are overwritten by its frame header: they are sent already. */
-    int wrote = lws_write(ws->wsi, frame->bytes + LWS_PRE + frame->sent, size,
-                          (enum lws_write_protocol)flags);
-    if (wrote < (int)size)
-        return false;
-    frame->sent += size;
+void ws_sent(struct ws *ws) {
+    struct ws_out *out = ws->first;
+    ws->first = out->next;
+    if (ws->first == NULL)
+        ws->last = &ws->first;
+    ws->buffered -= out->size;
+    free(out);
+}
+
+/* To the kernel, or into libwebsockets' buffer of what that did not take. */
+static bool write_bytes(struct ws *ws, unsigned char *bytes, size_t size) {
     server_count_bytes(0, size);
-    if (is_last) {
-        ws->first = frame->next;
-        if (ws->first == NULL)
-            ws->last = &ws->first;
-        ws->buffered -= frame->size;
-        free(frame);
+    if (lws_write(ws->connection->wsi, bytes, size, LWS_WRITE_RAW) >= 0)
+        return true;
+    connection_close(ws->connection);
+    return false;
+}
+
+static bool write_control(struct ws *ws, enum ws_opcode opcode, const void *bytes, size_t size) {
+    unsigned char frame[WS_HEAD_MAX + WS_CONTROL_MAX];
+    size_t head = ws_put_head(frame, opcode, size);
+    memcpy(frame + head, bytes, size);
+    return write_bytes(ws, frame, head + size);
+}
+
+static bool write_close(struct ws *ws) {
+    unsigned char payload[WS_CONTROL_MAX];
+    size_t size = 0;
+    ws->close_sent = true;
+    if (ws->close_code != 1005) {
+        size_t length = strlen(ws->close_reason);
+        payload[0] = (unsigned char)(ws->close_code >> 8);
+        payload[1] = (unsigned char)ws->close_code;
+        memcpy(payload + 2, ws->close_reason, length);
+        size = 2 + length;
     }
+    return write_control(ws, WS_CLOSE, payload, size);
+}
+
+static bool write_piece(struct ws *ws) {
+    struct ws_out *out = ws->first;
+    size_t size = out->end - out->at;
+    if (size > NET_IO_SIZE)
+        size = NET_IO_SIZE;
+    out->begun = true;
+    if (!write_bytes(ws, out->bytes + out->at, size))
+        return false;
+    out->at += size;
+    if (out->at == out->end)
+        ws_sent(ws);
     return true;
 }
 
-/* As many as the socket takes. */
-static bool write_queued(struct ws *ws) {
-    while (ws->first != NULL && !lws_partial_buffered(ws->wsi)) {
-        if (!write_fragment(ws))
-            return false;
-        if (ws->first != NULL && lws_send_pipe_choked(ws->wsi))
-            break;
+/* What goes next: a message that is half out, then control frames, then the other messages. False
+ * when there is nothing, or the connection is broken. */
+static bool write_next(struct ws *ws) {
+    if (ws->close_sent)
+        return false;
+    if (ws->first != NULL && ws->first->begun)
+        return write_piece(ws);
+    if (ws->pong_due) {
+        ws->pong_due = false;
+        return write_control(ws, WS_PONG, ws->pong, ws->pong_size);
+    }
+    if (ws->ping_due) {
+        ws->ping_due = false;
+        return write_control(ws, WS_PING, "", 0);
     }
     if (ws->first != NULL)
-        lws_callback_on_writable(ws->wsi);
-    return true;
+        return write_piece(ws);
+    return ws->closing && write_close(ws);
 }
 
-static int on_writable(struct ws *ws) {
-    if (ws->ping_due && !lws_partial_buffered(ws->wsi)) {
-        /* Not empty: libwebsockets would not tell of an empty pong. */
-        unsigned char ping[LWS_PRE + 4] = {0};
-        ws->ping_due = false;
-        if (lws_write(ws->wsi, ping + LWS_PRE, 4, LWS_WRITE_PING) < 0)
-            return -1;
-        lws_callback_on_writable(ws->wsi);
-        return 0;
-    }
-    if (!write_queued(ws))
-        return -1;
-    if (ws->first != NULL || lws_partial_buffered(ws->wsi))
-        return 0;
-    if (ws->closing) {
-        size_t size = strlen(ws->close_reason);
-        lws_close_reason(ws->wsi, (enum lws_close_status)ws->close_code,
-                         (unsigned char *)ws->close_reason, size);
-        return -1; /* libwebsockets sends the close frame and waits for the other's */
-    }
-    if (ws->limits.ops->drained != NULL)
+/* Both have said that it is over, or the peer is not worth waiting for. */
+static void finish(struct ws *ws) {
+    struct connection *c = ws->connection;
+    c->ws = NULL;
+    ws_end(ws);
+    connection_linger(c);
+}
+
+/* As much as the socket takes. Inside connection_enter. */
+static void write_queued(struct ws *ws) {
+    struct connection *c = ws->connection;
+    while (!c->want_close && !lws_partial_buffered(c->wsi) && write_next(ws))
+        ;
+    if (c->want_close)
+        return;
+    if (lws_partial_buffered(c->wsi))
+        lws_callback_on_writable(c->wsi);
+    else if (ws->close_sent && (ws->failed || ws->peer_code))
+        finish(ws);
+}
+
+void ws_writable(struct ws *ws) {
+    write_queued(ws);
+    if (!ws->ended && !ws->closing && ws->first == NULL && ws->limits.ops->drained != NULL &&
+        !lws_partial_buffered(ws->connection->wsi))
         ws->limits.ops->drained(ws, ws->limits.user);
-    return 0;
 }
 
 static bool is_utf8(const char *bytes, size_t size) {
-    while (size > 0) {
-        size_t step = utf8_step(bytes, size);
-        if (step == 0)
-            return false;
-        bytes += step;
-        size -= step;
-    }
-    return true;
+    struct utf8_stream stream = {0};
+    return utf8_stream_feed(&stream, bytes, size) && stream.need == 0;
 }
 
 /* Makes room for `size` bytes. False when the peer is to be closed. */
@@ -270,21 +246,39 @@ static bool make_room(struct ws *ws, size_t size) {
     if (ws->buffered + size <= ws->limits.send_budget || ws->first == NULL)
         return true;
     metric_add(dropped_count, 1);
-    struct frame *begun = ws->first->sent > 0 ? ws->first : NULL;
     if (!ws->limits.drop_oldest) {
-        drop_queue(ws, begun);
+        drop_queue(ws, false);
         ws_close(ws, 1008, "too slow: more is waiting than this client may have waiting");
         return false;
     }
-    struct frame **at = begun ? &ws->first->next : &ws->first;
+    struct ws_out **at = ws->first->begun ? &ws->first->next : &ws->first;
     while (*at != NULL && ws->buffered + size > ws->limits.send_budget) {
-        struct frame *oldest = *at;
+        struct ws_out *oldest = *at;
         *at = oldest->next;
         ws->buffered -= oldest->size;
         free(oldest);
     }
     if (*at == NULL)
         ws->last = at;
+    return true;
+}
+
+static bool enqueue(struct ws *ws, const char *bytes, size_t size, bool binary) {
+    struct ws_out *out = malloc(sizeof *out + LWS_PRE + size);
+    if (out == NULL)
+        return false;
+    *out = (struct ws_out){.size = size, .at = LWS_PRE, .end = LWS_PRE + size, .binary = binary};
+    if (size > 0)
+        memcpy(out->bytes + LWS_PRE, bytes, size);
+    if (ws->connection != NULL) {
+        unsigned char head[WS_HEAD_MAX];
+        size_t head_size = ws_put_head(head, binary ? WS_BINARY : WS_TEXT, size);
+        out->at -= head_size;
+        memcpy(out->bytes + out->at, head, head_size);
+    }
+    *ws->last = out;
+    ws->last = &out->next;
+    ws->buffered += size;
     return true;
 }
 
@@ -295,42 +289,38 @@ int ws_send(struct ws *ws, const char *bytes, size_t size, bool binary) {
         return ERR_INVALID;
     if (!make_room(ws, size))
         return ERR_TOO_LARGE;
-    struct frame *frame = malloc(sizeof *frame + LWS_PRE + size);
-    if (frame == NULL)
+    bool idle = ws->first == NULL;
+    if (!enqueue(ws, bytes, size, binary))
         return ERR_NO_MEMORY;
-    *frame = (struct frame){.size = size, .binary = binary};
-    memcpy(frame->bytes + LWS_PRE, bytes, size);
-    bool idle = ws->first == NULL && !lws_partial_buffered(ws->wsi);
-    *ws->last = frame;
-    ws->last = &frame->next;
-    ws->buffered += size;
     if (!idle) {
-        lws_callback_on_writable(ws->wsi);
+        wake(ws);
         return 0;
     }
-    if (write_fragment(ws)) { /* at once: no need to ask the socket first */
-        if (ws->first != NULL)
-            lws_callback_on_writable(ws->wsi);
-        return 0;
-    }
-    ws_kill(ws);
-    return ERR_CLOSED;
+    if (ws->connection == NULL)
+        return ws_client_try_send(ws) ? 0 : ERR_CLOSED;
+    struct connection *c = ws->connection;
+    connection_enter(c); /* at once: no need to ask the socket first */
+    write_queued(ws);
+    bool broken = c->want_close;
+    connection_leave_async(c);
+    return broken ? ERR_CLOSED : 0;
 }
 
 void ws_close(struct ws *ws, int code, const char *reason) {
     if (ws->closing || ws->ended)
         return;
+    char text[sizeof ws->close_reason];
+    snprintf(text, sizeof text, "%s", reason ? reason : "");
+    if (!is_utf8(text, strlen(text)))
+        text[0] = 0; /* cut inside a character, or none to begin with */
+    if (ws->open) {
+        begin_close(ws, code, text);
+        return;
+    }
     ws->closing = true;
     ws->close_code = code;
-    snprintf(ws->close_reason, sizeof ws->close_reason, "%s", reason ? reason : "");
-    if (!is_utf8(ws->close_reason, strlen(ws->close_reason)))
-        ws->close_reason[0] = 0; /* cut inside a character, or none to begin with */
-    if (ws->open && ws->wsi != NULL) {
-        start_timer(ws, CLOSE_WAIT_MS / 1000.0, false);
-        lws_callback_on_writable(ws->wsi);
-    } else {
-        ws_kill(ws);
-    }
+    memcpy(ws->close_reason, text, sizeof text);
+    ws_kill(ws);
 }
 
 size_t ws_buffered(const struct ws *ws) {
@@ -345,172 +335,106 @@ const char *ws_protocol(const struct ws *ws) {
     return ws->protocol;
 }
 
-void ws_pause(struct ws *ws) {
-    if (ws->paused || ws->wsi == NULL)
+static void set_paused(struct ws *ws, bool paused) {
+    if (ws->paused == paused || ws->ended)
         return;
-    ws->paused = true;
-    lws_rx_flow_control(ws->wsi, 0);
+    ws->paused = paused;
+    struct connection *c = ws->connection;
+    if (c == NULL) {
+        ws_client_pause(ws, paused);
+        return;
+    }
+    connection_enter(c);
+    if (!paused)
+        connection_process(c, NULL, 0);
+    connection_leave_async(c);
+}
+
+void ws_pause(struct ws *ws) {
+    set_paused(ws, true);
 }
 
 void ws_resume(struct ws *ws) {
-    if (!ws->paused || ws->wsi == NULL)
-        return;
-    ws->paused = false;
-    lws_rx_flow_control(ws->wsi, 1);
+    set_paused(ws, false);
 }
 
 /* -- Receiving --------------------------------------------------------------------------------- */
 
-static int on_receive(struct ws *ws, const char *in, size_t size) {
-    ws->awaiting_pong = false;
-    server_count_bytes(size, 0);
+static void take_message(struct ws *ws, const struct ws_piece *piece) {
     if (ws->closing)
-        return 0; /* nobody listens any more; the peer's close frame is awaited */
-    if (lws_is_first_fragment(ws->wsi)) {
-        ws->binary = lws_frame_is_binary(ws->wsi);
-        ws->message.start = ws->message.size = 0;
+        return; /* nobody listens any more; the peer's close frame is awaited */
+    if (piece->first && piece->last) {
+        ws->limits.ops->message(ws, piece->bytes, piece->size, piece->binary, ws->limits.user);
+        return;
     }
-    if (ws->message.size + size > ws->limits.message_limit) {
-        ws_close(ws, 1009, "message too large");
-        return 0;
+    if (bytes_add(&ws->message, piece->bytes, piece->size) < 0) {
+        fail(ws, 1011, "out of memory");
+        return;
     }
-    bool whole = lws_is_final_fragment(ws->wsi);
-    if (whole && ws->message.size == 0) {
-        ws->limits.ops->message(ws, in, size, ws->binary, ws->limits.user);
-        return 0;
-    }
-    if (bytes_add(&ws->message, in, size) < 0)
-        return -1;
-    if (!whole)
-        return 0;
-    ws->limits.ops->message(ws, ws->message.at, ws->message.size, ws->binary, ws->limits.user);
+    if (!piece->last)
+        return;
+    ws->limits.ops->message(ws, ws->message.at, ws->message.size, piece->binary, ws->limits.user);
     bytes_use(&ws->message, ws->message.size);
-    return 0;
+    if (ws->message.room > HELD_BETWEEN)
+        bytes_free(&ws->message);
 }
 
-static void on_peer_close(struct ws *ws, const unsigned char *in, size_t size) {
-    ws->peer_code = size >= 2 ? in[0] << 8 | in[1] : 1005;
-    size_t length = size > 2 ? size - 2 : 0;
-    if (length > REASON_MAX)
-        length = REASON_MAX;
-    if (length > 0)
-        memcpy(ws->peer_reason, in + 2, length);
-    ws->peer_reason[length] = 0;
+static void take_close(struct ws *ws, const struct ws_piece *piece) {
+    ws_set_peer_close(ws, piece->code, piece->bytes, piece->size);
+    ws->failed = true; /* what comes behind a close frame is nothing */
+    drop_queue(ws, false);
+    if (!ws->closing)
+        begin_close(ws, piece->code, "");
+    write_queued(ws);
 }
 
-static void on_opened(struct ws *ws) {
-    ws->open = true;
-    metric_add(open_count, 1);
-    double interval = ws->limits.ping_interval;
-    start_timer(ws, interval == 0 ? 20 : interval, true);
-    ws->limits.ops->opened(ws, ws->limits.user);
-}
-
-static int add_header(struct lws *wsi, const char *name, const char *value, unsigned char **at,
-                      unsigned char *end_of_room) {
-    return lws_add_http_header_by_name(wsi, (const unsigned char *)name,
-                                       (const unsigned char *)value, (int)strlen(value), at,
-                                       end_of_room);
-}
-
-static int add_answer_headers(struct ws *ws, struct lws_process_html_args *args,
-                              const char *request_id) {
-    unsigned char *at = (unsigned char *)args->p, *room_end = at + args->max_len;
-    if (ws->protocol[0] != 0 &&
-        add_header(ws->wsi, "Sec-WebSocket-Protocol:", ws->protocol, &at, room_end))
-        return -1;
-    if (add_header(ws->wsi, "X-Request-Id:", request_id, &at, room_end))
-        return -1;
-    args->p = (char *)at;
-    return 0;
-}
-
-static const char *adopting_request_id;
-
-static int add_client_headers(struct ws *ws, unsigned char **at, size_t size) {
-    unsigned char *room_end = *at + size;
-    char **headers = ws->connecting ? ws->connecting->headers : NULL;
-    for (size_t i = 0; headers != NULL && headers[i] != NULL; i += 2) {
-        char name[128];
-        snprintf(name, sizeof name, "%s:", headers[i]);
-        if (add_header(ws->wsi, name, headers[i + 1], at, room_end))
-            return -1;
-    }
-    return 0;
-}
-
-static int handle(struct ws *ws, struct lws *wsi, enum lws_callback_reasons reason, void *in,
-                  size_t size) {
-    switch (reason) {
-    case LWS_CALLBACK_ADD_HEADERS:
-        ws->wsi = wsi;
-        return add_answer_headers(ws, in, adopting_request_id);
-    case LWS_CALLBACK_ESTABLISHED:
-        ws->wsi = wsi;
-        lws_set_opaque_user_data(wsi, ws);
-        on_opened(ws);
-        return 0;
-    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        ws->wsi = wsi;
-        return add_client_headers(ws, in, size);
-    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH: /* the last to see the answer's headers */
-        if (lws_hdr_copy(wsi, ws->protocol, sizeof ws->protocol, WSI_TOKEN_PROTOCOL) < 0)
-            return -1;
-        return 0;
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        ws->wsi = wsi;
-        on_opened(ws);
-        return 0;
-    case LWS_CALLBACK_RECEIVE:
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        return on_receive(ws, in, size);
-    case LWS_CALLBACK_RECEIVE_PONG:
-    case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
-        ws->awaiting_pong = false;
-        return 0;
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
-        return on_writable(ws);
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        on_peer_close(ws, in, size);
-        return 0;
-    default:
-        return 0;
-    }
-}
-
-int net_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
-                    size_t size) {
-    (void)user;
-    struct ws *ws = wsi ? lws_get_opaque_user_data(wsi) : NULL;
-    if (ws == NULL)
-        ws = adopting;
-    if (ws == NULL || ws->ended)
-        return 0;
-    switch (reason) {
-    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        snprintf(ws->close_reason, sizeof ws->close_reason, "%.*s", (int)size,
-                 in ? (const char *)in : "cannot connect");
-        lws_set_opaque_user_data(wsi, NULL);
-        end(ws);
-        return 0;
-    case LWS_CALLBACK_CLOSED:
-    case LWS_CALLBACK_CLIENT_CLOSED:
-        lws_set_opaque_user_data(wsi, NULL);
-        end(ws);
-        return 0;
-    default:
+static void take(struct ws *ws, const struct ws_piece *piece) {
+    switch (piece->event) {
+    case WS_PIECE:
+        take_message(ws, piece);
+        break;
+    case WS_GOT_PING:
+        ws->pong_size = (unsigned char)piece->size;
+        memcpy(ws->pong, piece->bytes, piece->size);
+        ws->pong_due = true; /* one that was due is replaced: RFC 6455 5.5.3 */
+        write_queued(ws);
+        break;
+    case WS_GOT_CLOSE:
+        take_close(ws, piece);
+        break;
+    case WS_BROKEN:
+        fail(ws, piece->code, piece->why);
+        write_queued(ws);
+        break;
+    case WS_GOT_PONG:
+    case WS_NOTHING:
         break;
     }
-    ws->depth++;
-    int result = handle(ws, wsi, reason, in, size);
-    ws->depth--;
-    return ws->kill ? -1 : result;
 }
 
-/* -- Server side ------------------------------------------------------------------------------- */
+bool ws_feed(struct ws *ws, char **bytes, size_t *size) {
+    if (ws->failed) {
+        *bytes += *size;
+        *size = 0;
+    }
+    if (*size == 0 || ws->paused)
+        return false;
+    ws->awaiting_pong = false;
+    struct ws_piece piece;
+    size_t used = ws_read(&ws->reader, *bytes, *size, &piece);
+    *bytes += used;
+    *size -= used;
+    take(ws, &piece);
+    return piece.event != WS_NOTHING;
+}
 
-static struct ws *ws_new(struct net *net, const struct ws_limits *limits) {
+bool ws_wants_input(const struct ws *ws) {
+    return !ws->paused;
+}
+
+/* -- The beginning ----------------------------------------------------------------------------- */
+
+struct ws *ws_new(struct net *net, const struct ws_limits *limits) {
     struct ws *ws = calloc(1, sizeof *ws);
     if (ws == NULL)
         return NULL;
@@ -522,194 +446,27 @@ static struct ws *ws_new(struct net *net, const struct ws_limits *limits) {
         ws->limits.message_limit = LIMIT_DEFAULT;
     if (ws->limits.send_budget == 0)
         ws->limits.send_budget = LIMIT_DEFAULT;
+    ws->reader.message_limit = ws->limits.message_limit;
     uv_timer_init(&net->loop->uv, &ws->timer);
     ws->timer.data = ws;
     return ws;
 }
 
-/* libwebsockets is given a handshake of our own making: the real one was read and checked already.
- */
-struct ws *ws_adopt(const struct ws_upgrade *upgrade, const struct ws_limits *limits) {
-    struct ws *ws = ws_new(upgrade->net, limits);
-    size_t room = 512 + upgrade->early.size;
-    char *text = malloc(room);
-    if (ws == NULL || text == NULL) {
-        free(text);
-        close(upgrade->fd);
-        if (ws != NULL)
-            uv_close((uv_handle_t *)&ws->timer, timer_closed);
+void ws_opened(struct ws *ws) {
+    ws->open = true;
+    metric_add(open_count, 1);
+    double interval = ws->limits.ping_interval;
+    ws_start_timer(ws, interval == 0 ? 20 : interval, true);
+    ws->limits.ops->opened(ws, ws->limits.user);
+}
+
+struct ws *ws_adopt(struct connection *c, const char *protocol, const struct ws_limits *limits) {
+    struct ws *ws = ws_new(c->server->net, limits);
+    if (ws == NULL)
         return NULL;
-    }
-    snprintf(ws->remote, sizeof ws->remote, "%s", upgrade->remote);
-    snprintf(ws->protocol, sizeof ws->protocol, "%s", upgrade->protocol ? upgrade->protocol : "");
-    ws->shell = upgrade->shell;
-    int size = snprintf(text, room,
-                        "GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-                        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                        "Sec-WebSocket-Key: %.*s\r\n\r\n",
-                        (int)upgrade->key.size, upgrade->key.at);
-    if (upgrade->early.size > 0)
-        memcpy(text + size, upgrade->early.at, upgrade->early.size);
-    adopting = ws;
-    adopting_request_id = upgrade->request_id;
-    net_set_quiet(true);
-    lws_adopt_socket_vhost_readbuf(upgrade->net->vhost, upgrade->fd, text,
-                                   (size_t)size + upgrade->early.size);
-    net_set_quiet(false);
-    adopting = NULL;
-    free(text);
-    if (ws->open && !ws->ended)
-        return ws;
-    ws->shell = NULL;
-    if (!ws->ended) {
-        ws->limits.ops = NULL; /* never opened: nobody was told of it */
-        end(ws);
-    }
-    return NULL;
-}
-
-/* -- Client side ------------------------------------------------------------------------------- */
-
-static int connect_now(struct ws *ws) {
-    struct connecting *connecting = ws->connecting;
-    char host[300];
-    snprintf(host, sizeof host, strchr(connecting->host, ':') ? "[%s]:%d" : "%s:%d",
-             connecting->host, connecting->port);
-    struct lws_client_connect_info info = {
-        .context = ws->net->context,
-        .vhost = ws->net->vhost,
-        .address = connecting->address,
-        .port = connecting->port,
-        .path = connecting->path,
-        .host = host,
-        .protocol = connecting->protocols,
-        .local_protocol_name = "stance-ws",
-        .opaque_user_data = ws,
-        .ietf_version_or_minus_one = -1,
-    };
-    ws->depth++;
-    struct lws *wsi = lws_client_connect_via_info(&info);
-    ws->depth--;
-    if (ws->ended)
-        return -1;
-    if (wsi == NULL) {
-        if (ws->close_reason[0] == 0)
-            snprintf(ws->close_reason, sizeof ws->close_reason, "cannot connect");
-        end(ws);
-        return -1;
-    }
-    ws->wsi = wsi;
-    return 0;
-}
-
-static void looked_up(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses) {
-    struct connecting *connecting = request->data;
-    struct ws *ws = connecting->ws;
-    connecting->looking_up = false;
-    if (ws == NULL) {
-        free_connecting(connecting);
-    } else if (status < 0 || addresses == NULL) {
-        snprintf(ws->close_reason, sizeof ws->close_reason, "cannot find %.60s: %s",
-                 connecting->host, uv_strerror(status));
-        end(ws);
-    } else {
-        if (addresses->ai_family == AF_INET6)
-            uv_ip6_name((struct sockaddr_in6 *)addresses->ai_addr, connecting->address,
-                        sizeof connecting->address);
-        else
-            uv_ip4_name((struct sockaddr_in *)addresses->ai_addr, connecting->address,
-                        sizeof connecting->address);
-        connect_now(ws);
-    }
-    uv_freeaddrinfo(addresses);
-}
-
-static int parse_url(const char *url, struct connecting *connecting, struct err *err) {
-    if (strncmp(url, "wss://", 6) == 0)
-        return err_set(err, ERR_UNSUPPORTED, "%s: wss needs TLS, which this client does not speak",
-                       url);
-    if (strncmp(url, "ws://", 5) != 0)
-        return err_set(err, ERR_INVALID, "%s: not a ws:// URL", url);
-    const char *host = url + 5;
-    size_t size = strcspn(host, "/?#");
-    const char *path = host + size;
-    const char *port = NULL;
-    size_t host_size = size;
-    if (host[0] == '[') {
-        const char *bracket = memchr(host, ']', size);
-        if (bracket == NULL)
-            return err_set(err, ERR_INVALID, "%s: the host is malformed", url);
-        host++;
-        host_size = (size_t)(bracket - host);
-        port = bracket[1] == ':' ? bracket + 2 : NULL;
-    } else {
-        const char *colon = memchr(host, ':', size);
-        if (colon != NULL) {
-            host_size = (size_t)(colon - host);
-            port = colon + 1;
-        }
-    }
-    connecting->port = port ? atoi(port) : 80;
-    if (host_size == 0 || host_size >= sizeof connecting->host || connecting->port < 1 ||
-        connecting->port > 65535 || strlen(path) + 2 > sizeof connecting->path)
-        return err_set(err, ERR_INVALID, "%s: the host, port or path is malformed", url);
-    memcpy(connecting->host, host, host_size);
-    connecting->host[host_size] = 0;
-    snprintf(connecting->path, sizeof connecting->path, "%s%s", path[0] == '/' ? "" : "/", path);
-    connecting->path[strcspn(connecting->path, "#")] = 0;
-    return 0;
-}
-
-static int copy_target(const struct ws_target *target, struct connecting *connecting) {
-    size_t count = 0;
-    while (target->headers != NULL && target->headers[count] != NULL)
-        count++;
-    connecting->headers = calloc(count + 1, sizeof *connecting->headers);
-    if (connecting->headers == NULL)
-        return -1;
-    for (size_t i = 0; i < count; i++) {
-        connecting->headers[i] = strdup(target->headers[i]);
-        if (connecting->headers[i] == NULL)
-            return -1;
-    }
-    if (target->protocols != NULL && (connecting->protocols = strdup(target->protocols)) == NULL)
-        return -1;
-    return 0;
-}
-
-int ws_connect(struct loop *loop, const struct ws_target *target, const struct ws_limits *limits,
-               struct ws **out, struct err *err) {
-    struct net *net;
-    int status = net_get(loop, &net, err);
-    if (status < 0)
-        return status;
-    struct connecting *connecting = calloc(1, sizeof *connecting);
-    if (connecting == NULL)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    struct ws *ws = NULL;
-    status = parse_url(target->url, connecting, err);
-    if (status == 0 && copy_target(target, connecting) == 0)
-        ws = ws_new(net, limits);
-    if (ws == NULL) {
-        free_connecting(connecting);
-        return status < 0 ? status : err_set(err, ERR_NO_MEMORY, "out of memory");
-    }
-    ws->connecting = connecting;
-    connecting->ws = ws;
-    snprintf(ws->remote, sizeof ws->remote, "%.40s:%d", connecting->host, connecting->port);
-    start_timer(ws, target->timeout == 0 ? 10 : target->timeout, false);
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    connecting->lookup.data = connecting;
-    /* libwebsockets itself would look names up on this thread. */
-    status =
-        uv_getaddrinfo(&loop->uv, &connecting->lookup, looked_up, connecting->host, NULL, &hints);
-    connecting->looking_up = status == 0;
-    if (status < 0) {
-        ws->limits.ops = NULL;
-        err_set_uv(err, status, "cannot look up %s", connecting->host);
-        end(ws);
-        return ERR_IO;
-    }
-    *out = ws;
-    return 0;
+    snprintf(ws->remote, sizeof ws->remote, "%s", c->remote);
+    snprintf(ws->protocol, sizeof ws->protocol, "%s", protocol ? protocol : "");
+    ws->connection = c;
+    c->ws = ws;
+    return ws;
 }

@@ -1,4 +1,4 @@
-/* ws.h - WebSockets of both sides, on libwebsockets: whole messages in and out, with limits.
+/* ws.h - WebSockets of both sides: whole messages in and out, with limits (RFC 6455).
  *
  * A server's come from net_request_upgrade, a client's from ws_connect. Messages are put together
  * up to message_limit (else closed with 1009), text is checked for UTF-8 (else 1007). What the peer

@@ -1,28 +1,76 @@
-/* ws_private.h - how the HTTP server hands an upgraded connection to net/ws.c. */
+/* ws_private.h - what ws.c (both sides), ws_client.c and the HTTP server share.
+ *
+ * A server's WebSocket stays on the connection that its handshake came by: connection.c hands over
+ * what is read and says when the socket takes more, ws_frame.c reads the frames. A client's is a
+ * libwebsockets one, which does its own framing. */
 #ifndef STANCE_NET_WS_PRIVATE_H
 #define STANCE_NET_WS_PRIVATE_H
 
-#include "net/http_parse.h"
-#include "net/marriage.h"
+#include "net/server_private.h"
 #include "net/ws.h"
+#include "net/ws_frame.h"
 
-struct connection;
+struct ws_connecting;
 
-struct ws_upgrade {
-    struct net *net;
-    int fd;                      /* owned from the call on: a double of the connection's */
-    struct http_span key, early; /* early: frames that came right behind the head */
-    const char *protocol, *request_id, *remote;
-    struct connection *shell; /* closed when the WebSocket is gone */
+enum { WS_PROTOCOL_MAX = 63 };
+
+/* A message that waits to be sent. */
+struct ws_out {
+    struct ws_out *next;
+    size_t size; /* of the message */
+    size_t at;   /* where in `bytes` the next byte to send is */
+    size_t end;
+    bool binary, begun;
+    unsigned char bytes[]; /* LWS_PRE bytes, the last of them a server's frame head; the message */
 };
 
-/* NULL when the handshake failed. */
-struct ws *ws_adopt(const struct ws_upgrade *upgrade, const struct ws_limits *limits);
+struct ws {
+    struct net *net;
+    struct connection *connection; /* a server's; NULL: a client's, or gone */
+    struct lws *wsi;               /* a client's */
+    struct ws_limits limits;
+    struct ws_out *first, **last;
+    size_t buffered;
+    struct bytes message;
+    struct ws_reader reader;
+    bool binary;
+    bool open;               /* between opened and closed */
+    bool closing;            /* our close frame is due or out */
+    bool close_sent, failed; /* a server's: failed: what still comes is not read */
+    bool ping_due, awaiting_pong, pong_due;
+    bool paused;
+    bool ended; /* `closed` was called */
+    int depth;  /* > 0: inside a callback of a client's, killing waits */
+    bool kill;
+    int close_code, peer_code;
+    char close_reason[WS_CONTROL_MAX - 1], peer_reason[WS_CONTROL_MAX - 1];
+    unsigned char pong_size, pong[WS_CONTROL_MAX]; /* the answer to the latest ping */
+    char remote[56], protocol[WS_PROTOCOL_MAX + 1];
+    uv_timer_t timer; /* of pings; of the handshake before; of the close after */
+    struct ws_connecting *connecting;
+};
 
-/* Inside one of its callbacks: ws_kill takes effect when that returns. */
-bool ws_is_calling(const struct ws *ws);
+/* ws.c */
+struct ws *ws_new(struct net *net, const struct ws_limits *limits);
+void ws_opened(struct ws *ws);
+void ws_end(struct ws *ws); /* the connection is gone, or never came */
+void ws_start_timer(struct ws *ws, double seconds, bool repeat);
+void ws_set_peer_close(struct ws *ws, int code, const char *reason, size_t size);
+void ws_sent(struct ws *ws); /* the first message is out: forgets it */
 
-/* The connection is going by itself. */
-void ws_forget_shell(struct ws *ws);
+/* A connection whose handshake is answered becomes a WebSocket. NULL: out of memory. */
+struct ws *ws_adopt(struct connection *c, const char *protocol, const struct ws_limits *limits);
+
+/* Reads frames from `bytes`; false when it cannot go on now. Inside connection_enter. */
+bool ws_feed(struct ws *ws, char **bytes, size_t *size);
+bool ws_wants_input(const struct ws *ws);
+void ws_writable(struct ws *ws);
+
+/* ws_client.c */
+void ws_client_wake(struct ws *ws);     /* write when the socket takes it */
+bool ws_client_try_send(struct ws *ws); /* now, when nothing waits; false: broken */
+void ws_client_kill(struct ws *ws);
+void ws_client_pause(struct ws *ws, bool paused);
+void ws_client_forget(struct ws *ws); /* at its end: what belongs to connecting */
 
 #endif
