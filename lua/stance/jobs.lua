@@ -3,6 +3,7 @@ local crypto, json, time = require "crypto", require "json", require "time"
 local host, log, metrics = require "host", require("log").named "jobs", require "metrics"
 local fiber = require "fiber"
 local err, ids, workflows = require "stance.err", require "stance.ids", require "stance.workflows"
+local canonical = require "stance.canonical"
 local events, signal, sqlite = require "stance.events", require "stance.signal", require "stance.queue.sqlite"
 
 local M = {}
@@ -181,7 +182,8 @@ function Jobs:submit(submission)
     deadline = submission.deadline_s and now + submission.deadline_s, principal = submission.principal, parent = submission.parent,
     traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
   }
-  if job.idempotency_key then job.request_hash = crypto.sha256(job_type .. json.encode(submission.params or {})) end
+  -- A child is its key alone: what its parent made params of (a clock, say) may be another when its step runs again.
+  if job.idempotency_key and not job.parent then job.request_hash = crypto.sha256(job_type .. canonical(submission.params or {})) end
   local ok
   ok, why = self.queue:submit(job)
   if ok then
