@@ -60,10 +60,11 @@ function Host:start()
   os.remove(ready)
   local command = "%s %s serve --listen 127.0.0.1:%s --data %s/data --log-format json --ready-fd 3 %s 3>%s >/dev/null 2>>%s/log & echo $!"
   self.pid = tonumber(shell(command:format(self.environment, binary, self.port or 0, self.folder, self.flags, ready, self.folder)))
-  local line = M.eventually("the host to be ready; its log: " .. self.folder .. "/log", 15, function()
+  local ok, line = pcall(M.eventually, "the host to be ready", 15, function()
     local text = read(ready)
     return text and text:find "\n" and text
   end)
+  if not ok then error(("%s; its last words: %s"):format(line, self:log():sub(-500)), 2) end
   self.url = json.decode(line).url
   self.port = self.url:match ":(%d+)$" -- the same one after a restart
 end
@@ -106,10 +107,13 @@ end
 
 function Host:log() return read(self.folder .. "/log") or "" end
 
---- A process that has ended may stay in the table as a zombie until its new parent looks.
+--- A process that has ended may stay in the table as a zombie until its new parent looks. Its first thread is one as soon as it has
+--- ended itself: the locks and ports go with the last.
 function Host:is_alive()
-  local state = (read(("/proc/%d/stat"):format(self.pid)) or ""):match "%) (%a)"
-  return state ~= nil and state ~= "Z"
+  local fields = {}
+  for field in (read(("/proc/%d/stat"):format(self.pid)) or ""):gsub("^.*%) ", ""):gmatch "%S+" do fields[#fields + 1] = field end
+  local state, threads = fields[1], tonumber(fields[18])
+  return state ~= nil and (state ~= "Z" or threads > 1)
 end
 
 function Host:signal(name) shell(("kill -%s %d 2>/dev/null || true"):format(name, self.pid)) end
