@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"job", cli_job, "submit, list, show, logs, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
     {"download", cli_download, "fetch what a job made"},
+    {"check", cli_check, "find what is wrong with scripts"},
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},

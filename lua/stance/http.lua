@@ -96,7 +96,7 @@ local function new_node() return { fixed = {} } end
 local function find_node(root, path, making)
   local node, names = root, {}
   for segment in path:gmatch "/([^/]*)" do
-    if node.is_tail then error("nothing can follow '*' in " .. path, 3) end
+    if node.is_tail then error("nothing can follow '*' in " .. path, 4) end
     local kind, name = segment:match "^([:*])([%a_][%w_]*)$"
     local slot = kind == ":" and "param" or kind == "*" and "tail"
     if slot then
@@ -105,7 +105,7 @@ local function find_node(root, path, making)
       node = node[slot]
       if slot == "tail" then node.is_tail = true end
     else
-      if segment:find "[:*]" then error("malformed segment '" .. segment .. "' in " .. path, 3) end
+      if segment:find "[:*]" then error("malformed segment '" .. segment .. "' in " .. path, 4) end
       node.fixed[segment] = node.fixed[segment] or making()
       node = node.fixed[segment]
     end
@@ -333,13 +333,13 @@ end
 local function local_principal() return "local" end
 
 local function check_definition(definition, path)
-  if type(definition) ~= "table" then error("a route is a table", 3) end
+  if type(definition) ~= "table" then error("a route is a table", 4) end
   for key in pairs(definition) do
-    if not known_fields[key] then error("a route has no field '" .. tostring(key) .. "' (" .. path .. ")", 3) end
+    if not known_fields[key] then error("a route has no field '" .. tostring(key) .. "' (" .. path .. ")", 4) end
   end
-  if type(definition.handler) ~= "function" then error("the route " .. path .. " needs a handler", 3) end
+  if type(definition.handler) ~= "function" then error("the route " .. path .. " needs a handler", 4) end
   for _, part in ipairs { "params", "query", "body" } do
-    if definition[part] and not t.is_schema(definition[part]) then error(part .. " of " .. path .. " must be a schema", 3) end
+    if definition[part] and not t.is_schema(definition[part]) then error(part .. " of " .. path .. " must be a schema", 4) end
   end
 end
 

@@ -17,6 +17,7 @@
 --- Options of all types: `default`, `optional`, `doc`, `unit`, `example`.
 --- integer, number: `min`, `max`. string: `min`, `max` (bytes), `pattern` (Lua). list: `min`, `max` (entries), `unique`. map: `max`.
 local json = require "json"
+local guess = require("stance.words").guess
 
 local M = {}
 
@@ -42,31 +43,6 @@ local function show(value)
   if value == json.null then return "null" end
   if type(value) == "table" then return #value > 0 and "a list" or "an object" end
   return tostring(value)
-end
-
---- Letters to change to make one word the other.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal
-    diagonal, row[0] = row[0], i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
---- The word of `known` (a list or a map's keys) that was probably meant.
-local function guess(word, known)
-  local best, least = nil, math.max(2, math.floor(#word / 3)) + 1
-  for _, candidate in ipairs(known) do
-    local far = distance(word:lower():sub(1, 64), tostring(candidate):lower())
-    if far < least then best, least = candidate, far end
-  end
-  return best
 end
 
 local function sorted_keys(map)

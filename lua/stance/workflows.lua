@@ -24,23 +24,30 @@ local shape = {
   retries = { "number" }, timeout = { "number" }, concurrency = { "number" },
 }
 
-local function check_shape(name, workflow)
+--- The fields that a workflow may have.
+M.fields = shape
+
+--- Is this what workflows/<name>.lua may return? The value, or nil, what is wrong with it, and the field that is.
+---@param name string
+---@param workflow any
+---@return stance.workflow|nil, string|nil why, string|nil field
+function M.check_shape(name, workflow)
   if type(workflow) ~= "table" then return nil, ("must return a table, not a %s"):format(type(workflow)) end
   for field, rule in pairs(shape) do
     local value = workflow[field]
-    if value == nil and rule[2] then return nil, ("has no '%s'"):format(field) end
+    if value == nil and rule[2] then return nil, ("has no '%s'"):format(field), field end
     if value ~= nil and type(value) ~= rule[1] then
-      return nil, ("'%s' must be a %s, not a %s"):format(field, rule[1], type(value))
+      return nil, ("'%s' must be a %s, not a %s"):format(field, rule[1], type(value)), field
     end
   end
-  if workflow.name ~= name then return nil, ("is named '%s'; the file's name and `name` must agree"):format(workflow.name) end
-  if type(workflow.params.check) ~= "function" then return nil, "'params' must be a schema (t.object{...})" end
+  if workflow.name ~= name then return nil, ("is named '%s'; the file's name and `name` must agree"):format(workflow.name), "name" end
+  if type(workflow.params.check) ~= "function" then return nil, "'params' must be a schema (t.object{...})", "params" end
   return workflow
 end
 
 --- `require` leaves a mark (which looks like a number, or like userdata) in place of a module that failed, and would tell the next
 --- one who asks of a loop instead of the reason.
-local function forget_half_loaded()
+function M.forget_half_loaded()
   for name, value in pairs(package.loaded) do
     if type(value) == "number" or type(value) == "userdata" then package.loaded[name] = nil end
   end
@@ -66,10 +73,10 @@ function M.load(name)
   end
   local ok, workflow = pcall(require, "workflows." .. name)
   if not ok then
-    forget_half_loaded()
+    M.forget_half_loaded()
     return nil, err("invalid", "workflows/%s.lua: %s", name, tostring(workflow))
   end
-  local good, why = check_shape(name, workflow)
+  local good, why = M.check_shape(name, workflow)
   if not good then return nil, err("invalid", "workflows/%s.lua %s", name, why) end
   return workflow
 end

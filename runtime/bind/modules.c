@@ -9,6 +9,7 @@
     X(http)                                                                                        \
     X(image)                                                                                       \
     X(json)                                                                                        \
+    X(lint)                                                                                        \
     X(log)                                                                                         \
     X(metrics)                                                                                     \
     X(objects)                                                                                     \

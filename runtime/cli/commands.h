@@ -5,6 +5,7 @@
 #ifndef STANCE_CLI_COMMANDS_H
 #define STANCE_CLI_COMMANDS_H
 
+int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_download(int argc, char **argv);

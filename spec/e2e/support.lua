@@ -13,6 +13,7 @@ local function shell(command)
   return (text:gsub("%s+$", ""))
 end
 M.shell = shell
+M.absolute_binary = shell("realpath " .. binary) -- for commands that run in another folder
 
 local function read(path)
   local file = io.open(path)

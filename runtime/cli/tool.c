@@ -1,0 +1,164 @@
+#include "cli/tool.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "cli/process.h"
+#include "core/guard.h"
+#include "core/log.h"
+#include "store/roots.h"
+
+static const char runner[] = "local module, name, argument = ...\n"
+                             "local json = require 'json'\n"
+                             "local result = require(module)[name](json.decode(argument))\n"
+                             "return json.encode(result == nil and json.null or result)\n";
+
+/* -- Opening ----------------------------------------------------------------------------------- */
+
+static int grant(struct tool *tool, const struct config *config, const char *writable,
+                 struct err *err) {
+    struct roots *roots = tool->services.roots = roots_new();
+    if (roots == NULL)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    int code = writable ? roots_add(roots, "workspace", writable, true, err) : 0;
+    const char *const *list = config_list(config, "read_roots");
+    for (int i = 0; code == 0 && list && list[i]; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "read%d", i + 1);
+        code = roots_add(roots, name, list[i], false, err);
+    }
+    return code;
+}
+
+int tool_open(struct tool *tool, const struct config *config, const char *writable,
+              struct err *err) {
+    memset(tool, 0, sizeof *tool);
+    log_configure(LOG_ERROR, LOG_AUTO); /* what a command says is its result, not its log */
+    int code = loop_init(&tool->loop, err);
+    if (code != 0)
+        return code;
+    tool->services = (struct services){.loop = &tool->loop,
+                                       .config = (struct config *)config,
+                                       .role = "tool",
+                                       .data_dir = config_string(config, "data"),
+                                       .started = loop_seconds(),
+                                       .stop_ref = LUA_NOREF};
+    return grant(tool, config, writable, err);
+}
+
+void tool_close(struct tool *tool) {
+    if (tool->services.loop != NULL)
+        loop_deinit(&tool->loop);
+    roots_free(tool->services.roots);
+}
+
+int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err) {
+    char lua[PATH_MAX], policies[PATH_MAX + 16];
+    int code = process_lua_dir(lua, sizeof lua, err);
+    if (code != 0)
+        return code;
+    snprintf(policies, sizeof policies, "%s/../policies", lua);
+    return scripts_read(lua, access(policies, F_OK) == 0 ? policies : NULL, workspace, out, err);
+}
+
+/* -- Calling ----------------------------------------------------------------------------------- */
+
+struct run {
+    struct tool *tool;
+    const struct tool_call *call;
+    struct alarm *alarm;
+    bool running, ended; /* the loop; the call */
+    char *result;
+    struct err err;
+};
+
+static void end_run(struct run *run) {
+    run->ended = true;
+    if (run->running)
+        loop_stop(&run->tool->loop);
+}
+
+static void call_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
+                       void *arg) {
+    (void)fiber;
+    struct run *run = arg;
+    if (err != NULL)
+        run->err = *err;
+    else if (count > 0)
+        run->result = strdup(lua_tostring(co, -1));
+    end_run(run);
+}
+
+static void time_is_up(void *arg) {
+    struct run *run = arg;
+    run->alarm = NULL;
+    err_set(&run->err, ERR_TIMEOUT, "waited for more than %g s", run->call->seconds);
+    end_run(run);
+}
+
+static void (*on_hang)(void);
+
+static void on_alarm(int number) {
+    (void)number;
+    on_hang();
+}
+
+/* Rings when neither the guard nor the loop's own timer could end the call. */
+static void set_alarm(const struct tool_call *call, bool on) {
+    if (call->hangs == NULL || call->seconds <= 0)
+        return;
+    on_hang = call->hangs;
+    signal(SIGALRM, on ? on_alarm : SIG_DFL);
+    double seconds = on ? call->seconds + 1 : 0;
+    struct itimerval when = {.it_value.tv_sec = (time_t)seconds};
+    setitimer(ITIMER_REAL, &when, NULL);
+}
+
+static int start(struct run *run, struct vm *vm, struct err *err) {
+    const struct tool_call *call = run->call;
+    lua_State *L = vm_lua(vm);
+    if (luaL_loadbuffer(L, runner, sizeof runner - 1, "=tool") != 0)
+        return err_set(err, ERR_INTERNAL, "%s", lua_tostring(L, -1));
+    lua_pushstring(L, call->module);
+    lua_pushstring(L, call->function);
+    lua_pushstring(L, call->argument ? call->argument : "null");
+    return fiber_start(L, 3, call->function, call_ended, run, NULL, err);
+}
+
+int tool_call(struct tool *tool, const struct tool_call *call, char **result, struct err *err) {
+    struct run run = {.tool = tool, .call = call};
+    struct vm_options options = {.name = "tool",
+                                 .memory_limit = call->memory,
+                                 .jit = true,
+                                 .scripts = call->scripts,
+                                 .modules = bind_modules,
+                                 .host = &tool->services};
+    struct vm *vm = NULL;
+    int code = vm_new(&tool->loop, &options, &vm, err);
+    if (code != 0)
+        return code;
+    struct guard *guard = call->slice > 0 ? guard_new(call->slice) : NULL;
+    vm_set_guard(vm, guard);
+    guard_release(guard);
+    if (call->seconds > 0)
+        run.alarm = alarm_start(&tool->loop, call->seconds, time_is_up, &run);
+    set_alarm(call, true);
+    code = start(&run, vm, err);
+    run.running = true;
+    if (code == 0 && !run.ended)
+        loop_run(&tool->loop);
+    set_alarm(call, false);
+    alarm_stop(run.alarm);
+    vm_free(vm);
+    if (code != 0)
+        return code;
+    if (run.err.code != 0)
+        return err_set(err, run.err.code, "%s", run.err.message);
+    *result = run.result;
+    return run.result ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}

@@ -1,0 +1,43 @@
+/* tool.h - scripts run by a command itself, without a host: `stance check`, `test`, `new`,
+ * `doctor`.
+ *
+ * A tool has a loop and the folders that scripts may reach, no database and no data folder. Each
+ * call gets a fresh vm, a guard on it and a time by which it must be over, and is given up when it
+ * is not: a script may be broken in any way. One tool a process; one thread. */
+#ifndef STANCE_CLI_TOOL_H
+#define STANCE_CLI_TOOL_H
+
+#include "bind/modules.h"
+#include "core/config.h"
+#include "core/scripts.h"
+
+struct tool {
+    struct loop loop;
+    struct services services;
+};
+
+/* `config` is borrowed. `writable` (may be NULL): a folder that scripts may write to, named
+ * "workspace"; they read what the settings grant. */
+int tool_open(struct tool *tool, const struct config *config, const char *writable,
+              struct err *err);
+void tool_close(struct tool *tool);
+
+struct tool_call {
+    struct scripts *scripts;
+    const char *module, *function; /* require(module)[function](argument) */
+    const char *argument;          /* JSON text; NULL: null */
+    size_t memory;                 /* bytes that the vm may take; 0: no limit */
+    double slice;                  /* seconds that it may run without a pause; 0: any time */
+    double seconds;                /* in all; 0: any time */
+    /* Called when it hangs where nothing can stop it but the end of the process, in a signal
+     * handler: may write(2) and _exit. NULL: nothing is done about it. */
+    void (*hangs)(void);
+};
+
+/* Runs it in a fiber. *result (free it) is what it returned, as JSON. */
+int tool_call(struct tool *tool, const struct tool_call *call, char **result, struct err *err);
+
+/* The built-in scripts with `workspace` (may be NULL) over them. */
+int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err);
+
+#endif
