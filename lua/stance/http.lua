@@ -29,6 +29,7 @@ local M = {}
 
 local methods = { get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE" }
 local body_limit_default = 1024 * 1024
+local body_levels = 64 -- half of what json takes: a body is answered, stored and listed inside of other objects
 local key_limit = 255
 
 local known_fields = {
@@ -189,7 +190,7 @@ local function read_json(request, route)
     if why.code == "too_large" then return nil, 413, why end
     return nil, 400, why
   end
-  local ok, value = pcall(json.decode, text)
+  local ok, value = pcall(json.decode, text, body_levels)
   if not ok then return nil, 400, fail("invalid", "the body is not JSON: " .. tostring(value)) end
   return value
 end
@@ -268,12 +269,11 @@ end
 
 local function serve_websocket(request, route)
   local protocol = choose_protocol(request, route)
-  local socket, why = request.raw:upgrade {
+  local socket = request.raw:upgrade {
     protocol = protocol, message_limit = route.message_limit, send_budget = route.send_budget, drop_oldest = route.drop_oldest,
     ping = route.ping,
   }
-  if not socket then error(why, 0) end
-  route.handler(socket, request)
+  if socket then route.handler(socket, request) end -- else the handshake was wrong, and was answered so
 end
 
 ---@class stance.Router

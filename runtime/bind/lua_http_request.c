@@ -384,7 +384,7 @@ static int request_upgrade(lua_State *L) {
     request->upgraded = true;
     if (ws == NULL)
         return vm_failf(L, ERR_INVALID, "the WebSocket handshake failed");
-    lua_ws_attach(socket, ws);
+    lua_ws_attach(socket, ws, request->fiber);
     push_kept(L, request); /* closed when the handler ends */
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "socket");

@@ -5,6 +5,7 @@
  * to 14 digits, and lets bytes through that are no UTF-8. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bind/modules.h"
@@ -14,7 +15,8 @@
 int luaopen_cjson(lua_State *L);
 
 enum {
-    DEPTH_MAX = 64,
+    DEPTH_MAX = 128,
+    SAFE_DIGITS = 300,  /* a number without exponent and not longer cannot be too large */
     KEEP_MAX = 1 << 20, /* a larger buffer is given back after use */
 };
 
@@ -218,16 +220,51 @@ static int json_encode(lua_State *L) {
     return 1;
 }
 
-/* json.decode(text). Upvalue 1: lua-cjson's. */
-static int json_decode(lua_State *L) {
-    size_t size, at = 0;
-    const char *bytes = luaL_checklstring(L, 1, &size);
-    while (at < size) {
-        size_t step = (unsigned char)bytes[at] < 128 ? 1 : utf8_step(bytes + at, size - at);
+/* The number that begins at `at`; where it ends. One that is too large would become infinity, which
+ * nothing can write as JSON again. */
+static size_t scan_number(lua_State *L, const char *bytes, size_t at) {
+    size_t begin = at;
+    bool has_exponent = false;
+    while ((bytes[at] >= '0' && bytes[at] <= '9') || strchr("+-.eE", bytes[at] ? bytes[at] : ' ')) {
+        has_exponent |= bytes[at] == 'e' || bytes[at] == 'E';
+        at++;
+    }
+    if ((has_exponent || at - begin > SAFE_DIGITS) && isinf(strtod(bytes + begin, NULL)))
+        luaL_error(L, "a number is too large at byte %d", (int)begin + 1);
+    return at;
+}
+
+/* What lua-cjson lets through: bytes that are no UTF-8, numbers beyond a double. And how deep it
+ * goes. `bytes` ends with NUL. */
+static void scan(lua_State *L, const char *bytes, size_t size, int levels) {
+    bool in_string = false;
+    int depth = 0;
+    for (size_t at = 0; at < size;) {
+        unsigned char c = (unsigned char)bytes[at];
+        size_t step = c < 128 ? 1 : utf8_step(bytes + at, size - at);
         if (step == 0)
-            return luaL_error(L, "no UTF-8 at byte %d", (int)at + 1);
+            luaL_error(L, "no UTF-8 at byte %d", (int)at + 1);
+        if (c == '"') {
+            in_string = !in_string;
+        } else if (in_string) {
+            step += c == '\\' && at + 1 < size && (unsigned char)bytes[at + 1] < 128;
+        } else if (c == '-' || (c >= '0' && c <= '9')) {
+            step = scan_number(L, bytes, at) - at;
+        } else if ((c == '[' || c == '{') && ++depth > levels) {
+            luaL_error(L, "more than %d levels at byte %d", levels, (int)at + 1);
+        } else if (c == ']' || c == '}') {
+            depth--;
+        }
         at += step;
     }
+}
+
+/* json.decode(text, [levels]). Upvalue 1: lua-cjson's. */
+static int json_decode(lua_State *L) {
+    size_t size;
+    const char *bytes = luaL_checklstring(L, 1, &size);
+    int levels = (int)luaL_optinteger(L, 2, DEPTH_MAX);
+    scan(L, bytes, size, levels < DEPTH_MAX ? levels : DEPTH_MAX);
     lua_settop(L, 1);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);

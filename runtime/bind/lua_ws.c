@@ -31,6 +31,7 @@ struct lua_ws {
     struct receive_wait *receiving;
     struct connect_wait *connecting;
     struct wait *draining;
+    struct fiber *handler; /* of a server's: what goes on while the socket is open; NULL: ended */
 };
 
 /* -- Waits ------------------------------------------------------------------------------------- */
@@ -117,9 +118,13 @@ static void on_closed(struct ws *ws, int code, const char *reason, void *user) {
     vm_disown(&socket->owned);
     if (socket->vm_closing)
         return;
+    /* Who waits on the socket is told by it. Who waits for something else might wait for ever. */
+    bool told = socket->receiving != NULL || socket->draining != NULL;
     wake_connector(socket);
     wake_sender(socket);
     wake_receiver(socket);
+    if (socket->handler != NULL && !told)
+        fiber_cancel(socket->handler, "the WebSocket is closed");
 }
 
 static const struct ws_ops ops = {on_opened, on_message, on_drained, on_closed};
@@ -155,14 +160,19 @@ struct lua_ws *lua_ws_push(lua_State *L, int index, struct ws_limits *limits) {
     return socket;
 }
 
-void lua_ws_attach(struct lua_ws *socket, struct ws *ws) {
-    if (!socket->closed)
-        socket->ws = ws;
+void lua_ws_attach(struct lua_ws *socket, struct ws *ws, struct fiber *handler) {
+    if (socket->closed)
+        return;
+    socket->ws = ws;
+    socket->handler = handler;
 }
 
 void lua_ws_finish(lua_State *L, int index, int code, const char *reason) {
     struct lua_ws *socket = lua_touserdata(L, index);
-    if (socket != NULL && socket->ws != NULL)
+    if (socket == NULL)
+        return;
+    socket->handler = NULL;
+    if (socket->ws != NULL)
         ws_close(socket->ws, code, reason);
 }
 

@@ -6,6 +6,7 @@
 
 #include "net/ws.h"
 
+struct fiber;
 struct lua_ws;
 
 /* Makes the type known; cheap to repeat. */
@@ -15,10 +16,11 @@ void lua_ws_open_type(lua_State *L);
  * `index` (may be absent). */
 struct lua_ws *lua_ws_push(lua_State *L, int index, struct ws_limits *limits);
 
-/* Gives it its connection. */
-void lua_ws_attach(struct lua_ws *socket, struct ws *ws);
+/* Gives it its connection. When that is closed, the handler is cancelled unless it waits on the
+ * socket itself. */
+void lua_ws_attach(struct lua_ws *socket, struct ws *ws, struct fiber *handler);
 
-/* Closes it when it is still open (1000). `socket` at `index`. */
+/* The handler has ended: closes the socket when it is still open (1000). `socket` at `index`. */
 void lua_ws_finish(lua_State *L, int index, int code, const char *reason);
 
 #endif

@@ -209,7 +209,7 @@ static bool take_head(struct connection *c, char **bytes, size_t *size) {
     const char *why = NULL;
     int status = http_parse_head(c->head, (size_t)head_size, &c->request.head, &why);
     if (status != 0) {
-        response_reject(c, status, status == 501 ? "unsupported" : "invalid", why);
+        response_reject(c, status, "invalid", why);
         return true;
     }
     request_begin(c);

@@ -165,10 +165,10 @@ static int parse_request_line(struct http_head *head, const char *line, size_t s
     if (version_size != 8 || memcmp(version, "HTTP/", 5) != 0 || version[6] != '.')
         return fail(why, 400, "the HTTP version is malformed");
     if (version[5] != '1' || (version[7] != '0' && version[7] != '1'))
-        return fail(why, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+        return fail(why, 400, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     head->minor = version[7] - '0';
     if (!find_method(line, method_size, &head->method))
-        return fail(why, 501, "this method is not known here");
+        return fail(why, 400, "this method is not known here");
     return parse_target(head, target, target_size, why);
 }
 
@@ -264,7 +264,7 @@ static int note_header(struct http_head *head, const struct http_header *header,
         if (head->chunked)
             return fail(why, 400, "Transfer-Encoding is given twice");
         if (!http_span_is(value, "chunked"))
-            return fail(why, 501, "the only transfer encoding accepted is chunked");
+            return fail(why, 400, "the only transfer encoding accepted is chunked");
         head->chunked = true;
     } else if (http_span_is(name, "connection")) {
         meaning->connection_close |= http_list_has(value, "close", false);

@@ -51,7 +51,9 @@ struct http_head {
 int64_t http_find_head(const char *bytes, size_t size, size_t *scanned);
 
 /* Reads a whole head (as http_find_head measured it) and writes header names in lower case in
- * place. Returns 0, or the status to answer with (400, 417, 431, 501, 505) and says why. */
+ * place. Returns 0, or the status to answer with (400, 417, 431) and says why. Unknown methods,
+ * versions and codings are 400 too, not 501 or 505: what a client does wrong must not look like a
+ * fault of this host to whoever counts those. */
 int http_parse_head(char *bytes, size_t size, struct http_head *head, const char **why);
 
 /* The value of the first header of this (lower-case) name; at NULL when absent. */

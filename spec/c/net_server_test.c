@@ -237,8 +237,8 @@ static void refusals(void) {
         {GET("/a%zz") "\r\n", "400"},
         {GET("relative") "\r\n", "400"},
         {"GET  / HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"},
-        {"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", "505"},
-        {"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", "501"},
+        {"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n", "400"},
+        {"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", "400"},
         {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n"
          "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
          "400"},
@@ -246,7 +246,7 @@ static void refusals(void) {
          "400"},
         {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: +3\r\n\r\nabc", "400"},
         {"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3, 3\r\n\r\nabc", "400"},
-        {"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "501"},
+        {"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "400"},
         {"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
          "400"},
         {"POST /body HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

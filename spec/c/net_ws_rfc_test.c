@@ -615,7 +615,7 @@ static const struct {
     {"POST", ASK("POST", "1.1", UP V13 KEY), "426", ""},
     {"HEAD", ASK("HEAD", "1.1", UP V13 KEY), "426", ""},
     {"HTTP/1.0", ASK("GET", "1.0", UP V13 KEY), "426", ""},
-    {"HTTP/2.0", ASK("GET", "2.0", UP V13 KEY), "505", ""},
+    {"HTTP/2.0", ASK("GET", "2.0", UP V13 KEY), "400", ""},
     {"a foreign host", "GET /e HTTP/1.1\r\nHost: evil.example\r\n" UP V13 KEY "\r\n", "421", ""},
     {"no host", "GET /e HTTP/1.1\r\n" UP V13 KEY "\r\n", "400", ""},
     {"a body of a length", ASK("GET", "1.1", UP V13 KEY "Content-Length: 5\r\n") "hello", "400",

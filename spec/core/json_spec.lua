@@ -14,6 +14,14 @@ describe("json", function()
     end
   end)
 
+  it("raises for numbers that would become infinite", function()
+    for _, text in ipairs { "1e999", "[-1e400]", '{"a":' .. ("9"):rep(400) .. "}", "1E+309" } do
+      assert.has_error(function() json.decode(text) end)
+    end
+    assert.equal(1e308, json.decode "1e308")
+    assert.equal("1e999", json.decode '"1e999"')
+  end)
+
   it("raises for what JSON cannot say", function()
     local loop = {}
     loop.loop = loop
@@ -23,8 +31,12 @@ describe("json", function()
   end)
 
   it("limits how deep it goes", function()
-    assert.has_no_error(function() json.decode(("["):rep(64) .. ("]"):rep(64)) end)
-    assert.has_error(function() json.decode(("["):rep(65) .. ("]"):rep(65)) end)
+    local function nested(levels) return ("["):rep(levels) .. ("]"):rep(levels) end
+    assert.has_no_error(function() json.decode(nested(128)) end)
+    assert.has_error(function() json.decode(nested(129)) end)
     assert.has_error(function() json.decode(("["):rep(100000)) end)
+    assert.has_no_error(function() json.decode(nested(5), 5) end)
+    assert.has_error(function() json.decode(nested(6), 5) end)
+    assert.has_no_error(function() json.decode('["[[[[", "\\"[[[["]', 1) end)
   end)
 end)

@@ -1,4 +1,5 @@
 local fiber, http, ws = require "fiber", require "http", require "ws"
+local captured_log = require "spec.core.captured_log"
 
 local server
 
@@ -167,6 +168,32 @@ describe("ws", function()
     server = assert(http.serve { listen = "127.0.0.1:0", handler = function() return 403 end })
     socket, why = ws.connect("ws://" .. server:address())
     assert.same({ nil, "upstream" }, { socket, why.code })
+  end)
+
+  it("cancels a handler that waits for something else when its socket is gone", function()
+    local over
+    local url = serve(function()
+      local ok, why = pcall(fiber.sleep, 60)
+      over = not ok and why.code
+    end)
+    assert(ws.connect(url)):close()
+    for _ = 1, 500 do
+      if over then break end
+      fiber.sleep(0.01)
+    end
+    assert.equal("cancelled", over)
+  end)
+
+  it("says what is wrong with a handshake to the client, not to the log", function()
+    local entered = false
+    local route = require("stance.http").new()
+    route.ws "/socket" { handler = function() entered = true end }
+    server = assert(http.serve { listen = "127.0.0.1:0", handler = route:handler() })
+    local headers = { Upgrade = "websocket", Connection = "Upgrade", ["Sec-WebSocket-Version"] = "13", ["Sec-WebSocket-Key"] = "short" }
+    local status
+    local lines = captured_log(function() status = assert(http.get(server:url() .. "/socket", { headers = headers })).status end)
+    for _, line in ipairs(lines) do assert.equal("debug", line.level, line.message) end
+    assert.same({ 400, false }, { status, entered })
   end)
 
   it("refuses foreign origins", function()

@@ -33,13 +33,13 @@ describe("json", function()
 
   it("refuses what is no JSON", function()
     local deep = {}
-    for _ = 1, 70 do deep = { deep } end
+    for _ = 1, 140 do deep = { deep } end
     local looped = {}
     looped[1] = looped
     for _, value in ipairs { 0 / 0, 1 / 0, print, deep, looped, { [true] = 1 }, { coroutine.create(print) } } do
       assert.error(function() json.encode(value) end)
     end
-    for _, text in ipairs { "", "{", "[1,]", "nul", "NaN", "0x10", '"\255"', "[1] 2", ("["):rep(70) .. ("]"):rep(70) } do
+    for _, text in ipairs { "", "{", "[1,]", "nul", "NaN", "0x10", '"\255"', "[1] 2", ("["):rep(140) .. ("]"):rep(140) } do
       assert.error(function() json.decode(text) end)
     end
     assert.equal("[1]", json.encode { 1 }) -- after failures too

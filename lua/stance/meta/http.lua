@@ -9,7 +9,7 @@
 ---     local answer, err = http.get(server:url() .. "/?name=ann")
 ---
 --- The server speaks HTTP/1.1: keep-alive, pipelining, chunked bodies both ways. By itself it answers malformed requests (400), foreign
---- Hosts (421) and Origins (403), what is too large (413, 431), too slow (408), too much (503) and unknown methods (501), and CORS
+--- Hosts (421) and Origins (403), what is too large (413, 431), too slow (408) and too much (503), and CORS
 --- preflights of allowed origins; problems are application/problem+json. A client that closes its sending half counts as gone.
 local http = {}
 
@@ -104,7 +104,8 @@ function Request:no_deadline() end
 ---@field drop_oldest? boolean   drop the oldest waiting messages instead
 ---@field ping? number           seconds between pings; 20; negative: none
 
---- Answers the request with a WebSocket. When the handler returns, the socket is closed with 1000, when it fails with 1011.
+--- Answers the request with a WebSocket. When the handler returns, the socket is closed with 1000, when it fails with 1011. When the
+--- socket is closed, the handler's fiber is cancelled; one that waits on the socket itself is told by it and goes on.
 ---@param options? http.UpgradeOptions
 ---@return ws.Socket? socket
 ---@return stance.Error? err  the request is answered then
