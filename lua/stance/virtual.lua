@@ -95,7 +95,7 @@ function Machine:inside(process, fn, ...)
   local task = process:spawn("call", fn, ...)
   local function is_over() return process.dead or task.state == "ended" or task.state == "failed" end
   if self.scheduler.running then
-    while not is_over() do task:join(0.01) end
+    task:join()
   else
     while not is_over() do if not self.scheduler:step() then error("the call waits for something that cannot come", 2) end end
   end

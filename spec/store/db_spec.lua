@@ -218,37 +218,37 @@ end)
 
 describe("a database in memory", function()
   local memory
-  local insert, all = "INSERT INTO scripts (hash, text) VALUES (?, ?)", "SELECT hash, text FROM scripts ORDER BY hash"
+  local keep, all = "INSERT INTO scripts (hash, text) VALUES (?, ?)", "SELECT hash, text FROM scripts ORDER BY hash"
 
   before_each(function() memory = assert(db.memory()) end)
 
   it("has the schema, and is nobody else's", function()
-    assert(memory.exec(insert, "a", "text"))
+    assert(memory.exec(keep, "a", "text"))
     assert.are.same({ { hash = "a", text = "text" } }, memory.query(all))
     assert.are.same({}, assert(db.memory()).query(all))
     assert.are.same({}, db.query("SELECT 1 FROM scripts WHERE hash = 'a'"))
   end)
 
   it("runs a transaction whole or not at all", function()
-    assert(memory.exec(insert, "a", "text"))
-    local done, why = memory.transaction { { "DELETE FROM scripts" }, { insert, "b", "x" }, { "SELECT 1 FROM jobs", expect = 1 } }
+    assert(memory.exec(keep, "a", "text"))
+    local done, why = memory.transaction { { "DELETE FROM scripts" }, { keep, "b", "x" }, { "SELECT 1 FROM jobs", expect = 1 } }
     assert.is_nil(done)
     assert.are.same({ "conflict", 3 }, { why.code, why.statement })
     assert.are.equal("a", memory.query(all)[1].hash)
-    done = assert(memory.transaction { { insert, "b", "x" }, { "UPDATE scripts SET text = 'y'" }, { all } })
+    done = assert(memory.transaction { { keep, "b", "x" }, { "UPDATE scripts SET text = 'y'" }, { all } })
     assert.are.same({ 1, 2, 2 }, { done[1].changes, done[2].changes, #done[3].rows })
     assert.are.equal(2, #memory.read({ { all } })[1].rows)
   end)
 
   it("refuses what the database refuses", function()
-    local cases = { denied = { "query", insert, "a", "x" }, exists = { "exec", insert, "a", "x" }, invalid = { "query", "SELECT" } }
-    assert(memory.exec(insert, "a", "x"))
+    local cases = { denied = { "query", keep, "a", "x" }, exists = { "exec", keep, "a", "x" }, invalid = { "query", "SELECT" } }
+    assert(memory.exec(keep, "a", "x"))
     for code, case in pairs(cases) do
       local done, why = memory[case[1]](unpack(case, 2))
       assert.is_nil(done)
       assert.are.equal(code, why.code)
     end
-    assert.has_error(function() memory.exec(insert, {}, "x") end)
+    assert.has_error(function() memory.exec(keep, {}, "x") end)
   end)
 
   it("does not wait: it answers outside a fiber", function()

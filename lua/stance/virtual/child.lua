@@ -30,7 +30,6 @@ local function start(self)
   self.id = machine:next_pid()
   self.life, self.began, self.arrival = self.life + 1, machine.scheduler.now, { up = 0, down = 0 }
   self.process = machine:worker_process(self)
-  self.process.on_death = function() self.process.died = true end
   self.process:spawn("boot", function()
     self.process:require("stance.worker").start()
     if not self.process.ending then self:die { status = 0 } end

@@ -76,6 +76,9 @@ function Process:spawn(name, fn, ...) return fibers.start(self.scheduler, self, 
 --- No line of its scripts runs any more, as after SIGKILL.
 function Process:kill()
   self.dead, self.parked = true, {}
+  for fiber in ordered_pairs(self.live) do -- who waits for one, from another process, learns that it never ends
+    for _, watcher in ipairs(fiber.watchers) do self.scheduler:fire(watcher.waiter) end
+  end
   if self.on_death then self.on_death() end
 end
 

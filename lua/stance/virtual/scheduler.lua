@@ -11,6 +11,7 @@ local M = {}
 ---@field now number seconds on the monotonic clock
 ---@field random stance.virtual.random
 ---@field running table|nil the fiber that runs
+---@field interlude? fun() called before a fiber goes on; it may kill and freeze
 ---@field failures { process: string, fiber: string, reason: string }[] fibers that raised and that nobody joined
 local Scheduler = {}
 Scheduler.__index = Scheduler
@@ -184,6 +185,7 @@ function Scheduler:interrupt(fiber) if fiber.waiter then self:fire(fiber.waiter)
 --- Lets one fiber go on, or, when none can, moves the clock to the next timer. False: there is neither.
 function Scheduler:step()
   local ready = self.ready
+  if ready[1] and self.interlude then self.interlude() end
   local count = #ready
   if count > 0 then
     local index = count == 1 and 1 or self.random:integer(1, count)

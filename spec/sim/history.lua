@@ -1,0 +1,238 @@
+-- history.lua - one history: random jobs and random trouble from one seed, and whether all that was promised held.
+--
+--     local wrong = require("spec.sim.history").run { seed = 17, library = library }
+--     -- wrong: a list of words, empty when all is well
+local json = require "json"
+local invariants, program_of, trouble = require "spec.sim.invariants", require "spec.sim.program", require "spec.sim.trouble"
+local virtual = require "stance.virtual"
+
+local M = {}
+
+local trouble_lasts, patience = 120, 900 -- virtual seconds
+local transient = { closed = true, busy = true, no_space = true, io = true, timeout = true }
+
+local ends = { ["job.completed"] = true, ["job.failed"] = true, ["job.cancelled"] = true }
+
+local History = {}
+History.__index = History
+
+--- The scripts of a machine that can run programs; compile once for many histories.
+---@param changes? table<string, string> broken scripts, to see whether that is noticed
+function M.library(changes)
+  local scripts = { ["workflows/sim.lua"] = assert(io.open "spec/sim/workflow.lua"):read "*a" }
+  for path, text in pairs(changes or {}) do scripts[path] = text end
+  return virtual.library(scripts)
+end
+
+function History:note(words)
+  if self.trace then self.trace(("%.6f -- %s"):format(self.machine.scheduler.now, words)) end
+end
+
+function History:wrong(words)
+  if #self.problems < 20 then self.problems[#self.problems + 1] = ("[%s] %s"):format(self.mix, words) end
+end
+
+-- -- Hosts ----------------------------------------------------------------------------------------------------------
+
+function History:start_host() self.host = self.machine:host { workers = self.worker_count, keep_generation = false } end
+
+local function restart_later(self)
+  self.machine.scheduler:after(self.chance:number(0.1, 20), function()
+    self.stopping = nil
+    self:start_host()
+  end)
+end
+
+function History:kill_host()
+  if self.stopping then return end
+  self.stopping = true
+  self.host:kill()
+  restart_later(self)
+end
+
+function History:stop_host()
+  self.stopping = true
+  self.machine.client:spawn("stop", function()
+    self.host:stop(10)
+    restart_later(self)
+  end)
+end
+
+--- What the ledger knows: how often a step's body began, over all processes.
+local function ledger(self)
+  local counts, db = {}, self.machine.disk.db
+  local module = {}
+  function module.count(id, key)
+    local name = id .. " " .. key
+    counts[name] = (counts[name] or 0) + 1
+    return counts[name]
+  end
+  function module.step_began(job, key)
+    local rows = assert(db.query([[SELECT 1 FROM steps JOIN jobs ON jobs.id = job_id WHERE job_id = ? AND key = ? AND steps.ended_at
+      IS NOT NULL AND epoch = ? AND status = 'processing']], job.id, key, job.epoch))
+    if #rows > 0 then self:wrong(("%s: step %s ran again after it was journalled"):format(job.id, key)) end
+  end
+  return module
+end
+
+-- -- Clients --------------------------------------------------------------------------------------------------------
+
+--- Asks the host, again when it could not answer.
+local function ask(self, name, ...)
+  local fiber = self.machine.client:require "fiber"
+  while true do
+    local host, result, why = self.host, nil, nil
+    if not host.process.dead then result, why = host[name](host, ...) end
+    if result ~= nil or why and not transient[why.code] then return result, why end
+    fiber.sleep(0.7)
+  end
+end
+
+local function submission(self)
+  local chance = self.chance
+  local program = program_of.new(chance)
+  local wanted = { job_type = "sim", params = { program = program }, priority = chance:integer(-2, 2) }
+  if chance:chance(0.7) then wanted.idempotency_key = ("key %d"):format(chance:integer(1, 2 ^ 30)) end
+  if chance:chance(0.2) then wanted.delay_s = chance:number(0.5, 60) end
+  if chance:chance(0.1) and not program_of.has(program, "child") then wanted.deadline_s = chance:number(5, 200) end
+  return wanted
+end
+
+local function cancel(self, fiber, id, program)
+  fiber.sleep(self.chance:number(0, 60))
+  self.asked[id] = { cancelled = "perhaps" }
+  local job = ask(self, "cancel", id)
+  if job and job.status == "cancelled" then self.asked[id].cancelled = "cancelled" end
+  if program_of.has(program, "child") or self.chance:chance(0.4) then return end
+  fiber.sleep(self.chance:number(0, 20))
+  self.asked[id].cancelled = "perhaps"
+  ask(self, "retry", id)
+end
+
+--- One who submits a job, perhaps twice with the same key, perhaps to cancel it.
+local function customer(self)
+  local fiber, wanted = self.machine.client:require "fiber", submission(self)
+  fiber.sleep(self.chance:number(0, 30))
+  local asked_at = self.machine.scheduler.now
+  local job, why = ask(self, "submit", wanted)
+  if not job then return self:wrong("a submission was refused: " .. why.message) end
+  self.accepted[job.job_id] = { program = wanted.params.program, at = self.machine.scheduler.now, asked_at = asked_at,
+    delay = wanted.delay_s or 0, deadline = wanted.deadline_s }
+  if wanted.idempotency_key and self.chance:chance(0.3) then
+    fiber.sleep(self.chance:number(0, 30))
+    local again
+    again, why = ask(self, "submit", wanted)
+    if not again or again.job_id ~= job.job_id then self:wrong(("%s: its key gave %s"):format(job.job_id, tostring(again and again.job_id or why))) end
+  end
+  if self.chance:chance(0.15) then cancel(self, fiber, job.job_id, wanted.params.program) end
+end
+
+--- Gives jobs the signals that they wait for.
+local function nurse(self)
+  local fiber, db = self.machine.client:require "fiber", self.machine.disk.db
+  while true do
+    fiber.sleep(self.chance:number(0.5, 3))
+    for _, job in ipairs(assert(db.query "SELECT id, params FROM jobs WHERE status IN ('pending', 'processing') ORDER BY seq")) do
+      program_of.walk(json.decode(job.params).program, function(at)
+        if at.op ~= "wait" then return end
+        local there = assert(db.query([[SELECT 1 FROM steps WHERE job_id = ?1 AND key = 'wait:' || ?2 UNION ALL
+          SELECT 1 FROM signals WHERE job_id = ?1 AND name = ?2]], job.id, at.name))
+        if #there == 0 then ask(self, "signal", job.id, at.name, { text = "payload of " .. at.name }) end
+      end)
+    end
+  end
+end
+
+--- Follows the events over all restarts: each once, in order, none missing.
+local function watcher(self)
+  local fiber, cursor = self.machine.client:require "fiber", 0
+  while true do
+    local host = self.host
+    local events, following
+    if host.jobs and not host.process.dead then
+      events, following = self.machine:inside(host.process, function() return host.jobs.events:after(cursor, nil, 10) end)
+    end
+    for _, event in ipairs(events or {}) do
+      if event.seq ~= self.watched + 1 then self:wrong(("event %d was told after %d"):format(event.seq, self.watched)) end
+      self.watched = event.seq
+      if ends[event.type] then self.ended[event.job_id] = self.machine.scheduler.now end
+    end
+    if events then cursor = following else fiber.sleep(0.5) end
+  end
+end
+
+-- -- The whole ------------------------------------------------------------------------------------------------------
+
+local function is_quiet(self)
+  if self.stopping or not self.host.jobs or self.host.process.dead or self.customers > 0 then return false end
+  local left = assert(self.machine.disk.db.query [[SELECT (SELECT count(*) FROM jobs WHERE status IN ('pending', 'processing')) AS jobs,
+    (SELECT ifnull(max(seq), 0) FROM events) AS events]])[1]
+  return left.jobs == 0 and left.events == self.watched
+end
+
+--- In a calm history a job takes no longer than its parts do: what is slower has missed somebody's call.
+local function check_pace(self)
+  for id, job in pairs(self.accepted) do
+    local ended = not self.asked[id] and self.ended[id]
+    local most, least = program_of.seconds(job.program)
+    if program_of.expect(job.program).code then least = 0 end
+    local took = ended and ended - job.at - job.delay
+    if took and took > most + 4 * self.waits + 2 then self:wrong(("%s took %.3f s, %.3f were enough"):format(id, took, most)) end
+    if took and took < least - 0.2 then self:wrong(("%s took %.3f s, and sleeps for %.3f"):format(id, took, least)) end
+  end
+end
+
+local function settle(self)
+  local machine = self.machine
+  self.quiet = machine:run(trouble_lasts, nil) or false
+  self.cut_up, self.cut_down, self.echo, self.slow, self.bad_database, self.bad_objects, machine.scheduler.interlude = nil
+  local slowest = 0
+  for _, job in pairs(self.accepted) do slowest = slowest + job.delay + program_of.seconds(job.program) end
+  for _ = 1, (patience + 2 * slowest) / 5 do
+    if is_quiet(self) then return end
+    machine:run(5)
+  end
+  if self.customers > 0 then self:wrong(("%d customers still wait"):format(self.customers)) end
+end
+
+--- Runs one history to its end. `trace` gets a line for each fiber that goes on and each blow.
+---@param options { seed: integer, library: stance.virtual.library, mix?: string, trace?: fun(line: string) }
+---@return string[] wrong, table history
+function M.run(options)
+  local chance = require("stance.virtual.random").new(options.seed)
+  local self = setmetatable({ seed = options.seed, chance = chance, trace = options.trace, problems = {}, asked = {}, accepted = {}, ended = {},
+    crashes = 0, watched = 0, customers = chance:integer(1, 5), worker_count = chance:integer(1, 3), waits = 0 }, History)
+  self.mix = options.mix or chance:pick(trouble.names)
+  self.modules = {}
+  self.machine = virtual.new { seed = chance:next(), library = options.library, modules = self.modules, trace = options.trace,
+    settings = { job_lease = 30, job_max_attempts = 1000 } }
+  self.modules["sim.ledger"] = ledger(self)
+  self.excuses = {
+    crashed = function() return self.crashes >= 2 end,
+    timeout = function(job)
+      local accepted = self.accepted[job.id]
+      return accepted and accepted.deadline and (self.ended[job.id] or 0) - accepted.asked_at >= accepted.deadline - 0.01
+    end,
+  }
+  invariants.watch(self.machine.disk.db)
+  trouble.install(self)
+  self:start_host()
+  for _ = 1, self.customers do
+    self.machine.client:spawn("customer", function()
+      customer(self)
+      self.customers = self.customers - 1
+    end)
+  end
+  self.machine.client:spawn("nurse", nurse, self)
+  self.machine.client:spawn("watcher", watcher, self)
+  trouble.plan(self, trouble_lasts)
+  settle(self)
+  invariants.check(self, function(words) self:wrong(words) end)
+  if self.mix == "calm" then check_pace(self) end
+  for _, failure in ipairs(self.machine.scheduler.failures) do
+    self:wrong(("%s: %s failed: %s"):format(failure.process, failure.fiber, failure.reason))
+  end
+  return self.problems, self
+end
+
+return M
