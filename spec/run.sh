@@ -65,7 +65,7 @@ lua_specs() {
     return $status
 }
 
-unit_folders() { find spec -mindepth 1 -type d ! -path 'spec/c*' ! -path 'spec/e2e*' ! -path 'spec/bench*' | sort; }
+unit_folders() { find spec -mindepth 1 -type d ! -path 'spec/c*' ! -path 'spec/e2e*' ! -path 'spec/bench*' ! -path spec/sim | sort; }
 
 # -- Steps ------------------------------------------------------------------------------------------------------------
 
@@ -74,6 +74,7 @@ step_lint() { make -s lint; }
 step_gpu() { program 600 make -s gpu-check; }
 step_c() { c_tests build; }
 step_lua() { mapfile -t folders < <(unit_folders) && lua_specs build/stance-spec "${folders[@]}"; }
+step_sim() { lua_specs build/stance-spec spec/sim; }
 step_e2e() { lua_specs build/stance-spec spec/e2e; }
 
 step_clang() { make -j"$jobs" CC=clang all; }
@@ -154,6 +155,7 @@ case ${1-} in
 fast)
     step c "C tests"
     step lua "Lua specs"
+    step sim "simulated histories of jobs"
     summary ;;
 all)
     step build "build"
@@ -161,6 +163,7 @@ all)
     step gpu "kernels against their reference"
     step c "C tests"
     step lua "Lua specs"
+    SIM_COUNT=2500 step sim "simulated histories of jobs"
     step e2e "end to end"
     step clang "build with clang"
     step asan "address and undefined sanitizers"

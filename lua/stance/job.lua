@@ -137,16 +137,26 @@ end
 
 function Job:close() self.flusher:cancel "the job has ended" end
 
---- A request to the host about this job. Raises on failure: `conflict` means that the job is no longer ours.
+-- Errors that tell nothing of the job: whether the host has kept what it was told is not known, or it cannot keep anything.
+local unreachable = { timeout = true, closed = true, upstream = true, internal = true, no_memory = true, busy = true, no_space = true,
+  io = true }
+
+--- A request to the host about this job. Raises on failure: `conflict` means that the job is no longer ours. When the host cannot be
+--- reached this run is adrift: nothing that it does counts any more, and another will go on from the journal.
 function Job:ask(op, fields, timeout)
+  if self.adrift then error(self.adrift, 0) end
   fields.id, fields.epoch = self.id, self.epoch
   local answer, why = self.call(op, fields, timeout)
   if answer == nil then
     if why.code == "conflict" then self.lost = true end
+    if unreachable[why.code] then self.adrift = self.adrift or why end
     error(why, 0)
   end
   return answer
 end
+
+--- Is there nothing left for this run to do?
+function Job:is_over() return self.lost or self.adrift ~= nil end
 
 function Job:take_note(artifacts)
   local note = { progress = self.unsent_progress, events = #self.events > 0 and self.events or nil,
@@ -178,7 +188,7 @@ end
 function Job:end_note() pcall(self.flush, self) end
 
 function Job:keep_flushing()
-  while not self.lost do
+  while not self:is_over() do
     fiber.sleep(flush_every)
     local ok, why = pcall(self.flush, self)
     if not ok and as_error(why).code == "cancelled" then return end
@@ -234,7 +244,7 @@ local function run_step(self, key, name, opts, fn)
       return result
     end
     local why = as_error(result)
-    if self.lost or why.code == "cancelled" then error(why, 0) end
+    if self:is_over() or why.code == "cancelled" then error(why, 0) end
     if attempt > retries or permanent[why.code] then
       journal(self, key, name, attempt, started, { error = plain(why) })
       error(why, 0)
@@ -289,7 +299,7 @@ function Job:each(list, opts, fn)
     local step_opts = { key = keys[i], retries = opts.retries, timeout = opts.timeout, backoff = opts.backoff }
     local ok, result = pcall(self.step, self, name, step_opts, function(step) return fn(step, item, i) end)
     if ok then return { item = item, ok = true, result = result } end
-    if self.lost or as_error(result).code == "cancelled" then error(result, 0) end
+    if self:is_over() or as_error(result).code == "cancelled" then error(result, 0) end
     return { item = item, ok = false, err = as_error(result) }
   end)
 end
@@ -339,7 +349,8 @@ end
 function Job:sleep(seconds)
   local wake = self:step("sleep", function() return { at = time.now() + seconds } end).at
   self.slot(-1) -- a sleeping job leaves its place to another
-  local ok, why = pcall(fiber.sleep, math.max(0, wake - time.now()))
+  local left = wake - time.now() -- more than it was to be: the clock was set back
+  local ok, why = pcall(fiber.sleep, math.max(0, math.min(seconds, left)))
   self.slot(1)
   if not ok then error(why, 0) end
 end

@@ -14,14 +14,21 @@ local ended = { completed = true, failed = true, cancelled = true }
 local Jobs = {}
 Jobs.__index = Jobs
 
+--- The wall clock may be set while the host lives; leases, delays and deadlines are durations, and take no notice.
+local function steady_clock()
+  local offset = time.now() - time.monotonic()
+  return function() return time.monotonic() + offset end
+end
+
 --- Opens the queue: recovers what a former host left running. Must be made in a fiber.
----@param options { db: table, now?: fun(): number, lease: number, max_attempts: integer }
+---@param options { db: table, lease: number, max_attempts: integer }
 ---@return stance.jobs
 function M.new(options)
-  local self = setmetatable({ db = options.db, now = options.now or time.now, lease = options.lease,
+  local self = setmetatable({ db = options.db, clock = steady_clock(), lease = options.lease,
     max_attempts = options.max_attempts, work = signal.new(), alive = {} }, Jobs)
   self.events = events.new(options.db)
-  self.queue = sqlite.new { db = options.db, now = self.now, changed = function(claimable) self:on_change(claimable) end }
+  self.queue = sqlite.new { db = options.db, now = time.now, clock = self.clock,
+    changed = function(claimable) self:on_change(claimable) end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
     labels = { "type", "status" } }
   self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
@@ -163,6 +170,7 @@ end
 ---@field idempotency_key? string
 ---@field principal? string
 ---@field parent? string
+---@field parent_epoch? integer `conflict` unless the parent still runs under it
 ---@field traceparent? string
 
 --- Accepts a job: when this returns it is on disk. The same idempotency key with the same submission returns the first job;
@@ -175,12 +183,12 @@ function Jobs:submit(submission)
   local params
   params, why = workflow.params:check(submission.params or {}, { at = "params" })
   if not params then return nil, why end
-  local now, job_type = self.now(), submission.job_type
+  local clock, job_type = self.clock(), submission.job_type
   local job = {
-    id = ids.job(job_type, now), type = job_type, params = params, generation = host.generation(), priority = submission.priority,
-    max_attempts = self.max_attempts, run_at = now + (submission.delay_s or 0),
-    deadline = submission.deadline_s and now + submission.deadline_s, principal = submission.principal, parent = submission.parent,
-    traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
+    id = ids.job(job_type, time.now()), type = job_type, params = params, generation = host.generation(),
+    priority = submission.priority, max_attempts = self.max_attempts, run_at = clock + (submission.delay_s or 0),
+    deadline = submission.deadline_s and clock + submission.deadline_s, principal = submission.principal, parent = submission.parent,
+    parent_epoch = submission.parent_epoch, traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
   }
   -- A child is its key alone: what its parent made params of (a clock, say) may be another when its step runs again.
   if job.idempotency_key and not job.parent then job.request_hash = crypto.sha256(job_type .. canonical(submission.params or {})) end
@@ -252,7 +260,7 @@ function ops.claim(self, worker, request)
     local claims = {}
     for i, job in ipairs(jobs) do
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
-        deadline = job.deadline, careful = job.poison > 0, journal = assert(self.queue:journal(job.id)) }
+        failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0, journal = assert(self.queue:journal(job.id)) }
     end
     if #claims > 0 and not self.alive[worker] then -- it died, or left, while it claimed
       for _, job in ipairs(jobs) do self.queue:release(job.id, job.epoch) end
@@ -261,7 +269,7 @@ function ops.claim(self, worker, request)
     local left = until_time - time.monotonic()
     if #claims > 0 or left <= 0 then return claims end
     local due = self.queue:next_due()
-    if due then left = math.min(left, math.max(0.001, due - self.now())) end
+    if due then left = math.min(left, math.max(0.001, due - self.clock())) end
     self.work:wait(left, since)
   end
   return {}
@@ -298,14 +306,16 @@ end
 local ends = {
   completed = function(queue, request) return queue:complete(request.id, request.epoch, request.result) end,
   cancelled = function(queue, request) return queue:cancelled(request.id, request.epoch, request.reason) end,
-  failed = function(queue, request) return queue:fail(request.id, request.epoch, request.error, request.retry_at) end,
+  failed = function(queue, request)
+    return queue:fail(request.id, request.epoch, request.error, request.retry_in and queue.clock() + request.retry_in)
+  end,
 }
 
 local function finish(status)
   return function(self, _, request)
     local ok, why = ends[status](self.queue, request)
     if not ok then return nil, why end
-    local shown = request.retry_at and "retrying" or status
+    local shown = request.retry_in and "retrying" or status
     self.ended_total:inc { type = request.type, status = shown }
     log.info("job " .. shown, { jobId = request.id, reason = request.reason or request.error and request.error.message })
     return true
@@ -321,7 +331,8 @@ end
 
 --- job:spawn: the key makes it the same child however often the parent's step runs.
 function ops.spawn(self, _, request)
-  local child, why = self:submit { job_type = request.job_type, params = request.params, parent = request.id, priority = request.priority,
+  local child, why = self:submit { job_type = request.job_type, params = request.params, parent = request.id,
+    parent_epoch = request.epoch, priority = request.priority,
     idempotency_key = request.id .. "/" .. request.key, principal = "job" }
   return child and child.job_id, why
 end
@@ -373,7 +384,7 @@ function Jobs:keep_generation()
     statements[#statements + 1] = { "INSERT OR IGNORE INTO scripts (hash, text) VALUES (?, ?)", script.hash, host.script(script.path) }
   end
   statements[#statements + 1] = { "INSERT OR IGNORE INTO generations (name, created_at, manifest) VALUES (?, ?, ?)", host.generation(),
-    self.now(), json.encode(texts) }
+    time.now(), json.encode(texts) }
   return self.db.transaction(statements)
 end
 

@@ -8,6 +8,7 @@ local M = {}
 local max_active = 4 -- jobs that compute at the same time; those that only wait are not counted
 local claim_wait = 20
 local backoff_least, backoff_most = 1, 60
+local patience = 20 -- seconds that a host whose disk is busy or full is asked again
 
 local active, running, freed = 0, {}, fiber.channel(1)
 local stopping = false
@@ -26,6 +27,20 @@ local function call(op, fields, timeout)
   return answer.ok
 end
 
+-- The host could not keep it, and did not: asking again is safe.
+local refused = { busy = true, no_space = true, io = true }
+
+--- As `call`, again for a while when the host's disk is busy or full: what a job has done is worth some patience.
+local function call_patiently(op, fields, timeout)
+  local until_time, pause = time.monotonic() + patience, 0.1
+  while true do
+    local result, why = call(op, fields, timeout)
+    if result ~= nil or not refused[why.code] or time.monotonic() + pause > until_time then return result, why end
+    fiber.sleep(pause)
+    pause = math.min(2, pause * 2)
+  end
+end
+
 local function slot_change(by)
   active = active + by
   if by < 0 then freed:put(true, 0) end
@@ -33,22 +48,23 @@ end
 
 -- -- One job --------------------------------------------------------------------------------------------------------
 
-local function retry_at(workflow, claim, why)
-  if job_api.is_permanent(why) or claim.attempt > (workflow.retries or 0) then return nil end
-  return time.now() + math.min(backoff_most, backoff_least * 2 ^ (claim.attempt - 1))
+--- Seconds until a run that failed is tried again; nil: never. Runs that were only interrupted do not count.
+local function retry_in(workflow, claim, why)
+  if job_api.is_permanent(why) or claim.failures >= (workflow.retries or 0) then return nil end
+  return math.min(backoff_most, backoff_least * 2 ^ claim.failures)
 end
 
 --- Tells the host how the job ended; what it answers `conflict` is somebody else's job by now.
 local function report(op, claim, fields)
   fields.id, fields.epoch, fields.type = claim.id, claim.epoch, claim.type
-  local ok, why = call(op, fields)
+  local ok, why = call_patiently(op, fields)
   if ok then return end
   if why.code == "conflict" then log.warn("the job was taken over meanwhile", { jobId = claim.id })
   else log.error("cannot report the end of a job", { jobId = claim.id, reason = why.message }) end
 end
 
 local function run_workflow(claim, workflow, job)
-  local deadline = claim.deadline and claim.deadline - time.now()
+  local deadline = claim.seconds_left
   if workflow.timeout and (not deadline or workflow.timeout < deadline) then deadline = workflow.timeout end
   local function run() return workflow.run(job, claim.params) end
   local result
@@ -60,13 +76,13 @@ end
 
 local function finish(entry, ok, result)
   local claim, job = entry.claim, entry.job
-  if ok then return report("complete", claim, { result = result == nil and json.null or result }) end
+  if ok and not job.adrift then return report("complete", claim, { result = result == nil and json.null or result }) end
   local why = job_api.as_error(result)
-  if job.lost then return log.warn("the job was taken over meanwhile", { jobId = claim.id }) end
   if entry.cancelled then return report("cancelled", claim, { reason = "cancelled" }) end
-  if stopping then return report("release", claim, {}) end
+  if job.lost then return log.warn("the job was taken over meanwhile", { jobId = claim.id }) end
+  if stopping or job.adrift then return report("release", claim, {}) end
   job:end_note()
-  report("fail", claim, { error = { code = why.code, message = why.message }, retry_at = retry_at(entry.workflow, claim, why) })
+  report("fail", claim, { error = { code = why.code, message = why.message }, retry_in = retry_in(entry.workflow, claim, why) })
 end
 
 local function run(claim)
@@ -74,7 +90,7 @@ local function run(claim)
   if stopping then return report("release", claim, {}) end
   local workflow, why = workflows.load(claim.type)
   if not workflow then return report("fail", claim, { error = job_api.as_error(why) }) end
-  local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call, slot = slot_change } }
+  local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call_patiently, slot = slot_change } }
   running[claim.id] = entry
   slot_change(1)
   entry.fiber = fiber.spawn(run_workflow, claim, workflow, entry.job)

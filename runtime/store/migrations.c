@@ -109,8 +109,16 @@ static const char job_engine[] =
     "  detail TEXT"
     ") STRICT;";
 
+/* run_at, deadline and lease_until are on a clock that does not jump while a host lives; queued_at
+ * is the same clock when the job was put into the queue, so that a later host whose clock stands
+ * further back sees how long it was to wait. */
+static const char job_clock[] =
+    "ALTER TABLE jobs ADD COLUMN queued_at REAL;"
+    "ALTER TABLE jobs ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;"; /* runs that failed */
+
 const struct db_migration db_migrations[] = {
     {1, "job engine", job_engine},
+    {2, "job clock", job_clock},
     {0, NULL, NULL},
 };
 

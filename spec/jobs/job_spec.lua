@@ -127,6 +127,25 @@ describe("job", function()
     end)
   end)
 
+  describe("whose host cannot be reached", function()
+    it("does nothing more, whatever its run makes of it", function()
+      host.refuse = err("timeout", "no reply in time")
+      local ok, why = pcall(job.step, job, "a", { retries = 5 }, function() return 1 end)
+      assert.same({ false, "timeout" }, { ok, why.code })
+      host.refuse = nil
+      assert.is_false((pcall(job.step, job, "b", function() return 2 end)))
+      assert.is_false((pcall(job.each, job, { 1, 2 }, function() return 3 end)))
+      assert.same({}, host.steps)
+      assert.equal("timeout", job.adrift.code)
+    end)
+
+    it("tells a step's own failure from that", function()
+      pcall(job.step, job, "a", function() error(err("timeout", "too slow"), 0) end)
+      assert.is_nil(job.adrift)
+      assert.equal(1, #host.steps)
+    end)
+  end)
+
   describe("artifact", function()
     for _, name in ipairs { "", "/etc/passwd", "../x", "a/../b", "a//b", "./a", "a\nb", "a\\b" } do
       it(("refuses the name %q"):format(name), function()
@@ -226,6 +245,12 @@ describe("job", function()
       host.steps = { { key = "sleep", result = json.encode { at = 1 } } }
       resume()
       job:sleep(3600)
+    end)
+
+    it("is never more than it was to be, however the clock is set", function()
+      host.steps = { { key = "sleep", result = json.encode { at = 1e12 } } }
+      resume()
+      job:sleep(0.001)
     end)
   end)
 end)

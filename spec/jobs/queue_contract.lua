@@ -209,6 +209,20 @@ return function(name, new_queue)
         assert.is_nil(queue:journal(id)[1].crashes)
       end)
 
+      it("waits no longer when the next host's clock stands further back", function()
+        local delayed = submit { run_at = 1010, deadline = 1100 }
+        clock.now = 400
+        assert.equal(0, (queue:recover()))
+        assert.equal(410, queue:next_due())
+        clock.now = 409
+        assert.same({}, claim_ids())
+        clock.now = 410
+        assert.same({ delayed }, claim_ids())
+        assert(queue:fail(delayed, 1, { code = "io", message = "no luck" }, 415))
+        clock.now = 501
+        assert.is_true(queue:has_expired())
+      end)
+
       it("lost by a restart of the host is nobody's fault", function()
         submit { max_attempts = 1 }
         claim()
@@ -233,7 +247,8 @@ return function(name, new_queue)
         assert(queue:fail(id, 1, { code = "io", message = "no luck" }, 1005))
         assert.same({}, claim_ids())
         clock.now = 1005
-        assert.equal(2, claim()[1].attempt)
+        local job = claim()[1]
+        assert.same({ 2, 1 }, { job.attempt, job.failures })
         assert(queue:complete(id, 2, {}))
       end)
     end)
@@ -303,6 +318,32 @@ return function(name, new_queue)
         is_conflict(queue:retry(id))
         assert(queue:complete(id, 1, {}))
         is_conflict(queue:retry(id))
+      end)
+    end)
+
+    describe("child", function()
+      local parent
+
+      before_each(function()
+        parent = submit()
+        claim()
+      end)
+
+      local function spawn(epoch)
+        return queue:submit { id = "child", type = "t", params = {}, generation = "g", parent = parent, parent_epoch = epoch,
+          idempotency_key = "k" }
+      end
+
+      it("is accepted from the one that runs its parent, once", function()
+        assert(spawn(1))
+        assert.equal("exists", select(2, spawn(1)).code)
+      end)
+
+      it("is refused from one that has lost its parent, or whose parent is cancelled", function()
+        is_conflict(spawn(0))
+        queue:cancel(parent, "enough")
+        is_conflict(spawn(1))
+        assert.same({}, claim_ids())
       end)
     end)
 

@@ -19,7 +19,8 @@ end
 local makers = {
   step = step,
   each = function(chance, number)
-    local at = { op = "each", name = "e" .. number, count = chance:integer(1, 6), concurrency = chance:integer(1, 4), value = chance:integer(1, 9) }
+    local at = { op = "each", name = "e" .. number, count = chance:integer(1, 6), concurrency = chance:integer(1, 4),
+      value = chance:integer(1, 9) }
     if chance:chance(0.6) then at.pause = chance:number(0.001, 2) end
     if chance:chance(0.3) then at.artifact = true end
     if chance:chance(0.3) then at.broken_item = chance:integer(1, at.count) end
@@ -35,7 +36,8 @@ local makers = {
   flaky = function(chance) return { op = "flaky", fails = chance:integer(1, 2) } end,
 }
 
-local weights = { { "step", 10 }, { "each", 3 }, { "sleep", 3 }, { "wait", 2 }, { "child", 1 }, { "artifact", 1 }, { "talk", 2 }, { "flaky", 1 } }
+local weights = { { "step", 10 }, { "each", 3 }, { "sleep", 3 }, { "wait", 2 }, { "child", 1 }, { "artifact", 1 }, { "talk", 2 },
+  { "flaky", 1 } }
 
 local function draw(chance, depth)
   local total = 0
@@ -133,6 +135,8 @@ function M.seconds(program)
       most, least = most + at.seconds + 0.02, least + at.seconds
     elseif at.op == "flaky" then
       most = most + 8
+    elseif at.op == "wait" then
+      most = most + 4 -- until the nurse has come by
     elseif at.op == "child" then
       most = most + M.seconds(at.program) + 0.1
     else

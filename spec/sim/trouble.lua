@@ -29,13 +29,13 @@ local function with_worker(fn)
   end
 end
 
---- Sets a field of the history for a while.
+--- Sets what `phases` has under a name for a while.
 local function phase(field, make, longest)
   return function(history)
     local value = make(history)
-    history[field] = value
+    history.phases[field] = value
     history.machine.scheduler:after(history.chance:number(0.1, longest), function()
-      if history[field] == value then history[field] = nil end
+      if history.phases[field] == value then history.phases[field] = nil end
     end)
   end
 end
@@ -99,16 +99,19 @@ function M.install(history)
   local trouble, chance = history.machine.trouble, history.chance
   local codes = { "busy", "no_space", "io" }
   function trouble.db()
-    if history.bad_database and chance:chance(history.bad_database) then return err(chance:pick(codes), "the simulation said so") end
+    local often = history.phases.bad_database
+    if often and chance:chance(often) then return err(chance:pick(codes), "the simulation said so") end
   end
   function trouble.objects()
-    if history.bad_objects and chance:chance(history.bad_objects) then return err("no_space", "the simulation said so") end
+    local often = history.phases.bad_objects
+    if often and chance:chance(often) then return err("denied", "the simulation said so") end
   end
   function trouble.link(process, way)
-    local broken = history["cut_" .. way]
+    local phases = history.phases
+    local broken = phases["cut_" .. way]
     if broken and broken.process == process then return "drop" end
-    local fate = history.echo and chance:chance(history.echo) and "twice" or nil
-    return fate, history.slow and chance:chance(0.3) and chance:number(0, history.slow) or nil
+    local fate = phases.echo and chance:chance(phases.echo) and "twice" or nil
+    return fate, phases.slow and chance:chance(0.3) and chance:number(0, phases.slow) or nil
   end
 end
 
@@ -121,6 +124,7 @@ function M.plan(history, seconds)
     history.machine.scheduler:after(history.chance:number(0, seconds), function()
       if history.host and not history.host.process.dead and not history.stopping then
         history:note(kind)
+        history.had[kind] = true
         M.blows[kind](history)
       end
     end)

@@ -21,15 +21,17 @@ local M = {}
 
 ---@class stance.queue.sqlite
 ---@field private db table the db module
----@field private now fun(): number seconds since 1970
+---@field private now fun(): number seconds since 1970, for people
+---@field private clock fun(): number about the same, but it never jumps: leases, delays, deadlines
 ---@field private changed fun(claimable: boolean) called after every commit that wrote events; claimable: there may be a job to claim
 local Queue = {}
 Queue.__index = Queue
 
----@param options { db: table, now: fun(): number, changed?: fun(claimable: boolean) }
+---@param options { db: table, now: fun(): number, clock?: fun(): number, changed?: fun(claimable: boolean) }
 ---@return stance.queue.sqlite
 function M.new(options)
-  return setmetatable({ db = options.db, now = options.now, changed = options.changed or function() end }, Queue)
+  return setmetatable({ db = options.db, now = options.now, clock = options.clock or options.now,
+    changed = options.changed or function() end }, Queue)
 end
 
 local guard_sql = "SELECT 1 FROM jobs WHERE id = ? AND epoch = ? AND status = 'processing'"
@@ -61,21 +63,27 @@ function Queue:commit(statements, claimable)
 end
 
 --- Keeps a new job. `exists` with the earlier job's id in `job_id` when the idempotency key was used before.
----@param job table id, type, params, priority, generation, max_attempts, run_at, deadline, principal, idempotency_key, ...
+---@param job table id, type, params, priority, generation, max_attempts, run_at, deadline, principal, idempotency_key, ...; with
+--- `parent_epoch` it is a conflict unless the parent runs under it and is not to be cancelled
 function Queue:submit(job)
-  local now = self.now()
-  local ok, why = self:commit({
+  local clock = self.clock()
+  local statements = {
     { [[INSERT INTO jobs (id, type, params, priority, generation, max_attempts, created_at, run_at, deadline, principal,
-          idempotency_key, request_hash, parent, traceparent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
-      job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, now,
-      job.run_at or now, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, n = 14 },
+          idempotency_key, request_hash, parent, traceparent, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
+      job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, self.now(),
+      job.run_at or clock, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, clock, n = 15 },
     self:event("job.submitted", job.id, { job_type = job.type }),
-  }, true)
+  }
+  if job.parent_epoch then
+    table.insert(statements, 1, { guard_sql .. " AND cancel_requested = 0", job.parent, job.parent_epoch, expect = 1 })
+  end
+  local ok, why = self:commit(statements, true)
   if ok then return true end
   if why.code ~= "exists" or not job.idempotency_key then return nil, why end
-  local rows = self.db.query("SELECT id, request_hash FROM jobs WHERE idempotency_key = ? AND ifnull(principal, '') = ifnull(?, '')",
-    job.idempotency_key, job.principal)
-  if not rows or not rows[1] then return nil, why end
+  local rows, failure = self.db.query([[SELECT id, request_hash FROM jobs WHERE idempotency_key = ?
+    AND ifnull(principal, '') = ifnull(?, '')]], job.idempotency_key, job.principal)
+  if not rows then return nil, failure end
+  if not rows[1] then return nil, why end
   local exists = err("exists", "the idempotency key '%s' was used for %s", job.idempotency_key, rows[1].id)
   exists.job_id, exists.request_hash = rows[1].id, rows[1].request_hash
   return nil, exists
@@ -92,22 +100,22 @@ end
 ---@param claim stance.queue.claim
 ---@return stance.queue.job[]|nil, table|nil err
 function Queue:claim(claim)
-  local now, without = self.now(), claim.without or {}
+  local clock, without = self.clock(), claim.without or {}
   local marks = ("?, "):rep(#without):sub(1, -3)
   local select_sql = [[SELECT id FROM jobs INDEXED BY jobs_claim WHERE status = 'pending' AND run_at <= ? AND generation = ?
       AND cancel_requested = 0]] .. (#without > 0 and " AND type NOT IN (" .. marks .. ")" or "") .. [[
       ORDER BY priority DESC, seq LIMIT ?]]
-  local parameters = { now, claim.generation, unpack(without) }
+  local parameters = { clock, claim.generation, unpack(without) }
   parameters[#parameters + 1] = claim.limit
   local found, failure = self.db.query(select_sql, unpack(parameters)) -- so that an idle host writes nothing
   if not found then return nil, failure end
   if #found == 0 then return {} end
   local statement = { [[UPDATE jobs SET status = 'processing', epoch = epoch + 1, attempt = attempt + 1, worker = ?, lease_until = ?,
       started_at = ifnull(started_at, ?), reason = NULL WHERE id IN (]] .. select_sql .. ") RETURNING *",
-    claim.worker, now + claim.lease, now, unpack(parameters) }
+    claim.worker, clock + claim.lease, self.now(), unpack(parameters) }
   local event = { [[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.started', id,
       json_object('attempt', attempt, 'worker', worker) FROM jobs WHERE worker = ? AND status = 'processing' AND lease_until = ?]],
-    now, claim.worker, now + claim.lease }
+    self.now(), claim.worker, clock + claim.lease }
   local results, why = self.db.transaction { statement, event }
   if not results then return nil, why end
   local jobs = results[1].rows
@@ -132,10 +140,10 @@ end
 --- Prolongs leases. Returns the ids whose lease is lost and those that shall be cancelled.
 ---@param leases { id: string, epoch: integer }[]
 function Queue:extend(leases, seconds)
-  local statements, now = {}, self.now()
+  local statements, clock = {}, self.clock()
   for i, lease in ipairs(leases) do
     statements[i] = { [[UPDATE jobs SET lease_until = ? WHERE id = ? AND epoch = ? AND status = 'processing'
-        RETURNING cancel_requested]], now + seconds, lease.id, lease.epoch }
+        RETURNING cancel_requested]], clock + seconds, lease.id, lease.epoch }
   end
   if #statements == 0 then return { lost = {}, cancel = {} } end
   local results, why = self.db.transaction(statements)
@@ -240,8 +248,9 @@ function Queue:fail(id, epoch, why, retry_at)
     return finish(self, id, epoch, "failed", { reason = why.message, error = why }, { reason = why.message, code = why.code })
   end
   return self:commit(put_back(self, id,
-    { [[UPDATE jobs SET status = 'pending', run_at = ?, error = ?, reason = ?, lease_until = NULL, worker = NULL
-        WHERE id = ? AND epoch = ? AND status = 'processing']], retry_at, text(why), why.message, id, epoch, expect = 1 },
+    { [[UPDATE jobs SET status = 'pending', queued_at = ?, run_at = ?, failures = failures + 1, error = ?, reason = ?,
+        lease_until = NULL, worker = NULL WHERE id = ? AND epoch = ? AND status = 'processing']], self.clock(), retry_at, text(why),
+      why.message, id, epoch, expect = 1 },
     self:event("job.retrying", id, { reason = why.message, run_at = retry_at })), true)
 end
 
@@ -296,19 +305,28 @@ function Queue:worker_died(worker, reason, crashed)
 end
 
 --- At the start of a host no worker can be alive; that is not the jobs' fault.
-function Queue:recover() return orphan(self, "1", { message = "the host was restarted", innocent = true }) end
+function Queue:recover()
+  local back, failed = orphan(self, "1", { message = "the host was restarted", innocent = true })
+  if not back then return nil, failed end
+  -- The wall clock was set back meanwhile: what waits would wait the longer.
+  local clock = self.clock()
+  local moved, why = self.db.exec([[UPDATE jobs SET run_at = ?1 + (run_at - queued_at), deadline = deadline - (queued_at - ?1),
+    queued_at = ?1 WHERE status = 'pending' AND queued_at > ?1]], clock)
+  if not moved then return nil, why end
+  return back, failed
+end
 
 --- Puts back jobs whose lease ran out, and fails pending jobs past their deadline. Returns how many each.
 function Queue:expire()
-  local now = self.now()
-  local back, why = orphan(self, "lease_until < ?", { message = "the worker's lease ran out" }, now)
+  local now, clock = self.now(), self.clock()
+  local back, why = orphan(self, "lease_until < ?", { message = "the worker's lease ran out" }, clock)
   if not back then return nil, why end
   local results
   results, why = self:commit {
     { [[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.failed', id, '{"code":"timeout"}' FROM jobs
-        WHERE status = 'pending' AND deadline < ?]], now, now },
+        WHERE status = 'pending' AND deadline < ?]], now, clock },
     { [[UPDATE jobs SET status = 'failed', reason = 'the deadline has passed', ended_at = ?,
-        error = '{"code":"timeout","message":"the deadline has passed"}' WHERE status = 'pending' AND deadline < ?]], now, now },
+        error = '{"code":"timeout","message":"the deadline has passed"}' WHERE status = 'pending' AND deadline < ?]], now, clock },
   }
   if not results then return nil, why end
   return back, results[2].changes
@@ -317,13 +335,13 @@ end
 --- Is there anything for expire to do? A read, so that an idle host writes nothing.
 function Queue:has_expired()
   local rows = self.db.query([[SELECT EXISTS (SELECT 1 FROM jobs WHERE lease_until < ?1) OR
-    EXISTS (SELECT 1 FROM jobs WHERE status = 'pending' AND deadline < ?1) AS expired]], self.now())
+    EXISTS (SELECT 1 FROM jobs WHERE status = 'pending' AND deadline < ?1) AS expired]], self.clock())
   return rows and rows[1].expired ~= 0
 end
 
 --- When the next job that waits for its time comes due, or nil.
 function Queue:next_due()
-  local rows = self.db.query("SELECT min(run_at) AS due FROM jobs WHERE status = 'pending' AND run_at > ?", self.now())
+  local rows = self.db.query("SELECT min(run_at) AS due FROM jobs WHERE status = 'pending' AND run_at > ?", self.clock())
   return rows and rows[1].due
 end
 
@@ -345,10 +363,10 @@ end
 
 --- Puts a failed or cancelled job back, keeping what its finished steps returned. `conflict` in any other state.
 function Queue:retry(id)
-  local now = self.now()
   return self:commit({
-    { [[UPDATE jobs SET status = 'pending', run_at = ?, reason = NULL, error = NULL, result = NULL, ended_at = NULL,
-        cancel_requested = 0, poison = 0, deadline = NULL WHERE id = ? AND status IN ('failed', 'cancelled')]], now, id, expect = 1 },
+    { [[UPDATE jobs SET status = 'pending', run_at = ?1, queued_at = ?1, reason = NULL, error = NULL, result = NULL, ended_at = NULL,
+        cancel_requested = 0, poison = 0, failures = 0, deadline = NULL WHERE id = ?2 AND status IN ('failed', 'cancelled')]],
+      self.clock(), id, expect = 1 },
     { "DELETE FROM steps WHERE job_id = ? AND (error IS NOT NULL OR ended_at IS NULL)", id },
     self:event("job.retried", id),
   }, true)
