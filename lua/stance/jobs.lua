@@ -260,7 +260,8 @@ function ops.claim(self, worker, request)
     local claims = {}
     for i, job in ipairs(jobs) do
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
-        failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0, journal = assert(self.queue:journal(job.id)) }
+        failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0,
+        journal = assert(self.queue:journal(job.id)) }
     end
     if #claims > 0 and not self.alive[worker] then -- it died, or left, while it claimed
       for _, job in ipairs(jobs) do self.queue:release(job.id, job.epoch) end

@@ -191,7 +191,8 @@ local function boot(self, options)
 end
 
 --- Starts a host on the machine's disk: on what an earlier one has left, if there was one. It comes up while the machine runs.
----@param options? { workers?: integer, keep_generation?: boolean }
+--- `on_failure(why)` is called when it does not, and dies.
+---@param options? { workers?: integer, keep_generation?: boolean, on_failure?: fun(why: any) }
 ---@return stance.virtual.host
 function Machine:host(options)
   local self_host = setmetatable({ machine = self, children = {} }, { __index = look_up })
@@ -205,7 +206,13 @@ function Machine:host(options)
     for _, worker in ipairs(self_host.children) do if worker.process then worker.process:kill() end end
   end
   self_host.process = process
-  process:spawn("boot", boot, self_host, options or {})
+  options = options or {}
+  process:spawn("boot", function()
+    local ok, why = pcall(boot, self_host, options)
+    if ok then return end
+    process:kill()
+    if options.on_failure then options.on_failure(why) else error(why, 0) end
+  end)
   return self_host
 end
 

@@ -85,12 +85,20 @@ local function finish(entry, ok, result)
   report("fail", claim, { error = { code = why.code, message = why.message }, retry_in = retry_in(entry.workflow, claim, why) })
 end
 
+--- Ends a run whose job is somebody else's by now; that may be a later run in this very process.
+local function abandon(entry)
+  entry.job.lost = true
+  if entry.fiber then entry.fiber:cancel "the lease was lost" end
+end
+
 local function run(claim)
   fiber.self():job(claim.id)
   if stopping then return report("release", claim, {}) end
   local workflow, why = workflows.load(claim.type)
   if not workflow then return report("fail", claim, { error = job_api.as_error(why) }) end
   local entry = { claim = claim, workflow = workflow, job = job_api.new { claim = claim, call = call_patiently, slot = slot_change } }
+  local former = running[claim.id]
+  if former then abandon(former) end
   running[claim.id] = entry
   slot_change(1)
   entry.fiber = fiber.spawn(run_workflow, claim, workflow, entry.job)
@@ -99,7 +107,7 @@ local function run(claim)
   entry.job:close()
   local told, failure = pcall(finish, entry, ok, result)
   if not told then log.error("cannot report the end of a job", { jobId = claim.id, reason = tostring(failure) }) end
-  running[claim.id] = nil
+  if running[claim.id] == entry then running[claim.id] = nil end
   slot_change(-1)
 end
 
@@ -125,13 +133,15 @@ local function keep_leases()
   local every = host.config "job_lease" / 3
   while true do
     fiber.sleep(every)
-    local leases = {}
-    for id, entry in pairs(running) do leases[#leases + 1] = { id = id, epoch = entry.claim.epoch } end
-    local answer, why = call("extend", { leases = leases, memory = host.memory() })
+    local leases, asked = {}, {}
+    for id, entry in pairs(running) do
+      leases[#leases + 1] = { id = id, epoch = entry.claim.epoch }
+      asked[id] = entry
+    end
+    local answer, why = call("extend", { leases = leases, memory = host.memory() }, every)
     if not answer then log.warn("cannot prolong leases", { reason = why.message }) end
     for _, id in ipairs(answer and answer.lost or {}) do
-      local entry = running[id]
-      if entry then entry.job.lost = true; entry.fiber:cancel("the lease was lost") end
+      if running[id] == asked[id] then abandon(asked[id]) end
     end
     for _, id in ipairs(answer and answer.cancel or {}) do cancel(id, "cancelled") end
   end

@@ -34,16 +34,20 @@ end
 
 -- -- Hosts ----------------------------------------------------------------------------------------------------------
 
-function History:start_host()
-  self.restarted = self.host ~= nil
-  self.host = self.machine:host { workers = self.worker_count, keep_generation = false }
-end
-
 local function restart_later(self)
   self.machine.scheduler:after(self.chance:number(0.1, 20), function()
     self.stopping = nil
     self:start_host()
   end)
+end
+
+function History:start_host()
+  self.restarted = self.host ~= nil
+  self.host = self.machine:host { workers = self.worker_count, keep_generation = false,
+    on_failure = function(why)
+      if self.phases.bad_database then return restart_later(self) end
+      self:wrong("a host did not start: " .. tostring(why))
+    end }
 end
 
 function History:kill_host()
@@ -177,7 +181,7 @@ end
 --- In a calm history a job takes no longer than its parts do: what is slower has missed somebody's call.
 local function check_pace(self)
   for id, job in pairs(self.accepted) do
-    local ended = not self.asked[id] and self.ended[id]
+    local ended = not self.asked[id] and not job.deadline and self.ended[id]
     local most, least = program_of.seconds(job.program)
     if program_of.expect(job.program).code then least = 0 end
     local took = ended and ended - job.at - job.delay
