@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"status", cli_status, "how the host or a job is doing"},
     {"download", cli_download, "fetch what a job made"},
     {"check", cli_check, "find what is wrong with scripts"},
+    {"test", cli_test, "run the specs of one's own scripts"},
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},

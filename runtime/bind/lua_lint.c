@@ -118,6 +118,12 @@ static int lint_scan(lua_State *L) {
     return count;
 }
 
+/* lint.refused() -> {io=, os=, dofile=, loadfile=} */
+static int lint_refused(lua_State *L) {
+    vm_push_refused(L);
+    return 1;
+}
+
 static int state_gc(lua_State *L) {
     lua_State **box = lua_touserdata(L, 1);
     if (*box != NULL)
@@ -127,7 +133,8 @@ static int state_gc(lua_State *L) {
 }
 
 int lua_open_lint(lua_State *L) {
-    static const luaL_Reg functions[] = {{"scan", lint_scan}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"scan", lint_scan}, {"refused", lint_refused}, {NULL, NULL}};
     luaL_newmetatable(L, "stance.lint.state");
     lua_pushcfunction(L, state_gc);
     lua_setfield(L, -2, "__gc");

@@ -139,43 +139,6 @@ static void check_script(struct check *check, struct scripts *scripts,
 
 /* -- What is to be checked --------------------------------------------------------------------- */
 
-/* Folders of a workspace whose scripts the host loads by itself. */
-static const char *const folders[] = {"agents", "api",      "doctor",   "memory",
-                                      "pods",   "policies", "retarget", "workflows"};
-
-static bool is_under(const char *origin, const char *path) {
-    char real[PATH_MAX];
-    size_t length = strlen(path);
-    return realpath(origin, real) != NULL && strncmp(real, path, length) == 0 &&
-           (real[length] == 0 || real[length] == '/');
-}
-
-static bool holds_scripts(const char *folder) {
-    char path[2 * PATH_MAX];
-    struct stat status;
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
-        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-            return true;
-    }
-    return false;
-}
-
-/* The workspace that `path` (absolute) lies in: the one of the settings, else the nearest folder
- * from there up that has workflows/, api/, ... in it. */
-static bool find_workspace(const char *path, const char *settled, char workspace[PATH_MAX]) {
-    if (settled != NULL && realpath(settled, workspace) != NULL && is_under(path, workspace))
-        return true;
-    snprintf(workspace, PATH_MAX, "%s", path);
-    for (char *slash = workspace + strlen(workspace); slash != NULL && slash != workspace;
-         slash = strrchr(workspace, '/')) {
-        *slash = 0;
-        if (holds_scripts(workspace))
-            return true;
-    }
-    return false;
-}
-
 /* All scripts with `workspace` over the built-in ones, or those of them at `only` or below. Returns
  * an exit code. */
 static int check_scripts(struct check *check, const char *workspace, const char *only) {
@@ -186,7 +149,7 @@ static int check_scripts(struct check *check, const char *workspace, const char 
         return out_fail(EXIT_FAILED, "%s", err.message);
     for (size_t i = 0; i < scripts_count(scripts); i++) {
         const struct script *script = scripts_at(scripts, i);
-        if (only == NULL || is_under(script->origin, only))
+        if (only == NULL || tool_is_under(script->origin, only))
             check_script(check, scripts, script);
     }
     scripts_free(scripts);
@@ -204,7 +167,7 @@ static int check_operand(struct check *check, const char *operand, const char *s
     size_t length = strlen(name);
     if (length > 9 && strcmp(name + length - 9, "_spec.lua") == 0)
         return out_fail(EXIT_USAGE, "%s is a spec: `stance test %s`", operand, operand);
-    if (!find_workspace(path, settled, workspace))
+    if (!tool_find_workspace(path, settled, workspace))
         snprintf(workspace, sizeof workspace, "%.*s",
                  (int)(S_ISDIR(status.st_mode) ? sizeof path : (size_t)(name - 1 - path)), path);
     if (strcmp(path, workspace) == 0)
@@ -275,15 +238,9 @@ int cli_check(int argc, char **argv) {
     if (code != OPTIONS_GO_ON)
         return code;
     struct config *config = NULL;
-    struct err err;
-    struct config_flag flags[2];
-    size_t flag_count = 0;
-    if (file != NULL)
-        flags[flag_count++] = (struct config_flag){"config", file};
-    if (workspace != NULL)
-        flags[flag_count++] = (struct config_flag){"workspace", workspace};
-    if (config_load(&config, flags, flag_count, &err) != 0)
-        return out_fail(EXIT_CONFIG, "%s", err.message);
+    code = tool_config(file, workspace, &config);
+    if (code != EXIT_OK)
+        return code;
     if (getcwd(check.folder, sizeof check.folder) == NULL)
         check.folder[0] = 0;
     check.problems = json_array();

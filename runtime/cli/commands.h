@@ -13,6 +13,7 @@ int cli_job(int argc, char **argv);
 int cli_render(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_test(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_worker(int argc, char **argv);
 

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "cli/output.h"
 #include "cli/process.h"
 #include "core/guard.h"
 #include "core/log.h"
@@ -33,6 +35,19 @@ static int grant(struct tool *tool, const struct config *config, const char *wri
         code = roots_add(roots, name, list[i], false, err);
     }
     return code;
+}
+
+int tool_config(const char *file, const char *workspace, struct config **out) {
+    struct config_flag flags[2];
+    size_t count = 0;
+    struct err err;
+    if (file != NULL)
+        flags[count++] = (struct config_flag){"config", file};
+    if (workspace != NULL)
+        flags[count++] = (struct config_flag){"workspace", workspace};
+    if (config_load(out, flags, count, &err) != 0)
+        return out_fail(EXIT_CONFIG, "%s", err.message);
+    return EXIT_OK;
 }
 
 int tool_open(struct tool *tool, const struct config *config, const char *writable,
@@ -64,6 +79,47 @@ int tool_read_scripts(const char *workspace, struct scripts **out, struct err *e
         return code;
     snprintf(policies, sizeof policies, "%s/../policies", lua);
     return scripts_read(lua, access(policies, F_OK) == 0 ? policies : NULL, workspace, out, err);
+}
+
+/* -- Workspaces -------------------------------------------------------------------------------- */
+
+/* Folders of a workspace whose scripts the host loads by itself. */
+static const char *const folders[] = {"agents", "api",      "doctor",   "memory",
+                                      "pods",   "policies", "retarget", "workflows"};
+
+bool tool_is_under(const char *origin, const char *path) {
+    char real[PATH_MAX];
+    size_t length = strlen(path);
+    return realpath(origin, real) != NULL && strncmp(real, path, length) == 0 &&
+           (real[length] == 0 || real[length] == '/');
+}
+
+/* The folder of specs has the same folders in it. */
+static bool holds_scripts(const char *folder) {
+    char path[2 * PATH_MAX];
+    struct stat status;
+    const char *name = strrchr(folder, '/');
+    if (name != NULL && strcmp(name, "/spec") == 0)
+        return false;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
+        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+            return true;
+    }
+    return false;
+}
+
+bool tool_find_workspace(const char *path, const char *settled, char workspace[PATH_MAX]) {
+    if (settled != NULL && realpath(settled, workspace) != NULL && tool_is_under(path, workspace))
+        return true;
+    snprintf(workspace, PATH_MAX, "%s", path);
+    for (char *slash = workspace + strlen(workspace); slash != NULL && slash != workspace;
+         slash = strrchr(workspace, '/')) {
+        *slash = 0;
+        if (holds_scripts(workspace))
+            return true;
+    }
+    return false;
 }
 
 /* -- Calling ----------------------------------------------------------------------------------- */
@@ -135,6 +191,7 @@ int tool_call(struct tool *tool, const struct tool_call *call, char **result, st
     struct vm_options options = {.name = "tool",
                                  .memory_limit = call->memory,
                                  .jit = true,
+                                 .unrestricted = call->unrestricted,
                                  .scripts = call->scripts,
                                  .modules = bind_modules,
                                  .host = &tool->services};

@@ -7,6 +7,8 @@
 #ifndef STANCE_CLI_TOOL_H
 #define STANCE_CLI_TOOL_H
 
+#include <limits.h>
+
 #include "bind/modules.h"
 #include "core/config.h"
 #include "core/scripts.h"
@@ -15,6 +17,10 @@ struct tool {
     struct loop loop;
     struct services services;
 };
+
+/* The settings, with the options --config and --workspace (each may be NULL) over them. Returns an
+ * exit code, after saying what is wrong. */
+int tool_config(const char *file, const char *workspace, struct config **out);
 
 /* `config` is borrowed. `writable` (may be NULL): a folder that scripts may write to, named
  * "workspace"; they read what the settings grant. */
@@ -26,6 +32,7 @@ struct tool_call {
     struct scripts *scripts;
     const char *module, *function; /* require(module)[function](argument) */
     const char *argument;          /* JSON text; NULL: null */
+    bool unrestricted;             /* io, os and what is installed for Lua, too */
     size_t memory;                 /* bytes that the vm may take; 0: no limit */
     double slice;                  /* seconds that it may run without a pause; 0: any time */
     double seconds;                /* in all; 0: any time */
@@ -39,5 +46,12 @@ int tool_call(struct tool *tool, const struct tool_call *call, char **result, st
 
 /* The built-in scripts with `workspace` (may be NULL) over them. */
 int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err);
+
+/* The workspace that `path` (absolute) lies in: the one of the settings (may be NULL), else the
+ * nearest folder from there up that has workflows/, api/, ... in it. False: there is none. */
+bool tool_find_workspace(const char *path, const char *settled, char workspace[PATH_MAX]);
+
+/* Is the file `origin` at `path` (absolute), or in a folder below it? */
+bool tool_is_under(const char *origin, const char *path);
 
 #endif

@@ -65,6 +65,10 @@ const char *vm_traceback(const struct vm *vm);
  */
 int vm_load(lua_State *L, const char *path, struct err *err);
 
+/* Pushes {io=, os=, dofile=, loadfile=} as restricted vms have them: functions that say what to use
+ * instead, and what of `os` is harmless. */
+void vm_push_refused(lua_State *L);
+
 /* -- Errors between C and Lua ------------------------------------------------------------------ */
 
 /* Pushes {code = ..., message = ...} with the metatable that prints the message. */

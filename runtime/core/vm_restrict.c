@@ -78,16 +78,44 @@ static void add_stream(lua_State *L, const char *name) {
     lua_setfield(L, -2, name);
 }
 
+void vm_push_refused(lua_State *L) {
+    static const char *const harmless[] = {"clock", "date", "difftime", "time"};
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_setfield(L, -2, "io");
+    lua_newtable(L);
+    lua_getglobal(L, "os");
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
+        lua_getfield(L, -1, harmless[i]);
+        lua_setfield(L, -3, harmless[i]);
+    }
+    lua_pop(L, 1);
+    lua_setfield(L, -2, "os");
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        lua_pushvalue(L, -1);
+        if (refusals[i].table != NULL)
+            lua_getfield(L, -1, refusals[i].table);
+        lua_pushlightuserdata(L, (void *)&refusals[i]);
+        lua_pushcclosure(L, refuse, 1);
+        lua_setfield(L, -2, refusals[i].name);
+        lua_pop(L, refusals[i].table != NULL ? 2 : 1);
+    }
+    lua_getfield(L, -1, "io");
+    add_stream(L, "stdout");
+    add_stream(L, "stderr");
+    lua_pop(L, 1);
+}
+
+/* Gets what vm_push_refused pushes. */
 static const char chunk[] =
-    "local load_any, os_all = load, os\n"
+    "local load_any = load\n"
     "local function load_text(chunk, name, _, env)\n"
     "  if env ~= nil then return load_any(chunk, name, 't', env) end\n"
     "  return load_any(chunk, name, 't')\n"
     "end\n"
     "load, loadstring = load_text, load_text\n"
-    "io, newproxy, getfenv, gcinfo = {}, nil\n"
-    "os = {clock = os_all.clock, date = os_all.date, difftime = os_all.difftime,\n"
-    "  time = os_all.time}\n"
+    "for name, value in pairs(...) do _G[name] = value end\n"
+    "newproxy, getfenv, gcinfo = nil\n"
     "debug = {traceback = debug.traceback, getinfo = debug.getinfo}\n"
     "package.loadlib, package.searchpath, package.cpath, package.path = nil, nil, '', ''\n"
     "jit = {os = jit.os, arch = jit.arch, version = jit.version, version_num = jit.version_num,\n"
@@ -102,19 +130,6 @@ static const char chunk[] =
 void vm_restrict(lua_State *L) {
     if (luaL_loadbuffer(L, chunk, sizeof chunk - 1, "=restrict") != 0)
         lua_error(L);
-    lua_call(L, 0, 0);
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        if (refusals[i].table == NULL)
-            lua_pushvalue(L, LUA_GLOBALSINDEX);
-        else
-            lua_getglobal(L, refusals[i].table);
-        lua_pushlightuserdata(L, (void *)&refusals[i]);
-        lua_pushcclosure(L, refuse, 1);
-        lua_setfield(L, -2, refusals[i].name);
-        lua_pop(L, 1);
-    }
-    lua_getglobal(L, "io");
-    add_stream(L, "stdout");
-    add_stream(L, "stderr");
-    lua_pop(L, 1);
+    vm_push_refused(L);
+    lua_call(L, 1, 0);
 }

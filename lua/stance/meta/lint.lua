@@ -16,4 +16,8 @@ local lint = {}
 ---@return stance.Error? err  code "invalid": the text has a syntax error, "NAME:LINE: ..."
 function lint.scan(text, name) end
 
+--- What stands in a host's VMs in place of what blocks or leaves the process: each function raises, and says what to use.
+---@return { io: table, os: table, dofile: function, loadfile: function }
+function lint.refused() end
+
 return lint

@@ -84,6 +84,30 @@ function M.db(machine, process, disk)
     blob = disk.db.blob, null = disk.db.null, memory = function() return nil, err("unsupported", "this is one") end }
 end
 
+--- An open file of `objects` or `fs`.
+local function open_file(bytes)
+  local file, at, closed = {}, 0, false
+  local function check() if closed then error("the file is closed", 3) end end
+  function file.read(_, count)
+    check()
+    if at >= #bytes then return nil end
+    local piece = bytes:sub(at + 1, count and at + count or -1)
+    at = at + #piece
+    return piece
+  end
+  function file.seek(_, offset)
+    check()
+    at = offset
+    return true
+  end
+  function file.size() return #bytes end
+  function file.close()
+    closed = true
+    return true
+  end
+  return file
+end
+
 --- Objects in `kept`, by hash: what is put is whole or absent.
 function M.objects(machine, process, kept)
   local scheduler, trouble = machine.scheduler, machine.trouble
@@ -114,6 +138,10 @@ function M.objects(machine, process, kept)
   objects.read = waiting(function(hash)
     local object, why = find(hash)
     return object and object.bytes, why
+  end)
+  objects.open = waiting(function(hash)
+    local object, why = find(hash)
+    return object and open_file(object.bytes), why
   end)
   objects.stat = waiting(function(hash)
     local object, why = find(hash)
