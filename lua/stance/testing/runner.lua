@@ -1,4 +1,6 @@
 --- runner.lua - Busted inside `stance test`: in a fiber, so that specs may wait, with the modules of a host.
+local io, os = _G.io, _G.os -- this one runs in a VM that has them
+
 local M = {}
 
 local needs_busted = "`stance test` runs specs with Busted, which is not installed: apt install lua-busted (%s)"

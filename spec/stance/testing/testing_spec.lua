@@ -23,7 +23,8 @@ local scripts = {
     end }]],
   ["workflows/reach.lua"] = [[
     local t = require "stance.schema"
-    return { name = "reach", version = 1, params = t.object { code = t.string }, run = function(_, p) return assert(load(p.code))() end }]],
+    return { name = "reach", version = 1, params = t.object { code = t.string },
+      run = function(_, p) return assert(load(p.code))() end }]],
   ["workflows/draw.lua"] = [[
     local scene, t = require "scene", require "stance.schema"
     return { name = "draw", version = 1, params = t.object {}, run = function(job)
