@@ -216,28 +216,34 @@ function Machine:host(options)
   return self_host
 end
 
---- A method of the host's job service, waited for.
-function Host:call(name, ...)
-  local function run(...)
+--- Runs `fn(jobs, ...)` in the host once that is up, and waits for what it returns.
+---@param fn fun(jobs: stance.jobs, ...): any
+function Host:inside(fn, ...)
+  return self.machine:inside(self.process, function(...)
     local fiber = self.process:require "fiber"
     while not self.jobs do fiber.sleep(0.01) end
-    return self.jobs[name](self.jobs, ...)
-  end
-  return self.machine:inside(self.process, run, ...)
+    return fn(self.jobs, ...)
+  end, ...)
+end
+
+--- A method of the host's job service.
+function Host:call(name, ...)
+  return self:inside(function(jobs, ...) return jobs[name](jobs, ...) end, ...)
 end
 
 --- Sends a job a signal, as `POST /api/jobs/ID/signals/NAME` does.
 function Host:signal(id, name, payload)
-  local function run() return self.jobs.queue:signal(id, name, payload) end
-  return self.machine:inside(self.process, run)
+  return self:inside(function(jobs) return jobs.queue:signal(id, name, payload) end)
 end
 
 --- The bytes of an artifact.
 ---@return string|nil bytes, table|nil err
 function Host:read(id, name)
-  local artifact, why = self:artifact(id, name)
-  if not artifact then return nil, why end
-  return self.machine:inside(self.process, function() return self.process:require("objects").read(artifact.sha256) end)
+  return self:inside(function(jobs)
+    local artifact, why = jobs:artifact(id, name)
+    if not artifact then return nil, why end
+    return self.process:require("objects").read(artifact.sha256)
+  end)
 end
 
 --- Ends it as SIGKILL would, and its workers with it. What it has acknowledged stays on the disk.
@@ -246,7 +252,7 @@ function Host:kill() self.process:kill() end
 --- Ends it in good order.
 ---@param seconds? number that workers have to give back what they run; default 30
 function Host:stop(seconds)
-  self.machine:inside(self.process, function() self.workers:stop(seconds or 30) end)
+  self:inside(function() self.workers:stop(seconds or 30) end)
   self.process:kill()
 end
 
