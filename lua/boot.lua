@@ -1,4 +1,10 @@
 -- boot.lua - what a VM runs first, in a fiber: starts the part that this process plays.
-local parts = { host = "stance.server", worker = "stance.worker" }
+local host = require "host"
 
-require(parts[require("host").role]).start()
+if host.role == "worker" then
+  require("stance.worker").start()
+elseif host.role == "trial" then
+  return require("stance.server").try()
+else
+  require("stance.server").start()
+end

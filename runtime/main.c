@@ -20,6 +20,9 @@ static const struct command commands[] = {
     {"download", cli_download, "fetch what a job made"},
     {"check", cli_check, "find what is wrong with scripts"},
     {"test", cli_test, "run the specs of one's own scripts"},
+    {"reload", cli_reload, "load changed scripts into the running host"},
+    {"rollback", cli_rollback, "go back to an earlier generation of scripts"},
+    {"generations", cli_generations, "which scripts run, and how the last loads went"},
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},
@@ -43,7 +46,7 @@ static void print_help(FILE *stream) {
             "  stance serve                        a host on http://127.0.0.1:5001\n"
             "\nUsage: stance COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        fprintf(stream, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     }
     fprintf(stream, "\n`stance COMMAND --help` tells more about each.\n");
 }

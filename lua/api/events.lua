@@ -17,7 +17,7 @@ return function(route, app)
       local ok, why = send(('{"seq":%d,"type":"events.expired","job_id":null,"data":{"oldest":%d}}'):format(oldest - 1, oldest))
       if not ok then return nil, why end
     end
-    while not app.stopping do
+    while not app.stopping and not app.retired do
       local events, following = bus:after(cursor, request.query.job, idle_check)
       if not events then return nil, following end
       for _, event in ipairs(events) do
@@ -34,7 +34,7 @@ return function(route, app)
     scope = "jobs:read", query = query, send_budget = host.config "ws_send_budget",
     handler = function(socket, request)
       pump(request, function(text) return socket:send(text) end)
-      socket:close(1001, "the host is stopping")
+      socket:close(app.close_code, app.retired and "the scripts were replaced; come again" or "the host is stopping")
     end,
   }
 

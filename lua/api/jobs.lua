@@ -141,7 +141,7 @@ return function(route, app)
         if not page then return end
         for _, entry in ipairs(page.entries) do writer:write(json.encode(entry) .. "\n") end
         cursor = page.next
-        local over = not job or job.status == "completed" or job.status == "failed" or job.status == "cancelled"
+        local over = jobs.retired or not job or job.status == "completed" or job.status == "failed" or job.status == "cancelled"
         if over and #page.entries == 0 then return end
         if not over and #page.entries == 0 then jobs.events:wait(5, seen) end
       end

@@ -29,11 +29,10 @@ Subject.__index = Subject
 
 -- -- Places ---------------------------------------------------------------------------------------------------------
 
---- The script that Lua names so in its messages: the last 57 bytes of a long name behind "...".
+--- The script that Lua names so in its messages.
 local function script_of(source)
-  local tail = source:match "^%.%.%.(.*)"
   for _, script in ipairs(host.scripts()) do
-    if script.origin == source or tail and script.origin:sub(-#tail) == tail then return script end
+    if script.path == source then return script end
   end
 end
 
@@ -136,7 +135,7 @@ end
 --- The script that sets a global, if one does.
 local function setter_of(name)
   for _, script in ipairs(host.scripts()) do
-    for _, finding in ipairs(lint.scan(host.script(script.path), "@" .. script.origin) or {}) do
+    for _, finding in ipairs(lint.scan(host.script(script.path), "@" .. script.path) or {}) do
       if finding.kind == "write" and finding.name == name then return script.path end
     end
   end
@@ -166,7 +165,7 @@ local checks = {
 
 --- Looks at the compiled script; false when it has a syntax error.
 local function check_text(subject)
-  local findings, why = lint.scan(subject.text, "@" .. subject.origin)
+  local findings, why = lint.scan(subject.text, "@" .. subject.path)
   if not findings then
     subject:add_raised(why)
     return false

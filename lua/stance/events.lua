@@ -30,34 +30,41 @@ local function to_event(row)
   }
 end
 
---- Starts at the newest event. Must be made in a fiber.
 ---@param db table the db module
 ---@return stance.events
 function M.new(db)
-  local rows = assert(db.query "SELECT ifnull(max(seq), 0) AS last FROM events")
-  local self = setmetatable({ db = db, last = rows[1].last, first = rows[1].last + 1, ring = {}, came = signal.new(),
-    dirty = signal.new() }, Bus)
+  return setmetatable({ db = db, last = 0, first = 1, ring = {}, came = signal.new(), dirty = signal.shared "events", closed = false }, Bus)
+end
+
+--- Starts at the newest event. Must be called in a fiber.
+function Bus:start()
+  local rows = assert(self.db.query "SELECT ifnull(max(seq), 0) AS last FROM events")
+  self.last, self.first = rows[1].last, rows[1].last + 1
   self.pump = fiber.spawn(self.run, self)
   self.pump:name "events"
-  return self
+end
+
+--- Nobody waits here any more: `after` and `wait` return at once.
+function Bus:close()
+  self.closed = true
+  if self.pump then self.pump:cancel "nobody watches any more" end
+  self.came:notify()
 end
 
 --- There are new rows. Cheap; never waits.
-function Bus:notify()
-  self.stale = true
-  self.dirty:notify()
-end
+function Bus:notify() self.dirty:notify() end
 
 function Bus:run()
+  local seen = -1 -- so that it reads once what came while it started
   while true do
-    if not self.stale then self.dirty:wait() end
-    self.stale = false
+    self.dirty:wait(nil, seen)
+    seen = self.dirty.count
     repeat
       local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", self.last, batch)
       if not rows then
         log.warn("cannot read events", { reason = tostring(why) })
         fiber.sleep(0.5)
-        self.stale, rows = true, {}
+        seen, rows = -1, {}
       end
       for _, row in ipairs(rows) do
         self.last = row.seq
@@ -110,7 +117,7 @@ function Bus:after(cursor, job_id, timeout)
     cursor = next_cursor
     if #events > 0 then return events, cursor end
     local left = until_time and until_time - time.monotonic()
-    if cursor >= self.last and (left and left <= 0 or not self.came:wait(left)) then return {}, cursor end
+    if self.closed or cursor >= self.last and (left and left <= 0 or not self.came:wait(left)) then return {}, cursor end
   end
 end
 
@@ -141,7 +148,7 @@ end
 ---@param timeout? number
 ---@param cursor integer
 function Bus:wait(timeout, cursor)
-  if self.last > cursor then return true end
+  if self.last > cursor or self.closed then return self.last > cursor end
   return self.came:wait(timeout)
 end
 

@@ -2,8 +2,8 @@
 local crypto, json, time = require "crypto", require "json", require "time"
 local host, log, metrics = require "host", require("log").named "jobs", require "metrics"
 local fiber = require "fiber"
-local err, ids, workflows = require "stance.err", require "stance.ids", require "stance.workflows"
-local canonical = require "stance.canonical"
+local err, generations, ids = require "stance.err", require "stance.generations", require "stance.ids"
+local canonical, workflows = require "stance.canonical", require "stance.workflows"
 local events, signal, sqlite = require "stance.events", require "stance.signal", require "stance.queue.sqlite"
 
 local M = {}
@@ -14,27 +14,54 @@ local ended = { completed = true, failed = true, cancelled = true }
 local Jobs = {}
 Jobs.__index = Jobs
 
---- The wall clock may be set while the host lives; leases, delays and deadlines are durations, and take no notice.
+--- The wall clock may be set while the host lives; leases, delays and deadlines are durations, and take no notice. All generations of a
+--- process go by the same.
 local function steady_clock()
-  local offset = time.now() - time.monotonic()
+  local kept = host.kept and host.kept "jobs.clock"
+  local offset = tonumber(kept) or time.now() - time.monotonic()
+  if host.keep and not kept then host.keep("jobs.clock", ("%.17g"):format(offset)) end
   return function() return time.monotonic() + offset end
 end
 
---- Opens the queue: recovers what a former host left running. Must be made in a fiber.
+--- Touches nothing yet: `open` does.
 ---@param options { db: table, lease: number, max_attempts: integer }
 ---@return stance.jobs
 function M.new(options)
   local self = setmetatable({ db = options.db, clock = steady_clock(), lease = options.lease,
-    max_attempts = options.max_attempts, work = signal.new(), alive = {} }, Jobs)
+    max_attempts = options.max_attempts, work = signal.shared "jobs.work", alive = {}, retired = false }, Jobs)
   self.events = events.new(options.db)
   self.queue = sqlite.new { db = options.db, now = time.now, clock = self.clock,
     changed = function(claimable) self:on_change(claimable) end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
     labels = { "type", "status" } }
   self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
-  local back = assert(self.queue:recover())
-  if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
   return self
+end
+
+--- Takes up the queue; `is_first`: the process has just begun, and what a former host left running is put back. Must be called in a
+--- fiber.
+---@param is_first boolean
+---@return true|nil, table|nil err
+function Jobs:open(is_first)
+  self.events:start()
+  if not is_first then return true end
+  local back, why = self.queue:recover()
+  if not back then return nil, why end
+  if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
+  return true
+end
+
+--- Another generation goes on with the queue: what still waits here returns at once with what it has, and its askers ask again.
+function Jobs:retire()
+  self.retired = true
+  self.work:notify()
+  self.events:close()
+end
+
+--- Whoever waits looks again whether there is still reason to.
+function Jobs:wake_all()
+  self.work:notify()
+  self.events.came:notify()
 end
 
 function Jobs:on_change(claimable)
@@ -87,7 +114,7 @@ function Jobs:wait(id, timeout)
     local cursor = self.events:cursor()
     local job, why = self:get(id)
     local left = until_time - time.monotonic()
-    if not job or ended[job.status] or left <= 0 then return job, why end
+    if not job or ended[job.status] or left <= 0 or self.retired then return job, why end
     self.events:wait(left, cursor)
   end
 end
@@ -197,6 +224,7 @@ function Jobs:submit(submission)
   if ok then
     self.submitted_total:inc { type = job_type }
     log.info("job accepted", { jobId = job.id })
+    if self.retired and self.on_old_job then self.on_old_job() end
     return self:get(job.id)
   end
   if not why.job_id then return nil, why end
@@ -252,7 +280,7 @@ local ops = {}
 --- Waits for work: returns as soon as there is some, or an empty list after `wait` seconds.
 function ops.claim(self, worker, request)
   local until_time = time.monotonic() + (request.wait or 20)
-  while self.alive[worker] do
+  while self.alive[worker] and not self.retired do
     local since = self.work.count
     local jobs, why = self.queue:claim { worker = worker, generation = request.generation, limit = request.limit, lease = self.lease,
       without = self:full_types() }
@@ -350,7 +378,7 @@ function ops.signal(self, _, request)
     if taken then return taken end
     if why then return nil, why end
     local left = until_time - time.monotonic()
-    if left <= 0 then return false end
+    if left <= 0 or self.retired then return false end
     self.events:wait(left, cursor)
   end
 end
@@ -366,27 +394,7 @@ function ops.scripts(self, _, request)
     end
     return list
   end
-  local rows, why = self.db.query("SELECT manifest FROM generations WHERE name = ?", request.generation)
-  if not rows then return nil, why end
-  if not rows[1] then return nil, err("not_found", "generation %s is not known", request.generation) end
-  for path, hash in pairs(json.decode(rows[1].manifest)) do
-    local found = assert(self.db.query("SELECT text FROM scripts WHERE hash = ?", hash))[1]
-    if not found then return nil, err("corrupt", "the text of %s (%s) is lost", path, hash) end
-    list[#list + 1] = { path = path, text = found.text }
-  end
-  return list
-end
-
---- Keeps the texts of this host's generation, so that its jobs can go on after the files have changed.
-function Jobs:keep_generation()
-  local statements, texts = {}, {}
-  for _, script in ipairs(host.scripts()) do
-    texts[script.path] = script.hash
-    statements[#statements + 1] = { "INSERT OR IGNORE INTO scripts (hash, text) VALUES (?, ?)", script.hash, host.script(script.path) }
-  end
-  statements[#statements + 1] = { "INSERT OR IGNORE INTO generations (name, created_at, manifest) VALUES (?, ?, ?)", host.generation(),
-    time.now(), json.encode(texts) }
-  return self.db.transaction(statements)
+  return generations.scripts(self.db, request.generation)
 end
 
 --- Generations, besides the present one, that unfinished jobs belong to.
@@ -396,6 +404,14 @@ function Jobs:old_generations()
   for i, row in ipairs(assert(self.db.query([[SELECT DISTINCT generation FROM jobs WHERE status IN ('pending', 'processing')
       AND generation <> ?]], host.generation()))) do names[i] = row.generation end
   return names
+end
+
+--- The ids of workers that have jobs.
+---@return table<string, true>
+function Jobs:busy_workers()
+  local busy = {}
+  for _, row in ipairs(assert(self.db.query "SELECT DISTINCT worker FROM jobs WHERE status = 'processing'")) do busy[row.worker] = true end
+  return busy
 end
 
 --- Answers one request of a worker: JSON in, JSON out ({ok = ...} or {err = {code, message}}).

@@ -1,21 +1,31 @@
 --- server.lua - the host: opens the job service, starts workers, answers HTTP, and ends in good order.
+---
+--- A generation of scripts runs `start` in a vm of its own. Until `host.activate` it only loads and checks, and touches nothing that
+--- the generation before it uses; from there on it is the host, and takes over the listener, the workers and the queue.
 local db, fiber, host = require "db", require "fiber", require "host"
 local http, log, metrics = require "http", require("log").named "host", require "metrics"
 local access, jobs_service = require "stance.access", require "stance.jobs"
-local router, workers = require "stance.http", require "stance.workers"
+local check, generations = require "stance.check", require "stance.generations"
+local router, workers, workflows = require "stance.http", require "stance.workers", require "stance.workflows"
 
 local M = {}
+
+local going_away = 1012 -- the WebSocket code for "come again": RFC 6455's registry calls it Service Restart
 
 --- What the routes of lua/api work with.
 ---@class stance.app
 ---@field jobs stance.jobs
 ---@field workers stance.workers
+---@field generations stance.generations
+---@field routes stance.Router
 ---@field address string
----@field stopping boolean
+---@field stopping boolean the process is ending
+---@field retired boolean another generation has taken over
+---@field close_code integer what long WebSockets are closed with when either is true
 
 local function gauges(app)
   local pending = metrics.gauge { name = "jobs", help = "Jobs, by status.", labels = { "status" } }
-  local lag = metrics.gauge { name = "loop_lag_seconds", help = "Longest turn of the event loop in the last five seconds." }
+  local lag = metrics.gauge { name = "loop_lag_seconds", help = "Worst delay of the event loop in the last five seconds." }
   local fibers = metrics.gauge { name = "fibers", help = "Fibers of the host." }
   local memory = metrics.gauge { name = "vm_memory_bytes", help = "Memory of the host's script VM." }
   while true do
@@ -28,39 +38,102 @@ local function gauges(app)
   end
 end
 
---- The scripts of lua/api, in order of their names, each `function(route, app)`.
+--- The scripts of lua/api, in order of their names, each `function(route, app)`. Pauses between two: a host that loads its next
+--- generation goes on answering.
 local function load_routes(route, app)
   for _, script in ipairs(host.scripts()) do
     local name = script.path:match "^api/([%w_-]+)%.lua$"
-    if name then require("api." .. name)(route, app) end
+    if name then
+      require("api." .. name)(route, app)
+      fiber.yield()
+    end
   end
+end
+
+--- At the start of a host a broken workflow fails its own jobs only; later it keeps its whole generation out.
+local function load_workflows(is_first)
+  for _, name in ipairs(workflows.names()) do
+    local workflow, why = workflows.load(name)
+    if not workflow and not is_first then error(why, 0) end
+    if not workflow then log.error("a workflow cannot be used", { workflow = name, reason = why.message }) end
+    fiber.yield()
+  end
+end
+
+--- Loads all, without effect on anything outside this vm.
+---@param is_first boolean nothing ran before in this process
+---@return stance.app
+local function prepare(is_first)
+  local app = { stopping = false, retired = false, close_code = 1001 }
+  app.jobs = jobs_service.new { db = db, lease = host.config "job_lease", max_attempts = host.config "job_max_attempts" }
+  app.generations = generations.new { db = db }
+  app.routes = router.new { access = access.by_scopes(require "policies.scopes") }
+  load_routes(app.routes, app)
+  load_workflows(is_first)
+  return app
+end
+
+--- What a trial says: nothing, or what is wrong with this generation, a line each.
+---@return string|nil
+function M.try()
+  local problems = check.lines(check.generation())
+  if not problems then prepare(false) end
+  return problems
 end
 
 local function stop(app, server)
   return function(reason)
     log.info("stopping", { reason = reason })
     app.stopping = true
+    app.jobs:wake_all()
     app.workers:stop(host.config "drain")
     server:close()
   end
 end
 
+--- What this generation watches in the background; ends with it.
+local function spawn_watchers(app)
+  local list = {}
+  local function run(name, fn, ...)
+    list[#list + 1] = fiber.spawn(fn, ...)
+    list[#list]:name(name)
+  end
+  run("leases", app.jobs.watch, app.jobs)
+  run("event keeper", app.jobs.events.keep_newest, app.jobs.events, host.config "events_keep")
+  run("gauges", gauges, app)
+  return list
+end
+
+local function retire(app, watchers)
+  return function()
+    app.retired, app.close_code = true, going_away
+    for _, one in ipairs(watchers) do one:cancel "another generation is active" end
+    app.workers:hand_over()
+    app.jobs:retire()
+  end
+end
+
+--- No generation was active before in this process.
+local function nothing_before()
+  for _, vm in ipairs(host.generations()) do if vm.state == "active" then return false end end
+  return true
+end
+
 function M.start()
-  local app = { stopping = false }
-  app.jobs = jobs_service.new { db = db, lease = host.config "job_lease", max_attempts = host.config "job_max_attempts" }
-  assert(app.jobs:keep_generation())
+  local is_first = nothing_before()
+  local app = prepare(is_first)
+  assert(app.jobs:open(is_first))
+  assert(app.generations:keep())
+  host.activate()
   app.workers = workers.new(app.jobs, host.config "workers")
-  local routes = router.new { access = access.by_scopes(require "policies.scopes") }
-  load_routes(routes, app)
   local server = assert(http.serve {
-    listen = host.config "listen", handler = routes:handler(), hosts = host.config "hosts", origins = host.config "origins",
-    body_limit = host.config "max_body",
+    listen = host.config "listen", handler = app.routes:handler(), hosts = host.config "hosts", origins = host.config "origins",
+    body_limit = host.config "max_body", lasting = true,
   })
   app.address = server:address()
   host.on_stop(stop(app, server))
-  fiber.spawn(app.jobs.watch, app.jobs):name "leases"
-  fiber.spawn(app.jobs.events.keep_newest, app.jobs.events, host.config "events_keep"):name "event keeper"
-  fiber.spawn(gauges, app):name "gauges"
+  host.on_retire(retire(app, spawn_watchers(app)))
+  app.workers:start()
   host.ready("http://" .. app.address)
 end
 

@@ -6,7 +6,7 @@
 ---
 --- Who looks at something (which may itself wait) and then waits for it to change would miss a change in between: it takes
 --- `changed.count` first, looks, and waits for what has come since.
-local fiber = require "fiber"
+local fiber, host = require "fiber", require "host"
 
 local M = {}
 
@@ -19,6 +19,14 @@ Signal.__index = Signal
 ---@return stance.signal
 function M.new()
   return setmetatable({ count = 0, waiting = {} }, Signal)
+end
+
+--- A signal that all vms of the process share, by its name: what one generation of scripts does wakes those that wait in another.
+--- Has the same methods and `count`.
+---@param name string
+---@return stance.signal
+function M.shared(name)
+  return host.signal and host.signal(name) or M.new() -- a virtual process has one vm
 end
 
 --- Waits for the next notify.

@@ -158,8 +158,8 @@ end
 --- For child.lua: the process of a worker that starts.
 ---@param worker stance.virtual.child
 function Machine:worker_process(worker)
-  local name = ("%s/%d"):format(worker.options.name, worker.id)
-  local process = self:process(name, "worker", { worker_index = worker.options.index, pid = worker.id,
+  local name = ("%s/%d"):format(worker.options.name, worker.process_id)
+  local process = self:process(name, "worker", { worker_index = worker.options.index, pid = worker.process_id,
     call = function(payload, timeout) return child.call(worker, payload, timeout) end,
     receive = function() return child.receive(worker) end })
   process.inbox = {}
@@ -184,9 +184,13 @@ local function boot(self, options)
   local process = self.process
   local jobs = process:require("stance.jobs").new { db = process:require "db", lease = process:require("host").config "job_lease",
     max_attempts = process:require("host").config "job_max_attempts" }
-  if options.keep_generation ~= false then assert(jobs:keep_generation()) end
+  assert(jobs:open(true))
+  if options.keep_generation ~= false then
+    assert(process:require("stance.generations").new({ db = process:require "db" }):keep())
+  end
   process:spawn("leases", jobs.watch, jobs)
   self.workers = process:require("stance.workers").new(jobs, options.workers or 1)
+  self.workers:start()
   self.jobs = jobs
 end
 
@@ -201,6 +205,10 @@ function Machine:host(options)
     local worker = child.spawn(self, process, worker_options)
     self_host.children[#self_host.children + 1] = worker
     return worker
+  end, serve_workers = function(front) process.front = front end, workers = function()
+    local list = {}
+    for _, worker in ipairs(self_host.children) do if not worker:is_gone() then list[#list + 1] = worker end end
+    return list
   end })
   process.on_death = function()
     for _, worker in ipairs(self_host.children) do if worker.process then worker.process:kill() end end
@@ -216,34 +224,28 @@ function Machine:host(options)
   return self_host
 end
 
---- Runs `fn(jobs, ...)` in the host once that is up, and waits for what it returns.
----@param fn fun(jobs: stance.jobs, ...): any
-function Host:inside(fn, ...)
-  return self.machine:inside(self.process, function(...)
+--- A method of the host's job service, waited for.
+function Host:call(name, ...)
+  local function run(...)
     local fiber = self.process:require "fiber"
     while not self.jobs do fiber.sleep(0.01) end
-    return fn(self.jobs, ...)
-  end, ...)
-end
-
---- A method of the host's job service.
-function Host:call(name, ...)
-  return self:inside(function(jobs, ...) return jobs[name](jobs, ...) end, ...)
+    return self.jobs[name](self.jobs, ...)
+  end
+  return self.machine:inside(self.process, run, ...)
 end
 
 --- Sends a job a signal, as `POST /api/jobs/ID/signals/NAME` does.
 function Host:signal(id, name, payload)
-  return self:inside(function(jobs) return jobs.queue:signal(id, name, payload) end)
+  local function run() return self.jobs.queue:signal(id, name, payload) end
+  return self.machine:inside(self.process, run)
 end
 
 --- The bytes of an artifact.
 ---@return string|nil bytes, table|nil err
 function Host:read(id, name)
-  return self:inside(function(jobs)
-    local artifact, why = jobs:artifact(id, name)
-    if not artifact then return nil, why end
-    return self.process:require("objects").read(artifact.sha256)
-  end)
+  local artifact, why = self:artifact(id, name)
+  if not artifact then return nil, why end
+  return self.machine:inside(self.process, function() return self.process:require("objects").read(artifact.sha256) end)
 end
 
 --- Ends it as SIGKILL would, and its workers with it. What it has acknowledged stays on the disk.
@@ -252,7 +254,7 @@ function Host:kill() self.process:kill() end
 --- Ends it in good order.
 ---@param seconds? number that workers have to give back what they run; default 30
 function Host:stop(seconds)
-  self:inside(function() self.workers:stop(seconds or 30) end)
+  self.machine:inside(self.process, function() self.workers:stop(seconds or 30) end)
   self.process:kill()
 end
 

@@ -1,130 +1,166 @@
 --- workers.lua - the worker processes of a host: one set for the present generation, one worker for each older one that still has jobs.
+---
+--- The processes belong to the host's process: a generation of scripts that takes over finds those that its forerunner started, answers
+--- them from then on, and lets them go when their own generation has no more jobs.
 local fiber, host, json = require "fiber", require "host", require "json"
 local log, metrics = require("log").named "workers", require "metrics"
+local signal = require "stance.signal"
 
 local M = {}
 
 local sigkill = 9
+local look_again, look_rarely = 2, 30 -- seconds between looks at older generations
+local grace = 10 -- seconds that a worker without jobs has to end
 
 ---@class stance.workers
+---@field private known table<string, true> the processes that have asked, by "NAME/PID"
 local Workers = {}
 Workers.__index = Workers
 
----@class stance.workers.member
----@field name string
----@field generation string
----@field id string name and process, as leases carry it
----@field process userdata
+local function name_of(id) return id:match "^[^/]+" end
 
---- Starts `count` workers. Must be called in a fiber.
+--- Takes over the workers there are. Must be called in a fiber.
 ---@param jobs stance.jobs
----@param count integer
+---@param count integer workers of the present generation
 ---@return stance.workers
 function M.new(jobs, count)
-  local self = setmetatable({ jobs = jobs, members = {}, next_index = 0, stopping = false }, Workers)
+  local self = setmetatable({ jobs = jobs, count = count, known = {}, stopping = false, older = signal.shared "workers.older" }, Workers)
   jobs.on_cancel = function(worker_id, job_id) self:tell(worker_id, { op = "cancel", id = job_id }) end
-  jobs.on_old_job = function() self:serve_old_generations() end
+  jobs.on_old_job = function() self.older:notify() end
   local memory = metrics.gauge { name = "worker_memory_bytes", help = "Resident memory of a worker.", labels = { "worker" } }
-  jobs.on_memory = function(worker_id, bytes) memory:set({ worker = worker_id:match "^[^/]+" }, bytes) end
-  for _ = 1, count do self:add(host.generation()) end
-  self:serve_old_generations()
+  jobs.on_memory = function(worker_id, bytes) memory:set({ worker = name_of(worker_id) }, bytes) end
+  host.serve_workers {
+    handler = function(id, request)
+      if not self.known[id] then self:came(id) end
+      return jobs:answer(id, request)
+    end,
+    on_exit = function(id, exit) self:exited(id, exit) end,
+  }
+  for _, worker in ipairs(host.workers()) do
+    if worker:id() then self:came(worker:id()) end
+  end
   return self
 end
 
-function Workers:has(generation)
-  for _, member in ipairs(self.members) do if member.generation == generation then return true end end
-  return false
+--- Starts workers of this generation, and sees to those of older ones from now on.
+function Workers:start()
+  for _ = self:count_of(host.generation()) + 1, self.count do self:add(host.generation()) end
+  self.keeper = fiber.spawn(self.keep_older, self)
+  self.keeper:name "older workers"
 end
 
---- Starts a worker for each older generation that has open jobs and no worker.
-function Workers:serve_old_generations()
-  for _, generation in ipairs(self.jobs:old_generations()) do
-    if not self.stopping and not self:has(generation) then
-      log.info("starting a worker for jobs of an older generation", { generation = generation })
-      local member = self:add(generation)
-      if member then fiber.spawn(self.retire_when_done, self, member) end
-    end
+function Workers:came(id)
+  self.known[id] = true
+  self.jobs:worker_came(id)
+end
+
+function Workers:exited(id, exit)
+  local reason = exit.unheard and "the worker did not answer and was killed"
+    or exit.signal ~= 0 and ("the worker was killed by signal %d"):format(exit.signal)
+    or ("the worker ended with status %d"):format(exit.status)
+  local fields = { worker = name_of(id), restart_s = exit.restarting and exit.restart_in or nil }
+  if exit.restarting then log.warn(reason, fields) else log.debug(reason, fields) end
+  self.known[id] = nil
+  self.jobs:worker_died(id, reason, exit.unheard or exit.signal ~= sigkill)
+end
+
+function Workers:count_of(generation)
+  local count = 0
+  for _, worker in ipairs(host.workers()) do
+    if worker:generation() == generation then count = count + 1 end
   end
+  return count
+end
+
+--- The least number that no worker has: names are labels of metrics, and must not grow without end.
+local function free_index()
+  local taken = {}
+  for _, worker in ipairs(host.workers()) do taken[worker:name()] = true end
+  local index = 1
+  while taken["worker-" .. index] do index = index + 1 end
+  return index
 end
 
 ---@param generation string
----@return stance.workers.member|nil
 function Workers:add(generation)
-  self.next_index = self.next_index + 1
-  local member = { name = "worker-" .. self.next_index, index = self.next_index, generation = generation }
-  local process, why = host.spawn_worker {
-    name = member.name, index = self.next_index, generation = generation,
-    handler = function(process, request)
-      if process:pid() == 0 then return "{}" end -- it died meanwhile: nobody waits for the answer
-      local id = ("%s/%d"):format(member.name, process:pid())
-      if member.id ~= id then
-        member.id = id
-        self.jobs:worker_came(id)
+  local index = free_index()
+  local worker, why = host.spawn_worker { name = "worker-" .. index, index = index, generation = generation }
+  if not worker then log.error("cannot start a worker", { reason = tostring(why) }) end
+end
+
+-- -- Older generations ----------------------------------------------------------------------------------------------
+
+--- Runs as long as this generation is the host's.
+function Workers:keep_older()
+  while not self.stopping do
+    local since = self.older.count
+    local ok, any = pcall(self.see_to_older, self)
+    if not ok then
+      if type(any) == "table" and any.code == "cancelled" then return end
+      log.warn("cannot look at older generations", { reason = tostring(any) })
+    end
+    self.older:wait(any and look_again or look_rarely, since)
+  end
+end
+
+--- A worker for each older generation with open jobs; the end for workers that have nothing to do there. Tells whether there are any.
+function Workers:see_to_older()
+  local open, busy = {}, self.jobs:busy_workers()
+  for _, generation in ipairs(self.jobs:old_generations()) do open[generation] = true end
+  local left = {}
+  for _, worker in ipairs(host.workers()) do
+    local generation = worker:generation()
+    if generation ~= host.generation() then left[generation] = (left[generation] or 0) + 1 end
+  end
+  for _, worker in ipairs(host.workers()) do
+    local generation = worker:generation()
+    if left[generation] and (not open[generation] or (left[generation] > 1 and not busy[worker:id() or ""])) then
+      left[generation] = left[generation] - 1
+      if not open[generation] and left[generation] == 0 then
+        log.info("the last job of an older generation has ended", { generation = generation })
       end
-      return self.jobs:answer(member.id, request)
-    end,
-    on_exit = function(_, exit)
-      local reason = exit.unheard and "the worker did not answer and was killed"
-        or exit.signal ~= 0 and ("the worker was killed by signal %d"):format(exit.signal)
-        or ("the worker ended with status %d"):format(exit.status)
-      if not self.stopping then log.warn(reason, { worker = member.name, restart_s = exit.restarting and exit.restart_in or nil }) end
-      local crashed = exit.unheard or exit.signal ~= sigkill
-      local id = member.id
-      member.id = nil
-      if id then self.jobs:worker_died(id, reason, crashed) end
-    end,
-  }
-  if not process then
-    log.error("cannot start a worker", { reason = tostring(why) })
-    return nil
+      worker:stop(grace)
+    end
   end
-  member.process = process
-  self.members[#self.members + 1] = member
-  return member
+  for generation in pairs(open) do
+    if (left[generation] or 0) == 0 and not self.stopping then
+      log.info("starting a worker for jobs of an older generation", { generation = generation })
+      self:add(generation)
+    end
+  end
+  return next(left) ~= nil or next(open) ~= nil
 end
 
+-- -- All of them ----------------------------------------------------------------------------------------------------
+
+--- Sends an event to the worker with this id.
 function Workers:tell(worker_id, event)
-  for _, member in ipairs(self.members) do
-    if worker_id == nil or member.id == worker_id then member.process:send(json.encode(event)) end
+  for _, worker in ipairs(host.workers()) do
+    if worker:id() == worker_id then worker:send(json.encode(event)) end
   end
-end
-
---- A worker of an older generation goes when that has no jobs left.
-function Workers:retire_when_done(member)
-  local open = true
-  while open do
-    fiber.sleep(2)
-    open = false
-    for _, generation in ipairs(self.jobs:old_generations()) do open = open or generation == member.generation end
-  end
-  if self.stopping then return end
-  log.info("the last job of an older generation has ended", { generation = member.generation })
-  for i, other in ipairs(self.members) do
-    if other == member then table.remove(self.members, i) end
-  end
-  member.process:stop(10)
-  self:serve_old_generations() -- one may have been retried since we looked
 end
 
 --- What `GET /api/status` shows.
 ---@return table[]
 function Workers:list()
   local list = {}
-  for i, member in ipairs(self.members) do
-    list[i] = { name = member.name, pid = member.process:pid(), generation = member.generation, restarts = member.process:restarts() }
+  for i, worker in ipairs(host.workers()) do
+    list[i] = { name = worker:name(), pid = worker:pid(), generation = worker:generation(), restarts = worker:restarts() }
   end
   return list
+end
+
+--- Another generation sees to the workers from here on.
+function Workers:hand_over()
+  self.stopping = true
+  if self.keeper then self.keeper:cancel "another generation is active" end
 end
 
 --- Lets all workers give back what they have, then ends them. Waits at most `seconds`.
 function Workers:stop(seconds)
   self.stopping = true
-  for _, member in ipairs(self.members) do member.process:stop(seconds) end
-  local function all_gone()
-    for _, member in ipairs(self.members) do if not member.process:is_gone() then return false end end
-    return true
-  end
-  while not all_gone() do fiber.sleep(0.01) end
+  for _, worker in ipairs(host.workers()) do worker:stop(seconds) end
+  while #host.workers() > 0 do fiber.sleep(0.01) end
 end
 
 return M

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/generations.h"
 #include "core/log.h"
 #include "core/scripts.h"
 #include "core/version.h"
@@ -116,10 +117,8 @@ static int host_ready(lua_State *L) {
 
 static int host_on_stop(lua_State *L) {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    struct services *services = services_of(L);
-    luaL_unref(L, LUA_REGISTRYINDEX, services->stop_ref);
     lua_settop(L, 1);
-    services->stop_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    vm_set_hook(L, VM_ON_STOP);
     return 0;
 }
 
@@ -140,14 +139,8 @@ static void stop_ended(struct fiber *fiber, lua_State *co, int count, const stru
     loop_stop(services->loop);
 }
 
-bool lua_host_begin_stop(lua_State *L, const char *reason) {
-    struct services *services = services_of(L);
-    if (services->stop_ref == LUA_NOREF)
-        return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, services->stop_ref);
-    lua_pushstring(L, reason);
-    struct err err;
-    return fiber_start(L, 1, "stop", stop_ended, services, NULL, &err) == 0;
+bool lua_host_begin_stop(struct vm *vm, const char *reason) {
+    return vm_run_hook(vm, VM_ON_STOP, reason, stop_ended, vm_host(vm));
 }
 
 static const luaL_Reg functions[] = {
@@ -180,5 +173,7 @@ int lua_open_host(lua_State *L) {
     lua_setfield(L, -2, "pid");
     lua_host_add_workers(L);
     lua_host_add_link(L);
+    lua_host_add_generations(L);
+    lua_host_add_signals(L);
     return 1;
 }

@@ -6,8 +6,13 @@
 #include "bind/modules.h"
 #include "core/link.h"
 
-/* host.spawn_worker (lua_host_worker.c): adds the function to the table on top. */
-void lua_host_add_workers(lua_State *L);
+/* Each adds its functions to the table on top. */
+void lua_host_add_workers(lua_State *L);     /* lua_host_worker.c */
+void lua_host_add_generations(lua_State *L); /* lua_host_generation.c */
+void lua_host_add_signals(lua_State *L);     /* lua_host_signal.c */
+
+/* Kills the worker processes; after all vms are closed. NULL-safe. */
+void lua_host_free_workers(struct workers *workers);
 
 /* The worker's side (lua_host_link.c): adds host.call and host.receive to the table on top. */
 void lua_host_add_link(lua_State *L);
@@ -18,6 +23,6 @@ extern const struct link_callbacks lua_host_link_callbacks;
 
 /* Runs the function given to host.on_stop in a fiber; the loop stops when it returns. False when
  * there is none. */
-bool lua_host_begin_stop(lua_State *L, const char *reason);
+bool lua_host_begin_stop(struct vm *vm, const char *reason);
 
 #endif

@@ -177,11 +177,22 @@ static struct lua_http_server *check_server(lua_State *L) {
 
 static void close_server(struct lua_http_server *server) {
     struct net_server *net = server->net;
-    if (net == NULL)
-        return;
-    server->net = NULL;
+    struct services *services = services_of(server->L);
     vm_disown(&server->owned);
-    net_server_close(net);
+    if (services->lasting == server)
+        services->lasting = NULL;
+    server->net = NULL;
+    if (net != NULL)
+        net_server_close(net);
+}
+
+/* Of a server that was taken over: who is served by this vm is cut off when it closes. */
+static void cut_requests(struct lua_http_server *server) {
+    for (struct lua_request *request = server->first_request, *next; request; request = next) {
+        next = request->next;
+        if (request->net != NULL)
+            net_request_abort(request->net);
+    }
 }
 
 void lua_http_release_server(struct lua_http_server *server) {
@@ -198,6 +209,7 @@ static void close_owned(struct vm_owned *owned) {
     struct lua_http_server *server =
         (struct lua_http_server *)((char *)owned - offsetof(struct lua_http_server, owned));
     server->vm_closing = true;
+    cut_requests(server);
     close_server(server);
 }
 
@@ -323,6 +335,18 @@ static int open_static(lua_State *L, struct lua_http_server *server, struct err 
     return status;
 }
 
+/* Takes the listener of a former generation, if there is one on the same address. */
+static bool take_over(lua_State *L, struct lua_http_server *server) {
+    struct lua_http_server *former = services_of(L)->lasting;
+    if (!server->lasting || former == NULL || former->net == NULL ||
+        strcmp(former->listen, server->listen) != 0)
+        return false;
+    server->net = former->net;
+    former->net = NULL;
+    net_server_hand_over(server->net, on_request, server);
+    return true;
+}
+
 /* http.serve(options) -> server | nil, err */
 static int http_serve(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -343,10 +367,15 @@ static int http_serve(lua_State *L) {
     options.request = on_request;
     options.arg = server;
     struct err err;
+    snprintf(server->listen, sizeof server->listen, "%s", options.listen);
+    server->lasting = vm_opt_boolean(L, 1, "lasting", false);
     if (open_static(L, server, &err) < 0)
         return vm_fail(L, &err);
-    if (net_server_open(vm_loop(vm_of(L)), &options, &server->net, &err) < 0)
+    if (!take_over(L, server) &&
+        net_server_open(vm_loop(vm_of(L)), &options, &server->net, &err) < 0)
         return vm_fail(L, &err);
+    if (server->lasting)
+        services_of(L)->lasting = server;
     snprintf(server->address, sizeof server->address, "%s", net_server_address(server->net));
     vm_own(vm_of(L), &server->owned, close_owned);
     lua_pushvalue(L, -1);

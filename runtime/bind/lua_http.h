@@ -14,9 +14,11 @@ struct lua_http_server {
     lua_State *L;           /* the vm's main state */
     int self_ref;           /* registry: lives while it listens or has requests */
     int requests;
+    struct lua_request *first_request; /* those under way */
     int handler_ref, begin_ref, encode_ref;
     bool vm_closing;
-    char address[64];
+    bool lasting; /* `net` goes on to the generation that serves next */
+    char listen[128], address[64];
     struct net_static *folder; /* NULL: none */
     char prefix[128], except[128];
 };
@@ -24,6 +26,7 @@ struct lua_http_server {
 /* The Lua value of a request. C points to it while the request or its fiber is under way, so it
  * stands in the registry then. */
 struct lua_request {
+    struct lua_request *next, **previous; /* of the server's */
     struct net_request *net; /* NULL: answered, or its client is gone */
     struct lua_http_server *server;
     struct fiber *fiber; /* its handler's, then its writer's; NULL: ended */

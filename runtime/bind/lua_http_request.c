@@ -24,6 +24,11 @@ struct lua_request *lua_http_push_request(lua_State *L, struct lua_http_server *
     lua_pushvalue(L, -1);
     request->self_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     server->requests++;
+    request->next = server->first_request;
+    request->previous = &server->first_request;
+    if (request->next != NULL)
+        request->next->previous = &request->next;
+    server->first_request = request;
     return request;
 }
 
@@ -32,6 +37,9 @@ void lua_http_let_go(struct lua_request *request) {
         return;
     luaL_unref(request->server->L, LUA_REGISTRYINDEX, request->self_ref);
     request->self_ref = LUA_NOREF;
+    *request->previous = request->next;
+    if (request->next != NULL)
+        request->next->previous = request->previous;
     request->server->requests--;
     lua_http_release_server(request->server);
 }

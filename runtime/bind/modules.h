@@ -13,27 +13,32 @@
 
 struct config;
 struct db;
+struct generations;
 struct link;
+struct lua_http_server;
 struct objects;
 struct roots;
+struct workers;
 
 /* The parts of a process that scripts may reach. Made by the subcommand (cli/serve.c,
  * cli/worker.c). */
 struct services {
     struct loop *loop;
     struct config *config;
-    struct db *db;           /* the host only */
-    struct objects *objects; /* host and workers */
-    struct roots *roots;     /* the folders that scripts may reach */
-    struct link *link;       /* workers: the way to the host */
-    const char *role;        /* "host", "worker", "spec" */
+    struct db *db;                   /* the host only */
+    struct objects *objects;         /* host and workers */
+    struct roots *roots;             /* the folders that scripts may reach */
+    struct link *link;               /* workers: the way to the host */
+    struct generations *generations; /* the host only */
+    struct workers *workers;         /* the host only; made when first needed */
+    struct lua_http_server *lasting; /* the server that goes from one generation to the next */
+    const char *role;                /* "host", "worker", "trial", "spec" */
     const char *data_dir;
     int worker_index;
     double started; /* loop_seconds when the process began */
     int exit_code;
     /* The host is up: tells whoever waits for it (a terminal, a parent process). May be NULL. */
     void (*ready)(struct services *services, const char *url);
-    int stop_ref; /* registry: the function given to host.on_stop, or LUA_NOREF */
 };
 
 extern const struct vm_module bind_modules[];

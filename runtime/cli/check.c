@@ -78,15 +78,6 @@ static void prepare_last_words(const struct check *check, const char *origin) {
              short_path(check, origin));
 }
 
-/* Lua names a chunk by its file, or by "..." and the end of a long one. */
-static bool is_origin(const char *source, size_t size, const char *origin) {
-    size_t length = strlen(origin);
-    if (size > 3 && strncmp(source, "...", 3) == 0)
-        return length >= size - 3 &&
-               memcmp(origin + length - (size - 3), source + 3, size - 3) == 0;
-    return length == size && memcmp(origin, source, size) == 0;
-}
-
 /* The check itself was ended: "FILE:LINE: reason", or "not enough memory". */
 static void report_end(struct check *check, const struct script *script, const struct err *err) {
     const char *message = err->message, *at = message;
@@ -95,7 +86,8 @@ static void report_end(struct check *check, const struct script *script, const s
         char *end;
         long number = strtol(at + 1, &end, 10);
         if (end > at + 1 && strncmp(end, ": ", 2) == 0 &&
-            is_origin(message, (size_t)(at - message), script->origin)) {
+            strncmp(message, script->path, (size_t)(at - message)) == 0 &&
+            script->path[at - message] == 0) {
             line = number;
             message = end + 2;
             break;

@@ -11,6 +11,7 @@
 
 #include "bind/lua_host.h"
 #include "cli/output.h"
+#include "core/generations.h"
 #include "core/log.h"
 #include "core/notify.h"
 #include "store/db.h"
@@ -110,18 +111,47 @@ int process_lua_dir(char *folder, size_t size, struct err *err) {
                    exe);
 }
 
-int process_read_scripts(struct process *process, struct err *err) {
-    char lua[PATH_MAX], policies[PATH_MAX + 16];
-    int code = process_lua_dir(lua, sizeof lua, err);
+static bool is_folder(const char *path) {
+    struct stat stat_;
+    return stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode);
+}
+
+int process_script_folders(const struct config *config, struct script_folders *folders,
+                           struct err *err) {
+    *folders = (struct script_folders){.workspace = config_string(config, "workspace")};
+    int code = process_lua_dir(folders->lua, sizeof folders->lua, err);
     if (code != 0)
         return code;
-    snprintf(policies, sizeof policies, "%s/../policies", lua);
-    const char *workspace = config_string(process->config, "workspace");
-    struct stat stat_;
-    bool has_policies = stat(policies, &stat_) == 0;
-    if (workspace != NULL && *workspace == 0)
-        workspace = NULL;
-    return scripts_read(lua, has_policies ? policies : NULL, workspace, &process->scripts, err);
+    snprintf(folders->policies, sizeof folders->policies, "%s/../policies", folders->lua);
+    folders->has_policies = is_folder(folders->policies);
+    if (folders->workspace != NULL && !is_folder(folders->workspace))
+        folders->workspace = NULL;
+    size_t count = 0;
+    folders->list[count++] = folders->lua;
+    if (folders->has_policies)
+        folders->list[count++] = folders->policies;
+    folders->list[count] = folders->workspace;
+    return 0;
+}
+
+/* A save is several steps (cut, write, rename): what was touched just now may be half of one. */
+static const double settled = 0.03;
+
+int process_read_scripts(const struct config *config, struct scripts **out, struct err *err) {
+    struct script_folders folders;
+    int code = process_script_folders(config, &folders, err);
+    for (int tries = 0; code == 0; tries++) {
+        code = scripts_read(folders.lua, folders.has_policies ? folders.policies : NULL,
+                            folders.workspace, out, err);
+        double untouched = code == 0 ? scripts_untouched(*out) : 0;
+        if ((code == 0 && untouched >= settled) || tries == 10)
+            break;
+        uv_sleep((unsigned)((settled - untouched) * 1000) + 1);
+        if (code == 0)
+            scripts_free(*out);
+        code = 0; /* a file that was gone for a moment is an error that goes away */
+    }
+    return code;
 }
 
 /* -- Opening ----------------------------------------------------------------------------------- */
@@ -142,6 +172,16 @@ static int grant_folder(struct roots *roots, const char *name, const char *folde
     return roots_add(roots, name, folder, true, err);
 }
 
+/* Made when it is missing, so that scripts can be put there while the host runs. */
+static int grant_workspace(struct process *process, struct roots *roots, struct err *err) {
+    const char *workspace = config_string(process->config, "workspace");
+    if (workspace == NULL || *workspace == 0)
+        return 0;
+    if (process->services.db != NULL && mkdir(workspace, 0700) < 0 && errno != EEXIST)
+        return err_set_errno(err, errno, "workspace %s", workspace);
+    return is_folder(workspace) ? roots_add(roots, "workspace", workspace, false, err) : 0;
+}
+
 static int grant_roots(struct process *process, struct err *err) {
     struct roots *roots = process->services.roots = roots_new();
     if (roots == NULL)
@@ -149,9 +189,8 @@ static int grant_roots(struct process *process, struct err *err) {
     char files[PATH_MAX];
     snprintf(files, sizeof files, "%s/files", process->services.data_dir);
     int code = grant_folder(roots, "data", files, err);
-    const char *workspace = config_string(process->config, "workspace");
-    if (code == 0 && workspace != NULL && *workspace != 0)
-        code = roots_add(roots, "workspace", workspace, false, err);
+    if (code == 0)
+        code = grant_workspace(process, roots, err);
     const char *const *list = config_list(process->config, "output_roots");
     for (int i = 0; code == 0 && list && list[i]; i++) {
         char name[32];
@@ -187,8 +226,7 @@ int process_open(struct process *process, const char *role, struct config *confi
     *services = (struct services){.config = config,
                                   .role = role,
                                   .data_dir = config_string(config, "data"),
-                                  .started = loop_seconds(),
-                                  .stop_ref = LUA_NOREF};
+                                  .started = loop_seconds()};
     int code = loop_init(&process->loop, err);
     if (code != 0)
         return code;
@@ -206,35 +244,20 @@ int process_open(struct process *process, const char *role, struct config *confi
 
 /* -- Running ----------------------------------------------------------------------------------- */
 
-static void boot_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
-                       void *arg) {
-    (void)fiber, (void)co, (void)count;
-    struct process *process = arg;
-    if (err == NULL)
-        return;
-    log_error(process->services.role, "cannot start: %s", err->message);
-    log_debug(process->services.role, "%s", vm_traceback(process->vm));
-    process->services.exit_code = EXIT_FAILED;
-    loop_stop(&process->loop);
-}
-
-int process_start(struct process *process, struct err *err) {
-    bool host = process->services.db != NULL;
-    struct vm_options options = {
-        .name = process->services.role,
-        .memory_limit = host ? 0 : (size_t)config_int(process->config, "vm_memory"),
-        .jit = true,
-        .scripts = process->scripts,
-        .modules = bind_modules,
-        .host = &process->services,
-    };
-    int code = vm_new(&process->loop, &options, &process->vm, err);
+int process_start(struct process *process, const struct vm_options *options, fiber_ended ended,
+                  struct err *err) {
+    int code = vm_new(&process->loop, options, &process->vm, err);
     if (code != 0)
         return code;
     lua_State *L = vm_lua(process->vm);
     if ((code = vm_load(L, "boot.lua", err)) != 0)
         return code;
-    return fiber_start(L, 0, "boot", boot_ended, process, NULL, err);
+    return fiber_start(L, 0, "boot", ended, process, NULL, err);
+}
+
+static struct vm *present_vm(const struct process *process) {
+    const struct generations *generations = process->services.generations;
+    return generations ? generations_vm(generations) : process->vm;
 }
 
 static void drain_over(uv_timer_t *timer) {
@@ -243,12 +266,24 @@ static void drain_over(uv_timer_t *timer) {
     loop_stop(&process->loop);
 }
 
+static void reload(struct process *process) {
+    struct err err;
+    struct load_request request = {.trigger = "signal"};
+    if (process->services.generations != NULL &&
+        generations_load(process->services.generations, &request, &err) != 0)
+        log_warn("host", "SIGHUP: %s", err.message);
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     struct process *process = handle->data;
+    if (number == SIGHUP) {
+        reload(process);
+        return;
+    }
     const char *name = number == SIGINT ? "SIGINT" : "SIGTERM";
     notify_stopping("putting running jobs back into the queue");
-    if (process->stops++ > 0 || process->vm == NULL ||
-        !lua_host_begin_stop(vm_lua(process->vm), name)) {
+    struct vm *vm = present_vm(process);
+    if (process->stops++ > 0 || vm == NULL || !lua_host_begin_stop(vm, name)) {
         loop_stop(&process->loop);
         return;
     }
@@ -257,10 +292,10 @@ static void on_signal(uv_signal_t *handle, int number) {
 }
 
 int process_run(struct process *process) {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     uv_timer_init(&process->loop.uv, &process->drain);
     process->drain.data = process;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_init(&process->loop.uv, &process->signals[i]);
         process->signals[i].data = process;
         uv_signal_start(&process->signals[i], on_signal, numbers[i]);
@@ -271,7 +306,9 @@ int process_run(struct process *process) {
 }
 
 void process_close(struct process *process) {
+    generations_free(process->services.generations);
     vm_free(process->vm);
+    lua_host_free_workers(process->services.workers);
     link_free(process->services.link);
     db_close(process->services.db);
     notify_end();

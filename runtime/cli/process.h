@@ -6,6 +6,8 @@
 #ifndef STANCE_CLI_PROCESS_H
 #define STANCE_CLI_PROCESS_H
 
+#include <limits.h>
+
 #include "bind/modules.h"
 #include "cli/options.h"
 #include "core/config.h"
@@ -15,9 +17,9 @@ struct process {
     struct loop loop;
     struct services services;
     struct config *config;
-    struct scripts *scripts;
-    struct vm *vm;
-    uv_signal_t signals[2];
+    struct scripts *scripts; /* of `vm` */
+    struct vm *vm;           /* a worker's; the host's belong to services.generations */
+    uv_signal_t signals[3];
     uv_timer_t drain;
     int stops; /* how often we were asked to end */
 };
@@ -30,14 +32,25 @@ int process_options(const struct usage *usage, const struct option *own, int arg
 /* Data folder, objects, roots, and for the role "host" the database. Takes over `config`. */
 int process_open(struct process *process, const char *role, struct config *config, struct err *err);
 
-/* The scripts on disk: built-in ones with the workspace over them. */
-int process_read_scripts(struct process *process, struct err *err);
+/* The folders that scripts come from: built-in ones, policies (or NULL), workspace (or NULL). */
+struct script_folders {
+    char lua[PATH_MAX], policies[PATH_MAX + 16];
+    const char *list[4]; /* those that are there, in this order; ends with NULL */
+    const char *workspace;
+    bool has_policies;
+};
+int process_script_folders(const struct config *config, struct script_folders *folders,
+                           struct err *err);
+
+/* The scripts on disk, once no file has changed for a moment. Any thread. */
+int process_read_scripts(const struct config *config, struct scripts **out, struct err *err);
 
 /* Where the built-in scripts are: $STANCE_LUA, or beside the program. `size` bytes. */
 int process_lua_dir(char *folder, size_t size, struct err *err);
 
-/* Makes the VM of process->scripts and runs boot.lua in a fiber. */
-int process_start(struct process *process, struct err *err);
+/* Makes the VM of process->scripts and runs boot.lua in a fiber; `ended` as in fiber_start. */
+int process_start(struct process *process, const struct vm_options *options, fiber_ended ended,
+                  struct err *err);
 
 /* Until SIGTERM, SIGINT or host.stop; returns the exit code. */
 int process_run(struct process *process);

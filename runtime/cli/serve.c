@@ -1,5 +1,7 @@
 /* serve.c - `stance serve`: the host process. */
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -7,13 +9,21 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/process.h"
+#include "core/generations.h"
 #include "core/log.h"
 #include "core/notify.h"
+#include "core/watch.h"
+
+enum { TRIAL_ARGV_MAX = 64 };
 
 static long ready_fd = -1;
+static bool is_up;
 
 /* Tells a parent by the descriptor it gave, and a person by what to try. */
 static void say_ready(struct services *services, const char *url) {
+    if (is_up) /* a later generation */
+        return;
+    is_up = true;
     if (ready_fd >= 0) {
         dprintf((int)ready_fd, "{\"url\":\"%s\"}\n", url);
         close((int)ready_fd);
@@ -37,16 +47,106 @@ static void say_ready(struct services *services, const char *url) {
              url);
 }
 
-static int run(struct process *process) {
+/* -- Scripts ----------------------------------------------------------------------------------- */
+
+/* What goes on around the generations of one host. */
+struct host {
+    struct process process;
+    struct watch *watch;
+    const char *trial_argv[TRIAL_ARGV_MAX];
+    char *trial_flags[TRIAL_ARGV_MAX];
+    char exe[PATH_MAX];
+};
+
+static int read_scripts(void *arg, struct scripts **out, struct err *err) {
+    const struct host *host = arg;
+    return process_read_scripts(host->process.config, out, err);
+}
+
+/* The first generation could not take up its work: there is no host. */
+static void broken(void *arg, const struct err *err, const char *traceback) {
+    struct host *host = arg;
+    log_error("host", "cannot start: %s", err->message);
+    log_debug("host", "%s", traceback);
+    if (is_up)
+        return;
+    host->process.services.exit_code = EXIT_FAILED;
+    loop_stop(&host->process.loop);
+}
+
+static void first_loaded(const struct load *load, void *arg) {
+    struct host *host = arg;
+    if (load->reason == NULL)
+        return;
+    host->process.services.exit_code = EXIT_FAILED; /* the log has said why */
+    loop_stop(&host->process.loop);
+}
+
+static void on_change(void *arg) {
+    struct host *host = arg;
+    struct load_request request = {.trigger = "change"};
     struct err err;
-    int code = notify_start(&process->loop, &err);
+    if (generations_load(host->process.services.generations, &request, &err) != 0)
+        log_warn("host", "%s", err.message);
+}
+
+static int start_generations(struct host *host, struct err *err) {
+    struct process *process = &host->process;
+    const struct config *config = process->config;
+    ssize_t length = readlink("/proc/self/exe", host->exe, sizeof host->exe - 1);
+    if (length < 0)
+        return err_set_errno(err, errno, "cannot find this program's own file");
+    host->exe[length] = 0;
+    const char *own[] = {host->exe, "worker", "--trial"};
+    memcpy(host->trial_argv, own, sizeof own);
+    config_to_flags(config, host->trial_argv, 3, TRIAL_ARGV_MAX, host->trial_flags);
+    struct generations_options options = {
+        .loop = &process->loop,
+        .vm = {.name = "host", .jit = true, .modules = bind_modules, .host = &process->services},
+        .read = read_scripts,
+        .broken = broken,
+        .arg = host,
+        .trial_argv = host->trial_argv,
+        .slice_seconds = config_number(config, "load_slice"),
+        .load_seconds = config_number(config, "load_timeout"),
+        .load_memory = (size_t)config_int(config, "load_memory"),
+        .drain = config_number(config, "reload_drain"),
+    };
+    int code = generations_new(&options, &process->services.generations, err);
+    struct load_request request = {
+        .trigger = "start", .no_trial = true, .ended = first_loaded, .arg = host};
     if (code == 0)
-        code = process_read_scripts(process, &err);
+        code = generations_load(process->services.generations, &request, err);
+    return code;
+}
+
+static int start_watch(struct host *host, struct err *err) {
+    struct script_folders folders;
+    if (!config_bool(host->process.config, "watch"))
+        return 0;
+    int code = process_script_folders(host->process.config, &folders, err);
+    return code ? code
+                : watch_new(&host->process.loop, folders.list, on_change, host, &host->watch, err);
+}
+
+static int run(struct host *host) {
+    struct err err;
+    int code = notify_start(&host->process.loop, &err);
     if (code == 0)
-        code = process_start(process, &err);
+        code = start_generations(host, &err);
+    if (code == 0)
+        code = start_watch(host, &err);
     if (code != 0)
         return out_fail(EXIT_FAILED, "%s", err.message);
-    return process_run(process);
+    return process_run(&host->process);
+}
+
+static void close_host(struct host *host) {
+    watch_free(host->watch);
+    process_close(&host->process);
+    for (size_t i = 0; host->trial_flags[i] != NULL; i++)
+        free(host->trial_flags[i]);
+    free(host);
 }
 
 int cli_serve(int argc, char **argv) {
@@ -68,14 +168,18 @@ int cli_serve(int argc, char **argv) {
     int code = process_options(&usage, own, argc, argv, &config);
     if (code != OPTIONS_GO_ON)
         return code;
-    struct process process;
+    struct host *host = calloc(1, sizeof *host);
+    if (host == NULL) {
+        config_free(config);
+        return out_fail(EXIT_FAILED, "out of memory");
+    }
     struct err err;
-    code = process_open(&process, "host", config, &err);
-    process.services.ready = say_ready;
+    code = process_open(&host->process, "host", config, &err);
+    host->process.services.ready = say_ready;
     if (code != 0)
         code = out_fail(code == ERR_UNSUPPORTED ? EXIT_CONFIG : EXIT_FAILED, "%s", err.message);
     else
-        code = run(&process);
-    process_close(&process);
+        code = run(host);
+    close_host(host);
     return code;
 }

@@ -61,8 +61,7 @@ int tool_open(struct tool *tool, const struct config *config, const char *writab
                                        .config = (struct config *)config,
                                        .role = "tool",
                                        .data_dir = config_string(config, "data"),
-                                       .started = loop_seconds(),
-                                       .stop_ref = LUA_NOREF};
+                                       .started = loop_seconds()};
     return grant(tool, config, writable, err);
 }
 

@@ -4,6 +4,7 @@
  * have changed there since. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "cli/process.h"
 #include "core/child.h"
 #include "core/log.h"
+#include "core/trial.h"
 
 static int add_scripts(struct scripts *scripts, json_t *list, struct err *err) {
     size_t i;
@@ -50,6 +52,30 @@ static int take_scripts(struct process *process, const char *payload, size_t siz
     return code;
 }
 
+static void boot_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
+                       void *arg) {
+    (void)fiber, (void)co, (void)count;
+    struct process *process = arg;
+    if (err == NULL)
+        return;
+    log_error("worker", "cannot start: %s", err->message);
+    log_debug("worker", "%s", vm_traceback(process->vm));
+    process->services.exit_code = EXIT_FAILED;
+    loop_stop(&process->loop);
+}
+
+static int start(struct process *process, struct err *err) {
+    struct vm_options options = {
+        .name = "worker",
+        .memory_limit = (size_t)config_int(process->config, "vm_memory"),
+        .jit = true,
+        .scripts = process->scripts,
+        .modules = bind_modules,
+        .host = &process->services,
+    };
+    return process_start(process, &options, boot_ended, err);
+}
+
 static void on_scripts(const struct err *err, bool ok, const char *payload, size_t size,
                        void *arg) {
     struct process *process = arg;
@@ -58,8 +84,7 @@ static void on_scripts(const struct err *err, bool ok, const char *payload, size
         err_set(&local, ERR_UPSTREAM, "%.*s", (int)(size < 300 ? size : 300), payload);
     else if (err != NULL)
         local = *err;
-    else if (take_scripts(process, payload, size, &local) == 0 &&
-             process_start(process, &local) == 0)
+    else if (take_scripts(process, payload, size, &local) == 0 && start(process, &local) == 0)
         return;
     log_error("worker", "cannot start: %s", local.message);
     process->services.exit_code = EXIT_FAILED;
@@ -79,11 +104,60 @@ static int open_link(struct process *process, const char *generation, struct err
                : err->code;
 }
 
+/* -- A trial ----------------------------------------------------------------------------------- */
+
+static void told(void *arg) {
+    struct process *process = arg;
+    loop_stop(&process->loop);
+}
+
+static void tell(struct process *process, const char *reason) {
+    struct err err;
+    if (process->services.link == NULL ||
+        trial_tell(process->services.link, reason, told, process, &err) != 0)
+        loop_stop(&process->loop);
+}
+
+/* boot.lua returns what is wrong, as text, or nothing. */
+static void trial_ended(struct fiber *fiber, lua_State *co, int count, const struct err *err,
+                        void *arg) {
+    (void)fiber;
+    if (err != NULL)
+        tell(arg, err->message);
+    else
+        tell(arg, count > 0 ? lua_tostring(co, -count) : NULL);
+}
+
+static void try_scripts(struct scripts *scripts, const struct err *err, void *arg) {
+    struct process *process = arg;
+    struct err why = err ? *err : (struct err){0};
+    process->scripts = scripts;
+    struct vm_options options = {
+        .name = "trial",
+        .memory_limit = (size_t)config_int(process->config, "load_memory"),
+        .scripts = scripts,
+        .modules = bind_modules,
+        .host = &process->services,
+        .guard_seconds = config_number(process->config, "load_slice"),
+    };
+    if (scripts == NULL || process_start(process, &options, trial_ended, &why) != 0)
+        tell(process, why.message);
+}
+
+static int open_trial(struct process *process, struct err *err) {
+    struct link_options options = {.callbacks = lua_host_link_callbacks, .arg = &process->services};
+    int code = link_new(&process->loop, CHILD_LINK_FD, &options, &process->services.link, err);
+    return code ? code : trial_take_scripts(process->services.link, try_scripts, process, err);
+}
+
 int cli_worker(int argc, char **argv) {
     long index = 0;
+    bool trial = false;
     const char *generation = "";
     const struct option own[] = {
         {"index", 0, OPTION_INTEGER, &index, "N", "number of this worker"},
+        {"trial", 0, OPTION_FLAG, &trial, NULL,
+         "only load and check the scripts, and say how it went"},
         {"generation", 0, OPTION_TEXT, &generation, "NAME", "the scripts it runs"},
         {0},
     };
@@ -103,10 +177,13 @@ int cli_worker(int argc, char **argv) {
     }
     struct process process;
     struct err err;
-    code = process_open(&process, "worker", config, &err);
+    code = process_open(&process, trial ? "trial" : "worker", config, &err);
     process.services.worker_index = (int)index;
+    if (trial)
+        log_configure(LOG_ERROR, LOG_AUTO); /* what it finds, the host says */
+    signal(SIGHUP, SIG_IGN); /* a terminal sends it to all; it is the host's to reload */
     if (code == 0)
-        code = open_link(&process, generation, &err);
+        code = trial ? open_trial(&process, &err) : open_link(&process, generation, &err);
     if (code != 0)
         code = out_fail(EXIT_FAILED, "%s", err.message);
     else

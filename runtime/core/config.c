@@ -264,11 +264,6 @@ static bool is_file(const char *path) {
     return path != NULL && stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-static bool is_folder(const char *path) {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 /* Below $`variable_name`, or ~/`otherwise`, as the XDG base directory specification has it. */
 static int set_below_home(struct config *config, const char *name, const char *xdg,
                           const char *otherwise, const char *tail, struct err *err) {
@@ -352,10 +347,7 @@ static int apply_worked_out(struct config *config, struct err *err) {
         return code;
     }
     const char *data = config_string(config, "data");
-    snprintf(text, sizeof text, "%s/workspace", data);
-    if (is_folder(text)) {
-        code = set_joined(config, "workspace", data, "/workspace", err);
-    }
+    code = set_joined(config, "workspace", data, "/workspace", err);
     int cores = count_cores();
     snprintf(text, sizeof text, "%d", cores < WORKERS_MOST ? cores : WORKERS_MOST);
     code = code < 0 ? code : set_joined(config, "workers", text, "", err);

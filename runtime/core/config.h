@@ -81,6 +81,12 @@ struct config_row {
 };
 const struct config_row *config_rows(const struct config *config, size_t *count);
 
+/* Appends a flag for each setting that is not its default to argv, which has `count` entries and
+ * `room` for all; ends with NULL. Those texts are malloc'ed and stand in `texts` too (same room),
+ * ended by NULL. Secrets are left out. */
+void config_to_flags(const struct config *config, const char **argv, size_t count, size_t room,
+                     char **texts);
+
 /* Takes HOST:PORT apart, as the setting `listen` is written; [::1]:5001 gives the host ::1. */
 int config_parse_address(const char *text, char *host, size_t host_size, int *port,
                          struct err *err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SCRIPT_SIZE_MAX = 4 << 20, SCRIPT_DEPTH_MAX = 16 };
@@ -17,6 +18,7 @@ struct scripts {
     char name[SCRIPTS_NAME_SIZE];
     struct script *list;
     size_t count, room;
+    double touched; /* seconds since 1970: the last change of a file or folder that was read */
 };
 
 static void hex(const unsigned char *bytes, size_t count, char *out) {
@@ -124,6 +126,72 @@ int scripts_seal(struct scripts *scripts, struct err *err) {
     return 0;
 }
 
+/* -- Packed ------------------------------------------------------------------------------------ */
+
+/* Of each: path and origin, ended by zero bytes, the text's size as a size_t, the text. */
+
+static size_t packed_size(const struct script *script) {
+    return strlen(script->path) + strlen(script->origin) + 2 + sizeof script->size + script->size;
+}
+
+char *scripts_pack(const struct scripts *scripts, size_t *size) {
+    size_t all = 0;
+    for (size_t i = 0; i < scripts->count; i++)
+        all += packed_size(&scripts->list[i]);
+    char *packed = malloc(all + 1), *at = packed;
+    if (packed == NULL)
+        return NULL;
+    for (size_t i = 0; i < scripts->count; i++) {
+        const struct script *script = &scripts->list[i];
+        at = stpcpy(at, script->path) + 1;
+        at = stpcpy(at, script->origin) + 1;
+        memcpy(at, &script->size, sizeof script->size);
+        memcpy(at + sizeof script->size, script->text, script->size);
+        at += sizeof script->size + script->size;
+    }
+    *size = all;
+    return packed;
+}
+
+static int unpack_one(struct scripts *scripts, const char **at, const char *end, struct err *err) {
+    const char *path = *at, *origin = memchr(path, 0, (size_t)(end - path));
+    const char *text = origin ? memchr(origin + 1, 0, (size_t)(end - origin - 1)) : NULL;
+    size_t size;
+    if (text == NULL || (size_t)(end - ++text) < sizeof size)
+        return err_set(err, ERR_CORRUPT, "the packed scripts are cut short");
+    memcpy(&size, text, sizeof size);
+    text += sizeof size;
+    if ((size_t)(end - text) < size)
+        return err_set(err, ERR_CORRUPT, "the packed scripts are cut short");
+    *at = text + size;
+    return scripts_add(scripts, path, text, size, origin + 1, err);
+}
+
+int scripts_unpack(const char *packed, size_t size, struct scripts **out, struct err *err) {
+    struct scripts *scripts;
+    int code = scripts_begin(&scripts, err);
+    for (const char *at = packed; code == 0 && at < packed + size;)
+        code = unpack_one(scripts, &at, packed + size, err);
+    if (code == 0)
+        code = scripts_seal(scripts, err);
+    if (code == 0)
+        *out = scripts;
+    else
+        scripts_free(scripts);
+    return code;
+}
+
+/* -- From disk --------------------------------------------------------------------------------- */
+
+static void note_touch(struct scripts *scripts, const struct stat *stat) {
+    const struct timespec *times[] = {&stat->st_mtim, &stat->st_ctim};
+    for (size_t i = 0; i < 2; i++) {
+        double at = (double)times[i]->tv_sec + (double)times[i]->tv_nsec / 1e9;
+        if (at > scripts->touched)
+            scripts->touched = at;
+    }
+}
+
 static int read_file(int folder, const char *name, const char *origin, char **text, size_t *size,
                      struct err *err) {
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
@@ -202,7 +270,8 @@ static int read_entry(struct scripts *scripts, const struct folder *folder, cons
                       struct err *err) {
     char path[512], origin[4096];
     struct stat stat;
-    if (name[0] == '.' || strcmp(name, "node_modules") == 0 || strcmp(name, "meta") == 0 ||
+    if (name[0] == '.' || (folder->depth == 0 && strcmp(name, "spec") == 0) ||
+        strcmp(name, "node_modules") == 0 || strcmp(name, "meta") == 0 ||
         fstatat(folder->fd, name, &stat, 0) < 0)
         return 0;
     bool is_folder = S_ISDIR(stat.st_mode) && !is_inside(folder, &stat);
@@ -213,6 +282,7 @@ static int read_entry(struct scripts *scripts, const struct folder *folder, cons
         return err_set(err, ERR_INVALID, "the path is too long: %s/%s", folder->origin, name);
     if (is_folder)
         return read_child(scripts, folder, name, origin, path, err);
+    note_touch(scripts, &stat);
     char *text = NULL;
     size_t size = 0;
     int code = read_file(folder->fd, name, origin, &text, &size, err);
@@ -231,6 +301,7 @@ static int read_folder(struct scripts *scripts, struct folder *folder, struct er
         close(folder->fd);
         return err_set_errno(err, why, "%s", folder->origin);
     }
+    note_touch(scripts, &stat);
     folder->device = stat.st_dev;
     folder->inode = stat.st_ino;
     int code = 0;
@@ -267,6 +338,15 @@ int scripts_read(const char *lua_dir, const char *policies_dir, const char *work
     }
     *out = scripts;
     return 0;
+}
+
+/* The clock's time of files and ours may differ by a tick; a change in the future is none to wait
+ * for. */
+double scripts_untouched(const struct scripts *scripts) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    double since = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - scripts->touched;
+    return since < -1 ? 1 : since < 0 ? 0 : since;
 }
 
 const char *scripts_name(const struct scripts *scripts) {

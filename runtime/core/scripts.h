@@ -26,11 +26,14 @@ struct script {
 struct scripts;
 
 /* lua_dir: the built-in scripts; policies_dir and workspace may be NULL. Hidden files, other
- * endings than .lua, meta/, node_modules/ and links to a folder that they lie in are passed over. A
- * script that cannot be read, is compiled or larger than 4 MiB, and folders more than 16 deep are
- * errors. */
+ * endings than .lua, meta/, node_modules/, spec/ at the top, and links to a folder that they lie in
+ * are passed over. A script that cannot be read, is compiled or larger than 4 MiB, and folders more
+ * than 16 deep are errors. */
 int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,
                  struct scripts **out, struct err *err);
+
+/* Seconds since a file or folder that was read had last changed. */
+double scripts_untouched(const struct scripts *scripts);
 
 /* From texts: scripts_begin, scripts_add..., scripts_seal. */
 int scripts_begin(struct scripts **out, struct err *err);
@@ -38,6 +41,10 @@ int scripts_add(struct scripts *scripts, const char *path, const char *text, siz
                 const char *origin, struct err *err);
 int scripts_seal(struct scripts *scripts, struct err *err);
 void scripts_free(struct scripts *scripts);
+
+/* All of them as one piece, for another process; malloc'ed, NULL when out of memory. */
+char *scripts_pack(const struct scripts *scripts, size_t *size);
+int scripts_unpack(const char *packed, size_t size, struct scripts **out, struct err *err);
 
 const char *scripts_name(const struct scripts *scripts);
 size_t scripts_count(const struct scripts *scripts);

@@ -194,8 +194,8 @@ const char *vm_traceback(const struct vm *vm) {
 /* -- Scripts ----------------------------------------------------------------------------------- */
 
 static int load_script(lua_State *L, const struct script *script) {
-    char chunk[1024];
-    snprintf(chunk, sizeof chunk, "@%s", script->origin);
+    char chunk[512];
+    snprintf(chunk, sizeof chunk, "@%s", script->path); /* short enough to stand in messages whole */
     return luaL_loadbufferx(L, script->text, script->size, chunk, "t");
 }
 
@@ -329,6 +329,8 @@ int vm_new(struct loop *loop, const struct vm_options *options, struct vm **out,
         return err_set(err, ERR_NO_MEMORY, "no memory for a Lua state");
     }
     lua_atpanic(vm->L, panic);
+    if (options->guard_seconds > 0)
+        vm->guard = guard_new(options->guard_seconds);
     struct err why;
     lua_pushcfunction(vm->L, open_libraries);
     if (vm_call(vm->L, 0, 0, &why) != 0) {

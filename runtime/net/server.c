@@ -351,6 +351,12 @@ void net_server_close(struct net_server *server) {
     uv_close((uv_handle_t *)&server->sweep, handle_closed);
 }
 
+void net_server_hand_over(struct net_server *server,
+                          void (*request)(struct net_request *request, void *arg), void *arg) {
+    server->options.request = request;
+    server->options.arg = arg;
+}
+
 const char *net_server_address(const struct net_server *server) {
     return server->address;
 }

@@ -45,6 +45,10 @@ struct net_server_options {
 int net_server_open(struct loop *loop, const struct net_server_options *options,
                     struct net_server **out, struct err *err);
 
+/* Who is asked from the next request on; those under way stay with who began them. */
+void net_server_hand_over(struct net_server *server,
+                          void (*request)(struct net_request *request, void *arg), void *arg);
+
 /* Stops listening and cuts all connections; their `over` callbacks come before it returns, save
  * those of requests whose callback is calling it. */
 void net_server_close(struct net_server *server);

@@ -116,9 +116,16 @@ static const char job_clock[] =
     "ALTER TABLE jobs ADD COLUMN queued_at REAL;"
     "ALTER TABLE jobs ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;"; /* runs that failed */
 
+/* When a generation was last active: what `stance rollback` goes by. */
+static const char rollback[] =
+    "ALTER TABLE generations ADD COLUMN activated_at REAL NOT NULL DEFAULT 0;"
+    "UPDATE generations SET activated_at = created_at;"
+    "CREATE INDEX generations_activated ON generations(activated_at);";
+
 const struct db_migration db_migrations[] = {
     {1, "job engine", job_engine},
     {2, "job clock", job_clock},
+    {3, "rollback", rollback},
     {0, NULL, NULL},
 };
 

@@ -82,7 +82,8 @@ static void has_defaults(void) {
     CHECK_TEXT(config_list(config, "output_roots")[0], below_home("/.local/share/stance/output"));
     CHECK_TEXT(config_list(config, "read_roots")[0], "/");
     CHECK(config_list(config, "read_roots")[1] == NULL && config_list(config, "hosts")[0] == NULL);
-    CHECK(config_string(config, "workspace") == NULL && config_file(config) == NULL);
+    CHECK_TEXT(config_string(config, "workspace"), below_home("/.local/share/stance/workspace"));
+    CHECK(config_file(config) == NULL);
     CHECK(config_int(config, "workers") >= 1 && config_int(config, "workers") <= 8);
     CHECK(config_int(config, "max_body") == 8 << 20 &&
           config_int(config, "vm_memory") == 256 << 20);

@@ -94,7 +94,7 @@ int main(int argc, char **argv) {
     if (code == 0)
         code = db_open(&process.loop, &db, &process.services.db, &err);
     if (code == 0)
-        code = process_read_scripts(&process, &err);
+        code = process_read_scripts(config, &process.scripts, &err);
     if (code == 0)
         code = start(&process, argc, argv, &err);
     if (code != 0)

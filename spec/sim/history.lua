@@ -239,7 +239,6 @@ function M.run(options)
   self.excuses = {
     crashed = function() return self.crashes >= 2 end,
     denied = function() return self.had.bad_objects end,
-    failed = function(job) return not job and (self.had.bad_objects or self.crashes >= 2) end, -- a child, for one of these
     timeout = function(job)
       local accepted = job and self.accepted[job.id]
       if self.restarted and self.had.clock_forward then return true end

@@ -13,6 +13,7 @@ describe("events", function()
   before_each(function()
     assert(db.exec "DELETE FROM events")
     bus = events.new(db)
+    bus:start()
   end)
 
   after_each(function()
@@ -100,6 +101,7 @@ describe("events", function()
     local start = bus:cursor()
     for i = 1, 700 do db.exec("INSERT INTO events (ts, type, job_id) VALUES (?, ?, ?)", i, "old" .. i, i % 2 == 0 and "even" or nil) end
     bus = events.new(db)
+    bus:start()
     write "new"
     local function read_all(job)
       local seen, cursor = {}, start

@@ -72,10 +72,10 @@ describe("db", function()
   end)
 
   it("names what is wrong", function()
-    assert(db.exec("INSERT OR IGNORE INTO generations VALUES ('g', 1, '{}')"))
+    assert(db.exec("INSERT OR IGNORE INTO generations (name, created_at, manifest) VALUES ('g', 1, '{}')"))
     for sql, code in pairs {
-      ["INSERT INTO generations VALUES ('g', 1, '{}')"] = "exists",
-      ["INSERT INTO generations VALUES (NULL, 1, '{}')"] = "invalid",
+      ["INSERT INTO generations (name, created_at, manifest) VALUES ('g', 1, '{}')"] = "exists",
+      ["INSERT INTO generations (name, created_at, manifest) VALUES (NULL, 1, '{}')"] = "invalid",
       ["INSERT INTO steps (job_id, key) VALUES ('none', 'k')"] = "conflict",
       ["SELEKT 1"] = "invalid",
       ["DELETE FROM events WHERE ts = ?"] = "invalid",

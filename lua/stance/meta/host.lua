@@ -3,7 +3,7 @@
 --- The process that a script runs in: what it is, its scripts and settings, its workers, and how it ends.
 local host = {}
 
----@type "host"|"worker"|"spec"
+---@type "host"|"worker"|"trial"|"spec"
 host.role = nil
 ---@type string
 host.version = nil
@@ -60,6 +60,50 @@ function host.ready(url) end
 ---@param fn fun(reason: string)
 function host.on_stop(fn) end
 
+--- Hosts: from here on this vm is the host, and the one before it retires. In other processes nothing.
+function host.activate() end
+
+--- What to do when another generation of scripts has become active: runs in a fiber, while this vm drains.
+---@param fn fun(reason: string)
+function host.on_retire(fn) end
+
+---@class host.Load
+---@field at number seconds since 1970
+---@field seconds number it took
+---@field trigger "start"|"command"|"signal"|"change"|"rollback"|"console"
+---@field actor string
+---@field generation? string
+---@field outcome "active"|"unchanged"|"failed"
+---@field reason? string lines "PATH:LINE: MESSAGE"
+
+--- Loads scripts and makes them active: those on disk, or `scripts`. Waits for the end; while another load is under way "busy".
+---@param options { trigger: string, actor?: string, scripts?: { path: string, text: string, origin?: string }[] }
+---@return host.Load? load
+---@return stance.Error? err
+function host.load(options) end
+
+--- How the last loads went, newest first.
+---@return host.Load[]
+function host.loads() end
+
+--- The vms there are, newest first.
+---@return { name: string, state: "loading"|"active"|"draining", seconds: number, memory: integer, fibers: integer }[]
+function host.generations() end
+
+--- A text that outlives this vm, by name (see stance.state).
+---@param name string
+---@return string?
+function host.kept(name) end
+
+---@param name string
+---@param text? string nil forgets it
+function host.keep(name, text) end
+
+--- A signal that all vms of this process share (see stance.signal).
+---@param name string
+---@return stance.signal
+function host.signal(name) end
+
 --- Ends the process's loop, and so the process, after the present callback.
 ---@param exit_code? integer
 function host.stop(exit_code) end
@@ -77,6 +121,16 @@ function Worker:send(event) end
 --- SIGTERM, then SIGKILL; none is started again.
 ---@param grace? number  seconds between the two; default 5
 function Worker:stop(grace) end
+
+---@return string
+function Worker:name() end
+
+--- The generation of scripts that it runs.
+---@return string
+function Worker:generation() end
+
+---@return string?  "NAME/PID"; nil when no process of it is up
+function Worker:id() end
 
 ---@return integer  0 when no process of it is up
 function Worker:pid() end
@@ -100,14 +154,21 @@ function Worker:is_gone() end
 ---@field name? string  in logs and metrics
 ---@field index? integer  its `host.worker_index`
 ---@field generation? string  the scripts it runs
----@field handler fun(worker: host.Worker, request: string): string  answers its `host.call`, in a fiber of its own
----@field on_exit? fun(worker: host.Worker, exit: host.WorkerExit)
 
 --- The host only.
 ---@param options host.WorkerOptions
 ---@return host.Worker? worker
 ---@return stance.Error? err
 function host.spawn_worker(options) end
+
+--- The host only: the workers that have a process or will have one, oldest first, whoever started them.
+---@return host.Worker[]
+function host.workers() end
+
+--- The host only: this vm answers the workers from here on. `handler(id, request)` answers a worker's `host.call`, in a fiber of its
+--- own; `on_exit(id, exit)` is told of the end of a process.
+---@param options { handler: (fun(id: string, request: string): string), on_exit: fun(id: string, exit: host.WorkerExit) }
+function host.serve_workers(options) end
 
 --- Workers only: asks the host, waits for the answer.
 ---@param request string

@@ -27,7 +27,7 @@ end
 local function start(self)
   if self.parent.dead or self.stopping then return end
   local machine = self.machine
-  self.id = machine:next_pid()
+  self.process_id = machine:next_pid()
   self.life, self.began, self.arrival = self.life + 1, machine.scheduler.now, { up = 0, down = 0 }
   self.process = machine:worker_process(self)
   self.process:spawn("boot", function()
@@ -41,14 +41,14 @@ end
 ---@param options host.WorkerOptions
 ---@return stance.virtual.child
 function M.spawn(machine, parent, options)
-  local self = setmetatable({ machine = machine, parent = parent, options = options, id = 0, life = 0, restarted = 0, quick = 0,
+  local self = setmetatable({ machine = machine, parent = parent, options = options, process_id = 0, life = 0, restarted = 0, quick = 0,
     stopping = false, gone = false, arrival = { up = 0, down = 0 } }, Child)
   machine.scheduler:after(machine.trouble.delay "start", function() start(self) end)
   return self
 end
 
 local function forget(self)
-  self.id, self.gone = 0, self.stopping
+  self.process_id, self.gone = 0, self.stopping
 end
 
 --- Ends its process at once, as a signal or a crash does, and starts the next one as the runtime would.
@@ -57,14 +57,15 @@ function Child:die(how)
   local process, scheduler = self.process, self.machine.scheduler
   if not process or process.dead then return end
   process:kill()
-  local seconds, life = scheduler.now - self.began, self.life
+  local seconds, life, id = scheduler.now - self.began, self.life, self:id()
   self.quick = seconds < young and self.quick + 1 or 0
   local restart_in = math.min(restart_most, restart_least * 2 ^ math.max(0, self.quick - 1))
   local function told()
     if self.parent.dead or life ~= self.life then return end
     forget(self)
-    if self.options.on_exit then
-      self.parent:spawn("worker exit", self.options.on_exit, self, { status = how.status or 0, signal = how.signal or 0,
+    local front = self.parent.front
+    if front then
+      self.parent:spawn("worker exit", front.on_exit, id, { status = how.status or 0, signal = how.signal or 0,
         unheard = how.unheard or false, seconds = seconds, restarting = not self.stopping, restart_in = restart_in })
     end
     if self.stopping then return end
@@ -92,7 +93,7 @@ end
 
 function Child:send(event)
   local process = self.process
-  if self.id == 0 or not process then return false end
+  if self.process_id == 0 or not process then return false end
   transmit(self, "down", "event", function()
     if process.dead then return end
     local receiver = process.receiver
@@ -106,7 +107,7 @@ function Child:stop(grace)
   if self.stopping then return end
   self.stopping = true
   local process = self.process
-  if self.id == 0 or not process then
+  if self.process_id == 0 or not process then
     self.gone = true
     return
   end
@@ -122,7 +123,13 @@ function Child:stop(grace)
   scheduler:after(grace or 5, function() self:die { signal = 9 } end)
 end
 
-function Child:pid() return self.id end
+function Child:name() return self.options.name end
+
+function Child:generation() return self.options.generation end
+
+function Child:id() return self.process_id ~= 0 and ("%s/%d"):format(self.options.name, self.process_id) or nil end
+
+function Child:pid() return self.process_id end
 
 function Child:restarts() return self.restarted end
 
@@ -130,8 +137,8 @@ function Child:is_gone() return self.gone end
 
 -- -- The worker's side: host.call and host.receive ------------------------------------------------------------------
 
-local function answer(self, life, payload, finish)
-  local ok, reply = pcall(self.options.handler, self, payload)
+local function answer(self, id, life, payload, finish)
+  local ok, reply = pcall(self.parent.front.handler, id, payload)
   if not ok then
     if type(reply) ~= "table" then
       local list = self.machine.scheduler.failures
@@ -139,7 +146,7 @@ local function answer(self, life, payload, finish)
     end
     reply = { err = err("upstream", "%s", tostring(reply)) }
   end
-  if life ~= self.life or self.id == 0 then return end
+  if life ~= self.life or self.process_id == 0 then return end
   transmit(self, "down", "reply", function()
     if type(reply) == "table" then finish(nil, reply.err) else finish(reply) end
   end)
@@ -151,7 +158,7 @@ function M.call(self, payload, timeout)
   return self.machine.scheduler:await(function(finish)
     transmit(self, "up", "request", function()
       if self.parent.dead or life ~= self.life then return end
-      self.parent:spawn("worker request", answer, self, life, payload, finish)
+      self.parent:spawn("worker request", answer, self, self:id(), life, payload, finish)
     end)
   end, timeout)
 end
