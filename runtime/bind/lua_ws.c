@@ -180,6 +180,11 @@ static struct lua_ws *check_socket(lua_State *L) {
     return luaL_checkudata(L, 1, socket_type);
 }
 
+struct ws *lua_ws_check(lua_State *L, int index) {
+    const struct lua_ws *socket = luaL_checkudata(L, index, socket_type);
+    return socket->ws;
+}
+
 static int socket_gc(lua_State *L) {
     struct lua_ws *socket = lua_touserdata(L, 1);
     socket->vm_closing = true; /* nobody can wait on it any more */
@@ -324,14 +329,19 @@ static int socket_drain(lua_State *L) {
     return wait_begin(L, &drain->wait, &drain_ops);
 }
 
+int lua_ws_check_code(lua_State *L, int index) {
+    int code = (int)luaL_optinteger(L, index, 1000);
+    bool known = code >= 1000 && code <= 1011 && (code < 1004 || code > 1006);
+    luaL_argcheck(L, known || (code >= 3000 && code <= 4999), index,
+                  "not a code that a close frame may carry");
+    return code;
+}
+
 /* socket:close([code], [reason]) */
 static int socket_close(lua_State *L) {
     struct lua_ws *socket = check_socket(L);
-    int code = (int)luaL_optinteger(L, 2, 1000);
+    int code = lua_ws_check_code(L, 2);
     const char *reason = luaL_optstring(L, 3, "");
-    bool known = code >= 1000 && code <= 1011 && (code < 1004 || code > 1006);
-    luaL_argcheck(L, known || (code >= 3000 && code <= 4999), 2,
-                  "not a code that a close frame may carry");
     if (socket->ws != NULL)
         ws_close(socket->ws, code, reason);
     return 0;
@@ -486,7 +496,10 @@ void lua_ws_open_type(lua_State *L) {
 
 int lua_open_ws(lua_State *L) {
     lua_ws_open_type(L);
+    lua_ws_open_group_type(L);
     lua_newtable(L);
     fiber_register(L, functions);
+    lua_pushcfunction(L, lua_ws_group);
+    lua_setfield(L, -2, "group");
     return 1;
 }

@@ -42,7 +42,11 @@ struct fiber {
 /* -- Alarms ------------------------------------------------------------------------------------ */
 
 struct alarm {
-    uv_timer_t timer;
+    union {
+        uv_handle_t handle;
+        uv_timer_t timer;
+        uv_idle_t next_turn; /* without a delay */
+    };
     void (*ring)(void *arg);
     void *arg;
 };
@@ -52,28 +56,43 @@ static void alarm_closed(uv_handle_t *handle) {
 }
 
 void alarm_stop(struct alarm *alarm) {
-    if (alarm == NULL || uv_is_closing((uv_handle_t *)&alarm->timer))
+    if (alarm == NULL || uv_is_closing(&alarm->handle))
         return;
-    uv_close((uv_handle_t *)&alarm->timer, alarm_closed);
+    uv_close(&alarm->handle, alarm_closed);
 }
 
-static void alarm_rings(uv_timer_t *timer) {
-    struct alarm *alarm = timer->data;
+static void rings(uv_handle_t *handle) {
+    struct alarm *alarm = handle->data;
     alarm_stop(alarm);
     alarm->ring(alarm->arg);
+}
+
+static void timer_rings(uv_timer_t *timer) {
+    rings((uv_handle_t *)timer);
+}
+
+static void next_turn_rings(uv_idle_t *idle) {
+    rings((uv_handle_t *)idle);
 }
 
 struct alarm *alarm_start(struct loop *loop, double seconds, void (*ring)(void *arg), void *arg) {
     struct alarm *alarm = malloc(sizeof *alarm);
     if (alarm == NULL)
         abort(); /* a wait without its end would hang for ever */
-    uv_timer_init(&loop->uv, &alarm->timer);
-    alarm->timer.data = alarm;
     alarm->ring = ring;
     alarm->arg = arg;
-    double ms = seconds > 0 ? ceil(seconds * 1000) : 0;
-    uv_update_time(&loop->uv);
-    uv_timer_start(&alarm->timer, alarm_rings, ms < 1e15 ? (uint64_t)ms : (uint64_t)1e15, 0);
+    if (seconds > 0) {
+        double ms = ceil(seconds * 1000);
+        uv_update_time(&loop->uv);
+        uv_timer_init(&loop->uv, &alarm->timer);
+        uv_timer_start(&alarm->timer, timer_rings, ms < 1e15 ? (uint64_t)ms : (uint64_t)1e15, 0);
+    } else {
+        /* A timer that is due at once would ring before the loop looks at anything else, and one
+         * that is started again and again would keep it from that for ever. */
+        uv_idle_init(&loop->uv, &alarm->next_turn);
+        uv_idle_start(&alarm->next_turn, next_turn_rings);
+    }
+    alarm->handle.data = alarm;
     return alarm;
 }
 

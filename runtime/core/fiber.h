@@ -120,7 +120,8 @@ int fiber_push_results(lua_State *L, struct fiber *fiber);
 /* Walks the fibers of a vm that are not over; NULL starts and ends. */
 struct fiber *fiber_next(struct vm *vm, struct fiber *fiber);
 
-/* A timer that rings once and frees itself; alarm_stop before that (NULL is fine). */
+/* A timer that rings once and frees itself; alarm_stop before that (NULL is fine). Without a delay
+ * it rings when the loop has looked at everything else once. */
 struct alarm;
 struct alarm *alarm_start(struct loop *loop, double seconds, void (*ring)(void *arg), void *arg);
 void alarm_stop(struct alarm *alarm);

@@ -47,7 +47,9 @@ static void turn_uv(struct ev_loop *ev, ev_prepare *watcher, int events) {
     /* Also when its descriptor is silent: libuv hands newly started watchers to the kernel only in
      * here. */
     uv_run(uv, UV_RUN_NOWAIT);
-    int timeout = uv_backend_timeout(uv);
+    if (net->to_flush != NULL)
+        net_flush(net);
+    int timeout = net->to_flush != NULL ? 0 : uv_backend_timeout(uv);
     if (timeout == 0)
         ev_idle_start(ev, &p->uv_busy);
     else

@@ -23,6 +23,8 @@ struct net {
     struct lws_vhost *vhost;
     unsigned char *scratch; /* NET_IO_SIZE bytes behind LWS_PRE, for putting a message together;
                                valid until the next use */
+    struct ws *to_flush,
+        **to_flush_last; /* WebSockets that have something for the end of this turn */
     struct net_private *private;
 };
 
@@ -35,5 +37,8 @@ int net_connection_callback(struct lws *wsi, enum lws_callback_reasons reason, v
                             size_t size);
 int net_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t size);
+
+/* net/ws_send.c: writes what net->to_flush has, for about a millisecond. */
+void net_flush(struct net *net);
 
 #endif

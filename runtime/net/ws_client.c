@@ -62,19 +62,20 @@ void ws_client_wake(struct ws *ws) {
 /* One fragment of the first message. False when the connection is broken. */
 static bool write_fragment(struct ws *ws) {
     struct ws_out *out = ws->first;
-    size_t size = out->end - out->at;
+    struct ws_message *message = out->message;
+    size_t size = message->end - out->at;
     if (size > FRAGMENT_SIZE)
         size = FRAGMENT_SIZE;
-    bool is_last = out->at + size == out->end;
-    int flags = out->begun    ? LWS_WRITE_CONTINUATION
-                : out->binary ? LWS_WRITE_BINARY
-                              : LWS_WRITE_TEXT;
+    bool is_last = out->at + size == message->end;
+    int flags = ws_is_begun(out)  ? LWS_WRITE_CONTINUATION
+                : message->binary ? LWS_WRITE_BINARY
+                                  : LWS_WRITE_TEXT;
     if (!is_last)
         flags |= LWS_WRITE_NO_FIN;
     /* The bytes before the fragment are overwritten by its frame head: they are sent already. */
-    if (lws_write(ws->wsi, out->bytes + out->at, size, (enum lws_write_protocol)flags) < (int)size)
+    if (lws_write(ws->wsi, message->bytes + out->at, size, (enum lws_write_protocol)flags) <
+        (int)size)
         return false;
-    out->begun = true;
     out->at += size;
     server_count_bytes(0, size);
     if (is_last)

@@ -388,6 +388,20 @@ static void ids_go_to_the_fibers_that_are_spawned(void) {
 }
 
 static int alarms_rung;
+static void set_done(void *arg) {
+    fixture_call(arg, "done = true");
+}
+
+/* What is posted comes by a descriptor, as requests do. */
+static void fibers_that_yield_for_ever_do_not_starve_the_loop(void) {
+    struct fixture f;
+    open_fixture(&f);
+    fixture_start(&f, "while not done do fiber.yield() end return done");
+    loop_post(&f.loop, set_done, &f);
+    CHECK_TEXT(fixture_wait(&f), "true");
+    fixture_close(&f);
+}
+
 static void alarm_rings_here(void *arg) {
     (void)arg;
     alarms_rung++;
@@ -430,6 +444,7 @@ int main(void) {
         TEST(fibers_that_are_ready_end_with_the_vm),
         TEST(sources_that_are_collected_leave_their_waiters),
         TEST(ids_go_to_the_fibers_that_are_spawned),
+        TEST(fibers_that_yield_for_ever_do_not_starve_the_loop),
         TEST(alarms_ring_once),
     };
     return RUN(tests);

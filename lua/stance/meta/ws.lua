@@ -62,4 +62,46 @@ function Socket:is_open() end
 ---@return string?
 function Socket:protocol() end
 
+--- Many sockets that are sent the same: a message is checked, framed and kept once, however many get it, and all that a socket has
+--- waiting leaves with one system call when the present turn of the loop ends. Each socket keeps its own limits: one that is too slow is
+--- closed (1008), or loses its oldest messages (`drop_oldest`), and the others do not notice.
+---
+---     local watchers = ws.group()
+---     watchers:add(socket)               -- in its handler, which then receives until the socket is closed
+---     watchers:send(json.encode(event))  -- to all
+---
+--- A group keeps no socket open and holds no reference to it: a socket leaves when it begins to close, or is collected.
+---@return ws.Group
+function ws.group() end
+
+---@class ws.Group
+local Group = {}
+
+--- Adding a member again changes nothing. Code "closed" when the socket is closed or closing.
+---@param socket ws.Socket
+---@return boolean? ok
+---@return stance.Error? err
+function Group:add(socket) end
+
+---@param socket ws.Socket
+---@return boolean was_member
+function Group:remove(socket) end
+
+--- Queues a message for each member; does not wait. Keeps its order with what `socket:send` sends. Text (without `binary`) must be UTF-8,
+--- else code "invalid".
+---@param message string
+---@param binary? boolean
+---@return integer? reached  members that it is queued for
+---@return stance.Error? err
+function Group:send(message, binary) end
+
+--- Members.
+---@return integer
+function Group:count() end
+
+--- Closes each member, as `socket:close`, and the group: it takes nobody and nothing any more.
+---@param code? integer
+---@param reason? string
+function Group:close(code, reason) end
+
 return ws
