@@ -119,6 +119,18 @@ $(B)/spec/%: $(B)/obj/spec/c/%.o $(B)/libstance.a $(GPU_LIB)
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Of the timings: the VM's, and what serves and asks beside ours.
+BENCHES := $(B)/bench/vm $(patsubst spec/bench/peers/%.c,$(B)/bench/%,$(sort $(wildcard spec/bench/peers/*.c)))
+$(B)/bench/vm: $(B)/obj/spec/bench/vm_bench.o $(B)/libstance.a $(GPU_LIB)
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(B)/bench/%: $(B)/obj/spec/bench/peers/%.o
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lwebsockets -o $@
+
 tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) ## everything that the tests run, without running it
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
@@ -136,7 +148,7 @@ test: ## install what is missing, then every check there is
 test-fast: tests ## C tests and unit specs, for the edit loop
 	@spec/run.sh fast
 
-bench: $(B)/stance $(B)/stance-spec ## timings: a view by stage, 48 views through the queue, memory when idle
+bench: $(B)/stance $(B)/stance-spec $(BENCHES) ## timings: drawing, jobs, requests, memory; BENCH_PEERS=1: beside other servers
 	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) bench
 	@spec/run.sh bench
 
@@ -155,7 +167,7 @@ install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 
 # In clang's words, whichever compiler built last.
 compile_commands.json: FORCE ## one entry a C file, for editors and clang-tidy
-	@for file in runtime/main.c $(SOURCES) $(wildcard spec/c/*.c gpu/*/*.c); do \
+	@for file in runtime/main.c $(SOURCES) $(wildcard spec/*/*.c spec/bench/peers/*.c gpu/*/*.c); do \
 	    printf '{"directory":"%s","file":"%s","command":"clang %s -c %s"},\n' '$(CURDIR)' $$file \
 	        '$(strip $(CPPFLAGS)) -I$(B)/gen -std=c11 -pthread' $$file; \
 	done | sed '1s/^/[/; $$s/,$$/]/' >$@

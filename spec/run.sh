@@ -104,6 +104,7 @@ step_tsan() {
 
 bench() {
     local file
+    if [ "${BENCH_PEERS-}" = 1 ]; then spec/bench/peers/install || return; fi
     build/stance version
     for file in spec/bench/*_bench.lua; do
         [ -e "$file" ] && build/stance-spec --script "$file"
