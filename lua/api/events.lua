@@ -8,8 +8,8 @@ local idle_check = 20 -- seconds between looks whether anybody still reads
 return function(route, app)
   local bus = app.jobs.events
 
-  --- Calls send(text) for each event until it fails or the host stops.
-  local function pump(request, send)
+  --- Calls send(text) for each event until it fails or the host stops; once `join` (may be nil) takes the cursor, events come without us.
+  local function pump(request, send, join)
     local cursor = request.query.after or bus:cursor()
     local oldest = bus:oldest() or 1
     if cursor + 1 < oldest and oldest > 1 then
@@ -18,6 +18,10 @@ return function(route, app)
       if not ok then return nil, why end
     end
     while not app.stopping and not app.retired do
+      if join and join(cursor) then
+        bus.woken:wait() -- a socket that closes cancels this
+        return true
+      end
       local events, following = bus:after(cursor, request.query.job, idle_check)
       if not events then return nil, following end
       for _, event in ipairs(events) do
@@ -33,7 +37,8 @@ return function(route, app)
     doc = "Job events, one JSON object a message. `after`: the last seq seen; without it, from now on. `job`: of one job only.",
     scope = "jobs:read", query = query, send_budget = host.config "ws_send_budget",
     handler = function(socket, request)
-      pump(request, function(text) return socket:send(text) end)
+      local function join(cursor) return bus:join(socket, cursor, request.query.job) end
+      pump(request, function(text) return socket:send(text) end, join)
       socket:close(app.close_code, app.retired and "the scripts were replaced; come again" or "the host is stopping")
     end,
   }

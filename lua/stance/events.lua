@@ -1,14 +1,16 @@
 --- events.lua - what happened, in order, for whoever watches: a cursor misses nothing.
 ---
 --- Events are rows that commit with the change they tell of; their `seq` only grows. The bus reads each new row once, keeps the
---- last few thousand as ready JSON, and wakes all watchers; one that is further behind reads the table.
+--- last few thousand as ready JSON, and wakes all watchers; one that is further behind reads the table. A WebSocket that has caught up
+--- joins a group instead and gets what comes without any further script.
 local json, time, log = require "json", require "time", require("log").named "events"
-local fiber = require "fiber"
+local fiber, ws = require "fiber", require "ws"
 local signal = require "stance.signal"
 
 local M = {}
 
 local keep, batch = 4096, 500
+local everybody = "" -- the name of a group that is no job's
 
 ---@class stance.event
 ---@field seq integer
@@ -33,7 +35,8 @@ end
 ---@param db table the db module
 ---@return stance.events
 function M.new(db)
-  return setmetatable({ db = db, last = 0, first = 1, ring = {}, came = signal.new(), dirty = signal.shared "events", closed = false }, Bus)
+  return setmetatable({ db = db, last = 0, first = 1, ring = {}, groups = {}, came = signal.new(), woken = signal.new(),
+    dirty = signal.shared "events", closed = false }, Bus)
 end
 
 --- Starts at the newest event. Must be called in a fiber.
@@ -48,7 +51,13 @@ end
 function Bus:close()
   self.closed = true
   if self.pump then self.pump:cancel "nobody watches any more" end
+  self:wake()
+end
+
+--- Whoever waits here looks again whether there is still reason to.
+function Bus:wake()
   self.came:notify()
+  self.woken:notify()
 end
 
 --- There are new rows. Cheap; never waits.
@@ -69,6 +78,7 @@ function Bus:run()
       for _, row in ipairs(rows) do
         self.last = row.seq
         self.ring[row.seq] = to_event(row)
+        self:tell(self.ring[row.seq])
       end
       while self.first <= self.last - keep do
         self.ring[self.first] = nil
@@ -77,6 +87,28 @@ function Bus:run()
       if #rows > 0 then self.came:notify() end
     until #rows < batch
   end
+end
+
+function Bus:tell(event)
+  local all, one = self.groups[everybody], event.job_id and self.groups[event.job_id]
+  if all then all:send(event.text) end
+  if one then one:send(event.text) end
+end
+
+--- From now on the socket gets every event, or those of one job; it leaves when it closes. False, and nothing is changed, when the cursor
+--- is not the newest: it would miss events, or see some twice.
+---@param socket ws.Socket
+---@param cursor integer
+---@param job_id? string
+---@return boolean joined
+function Bus:join(socket, cursor, job_id)
+  if cursor ~= self.last or self.closed then return false end
+  for name, group in pairs(self.groups) do
+    if group:count() == 0 then self.groups[name] = nil end
+  end
+  local name = job_id or everybody
+  self.groups[name] = self.groups[name] or ws.group()
+  return self.groups[name]:add(socket) == true
 end
 
 --- Runs for ever: forgets all but the newest `count` events.

@@ -61,7 +61,7 @@ end
 --- Whoever waits looks again whether there is still reason to.
 function Jobs:wake_all()
   self.work:notify()
-  self.events.came:notify()
+  self.events:wake()
 end
 
 function Jobs:on_change(claimable)

@@ -25,7 +25,7 @@ local going_away = 1012 -- the WebSocket code for "come again": RFC 6455's regis
 
 local function gauges(app)
   local pending = metrics.gauge { name = "jobs", help = "Jobs, by status.", labels = { "status" } }
-  local lag = metrics.gauge { name = "loop_lag_seconds", help = "Worst delay of the event loop in the last five seconds." }
+  local lag = metrics.gauge { name = "loop_lag_seconds", help = "Longest turn of the event loop in the last five seconds." }
   local fibers = metrics.gauge { name = "fibers", help = "Fibers of the host." }
   local memory = metrics.gauge { name = "vm_memory_bytes", help = "Memory of the host's script VM." }
   while true do

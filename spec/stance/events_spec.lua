@@ -1,4 +1,4 @@
-local db, fiber, json = require "db", require "fiber", require "json"
+local db, fiber, http, json, ws = require "db", require "fiber", require "http", require "json", require "ws"
 local events = require "stance.events"
 
 describe("events", function()
@@ -166,5 +166,61 @@ describe("events", function()
     local oldest = bus:oldest()
     assert(db.exec("DELETE FROM events WHERE seq = ?", oldest))
     assert.equal(oldest + 1, bus:oldest())
+  end)
+
+  context("over sockets that have joined", function()
+    local server, sockets
+
+    before_each(function()
+      sockets = {}
+      server = assert(http.serve { listen = "127.0.0.1:0", handler = function(request)
+        local name = request.path:sub(2)
+        local socket = assert(request:upgrade())
+        sockets[name] = socket
+        socket:send "ready"
+        while socket:receive() do end
+      end })
+    end)
+
+    after_each(function() server:close() end)
+
+    local function connect(name)
+      local client = assert(ws.connect(("ws://%s/%s"):format(server:address(), name)))
+      assert.equal("ready", (client:receive(2)))
+      return client
+    end
+
+    local function next_type(client) return json.decode((assert(client:receive(2)))).type end
+
+    it("come to each that watches all, or their job", function()
+      local all, one = connect "all", connect "one"
+      assert.is_true(bus:join(sockets.all, bus:cursor()))
+      assert.is_true(bus:join(sockets.one, bus:cursor(), "j1"))
+      write("a", "j1") write("b", "j2") write("c") write("d", "j1")
+      for _, wanted in ipairs { "a", "b", "c", "d" } do assert.equal(wanted, next_type(all)) end
+      for _, wanted in ipairs { "a", "d" } do assert.equal(wanted, next_type(one)) end
+    end)
+
+    it("need a cursor that is the newest", function()
+      connect "late"
+      local start = bus:cursor()
+      write "a"
+      assert.equal("a", bus:after(start, nil, 1)[1].type)
+      assert.is_false(bus:join(sockets.late, start))
+      assert.is_false(bus:join(sockets.late, bus:cursor() + 1))
+      assert.is_true(bus:join(sockets.late, bus:cursor()))
+    end)
+
+    it("forget jobs that nobody watches any more", function()
+      local client = connect "gone"
+      bus:join(sockets.gone, bus:cursor(), "j1")
+      client:close()
+      client:receive(2)
+      connect "other"
+      bus:join(sockets.other, bus:cursor(), "j2")
+      local names = {}
+      for name in pairs(bus.groups) do names[#names + 1] = name end
+      assert.same({ "j2" }, names)
+    end)
   end)
 end)
