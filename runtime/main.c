@@ -18,6 +18,7 @@ static const struct command commands[] = {
     {"job", cli_job, "submit, list, show, logs, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
     {"download", cli_download, "fetch what a job made"},
+    {"new", cli_new, "write a workflow, route, policy or test to begin with"},
     {"check", cli_check, "find what is wrong with scripts"},
     {"test", cli_test, "run the specs of one's own scripts"},
     {"reload", cli_reload, "load changed scripts into the running host"},
