@@ -11,8 +11,9 @@ int cli_doctor(int argc, char **argv);
 int cli_download(int argc, char **argv);
 int cli_generations(int argc, char **argv);
 int cli_job(int argc, char **argv);
-int cli_reload(int argc, char **argv);
 int cli_new(int argc, char **argv);
+int cli_reload(int argc, char **argv);
+
 int cli_render(int argc, char **argv);
 int cli_rollback(int argc, char **argv);
 int cli_serve(int argc, char **argv);

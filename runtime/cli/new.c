@@ -35,15 +35,10 @@ static int make_folder(const char *path) {
     return mkdir(part, 0700) < 0 && errno != EEXIST ? -1 : 0;
 }
 
-/* The workspace that was asked for; else that of the settings; else DATA/workspace, which every
- * command finds once it is there. Returns an exit code. */
+/* Returns an exit code. */
 static int choose_workspace(struct request *request, const struct config *config,
                             const char *given) {
-    const char *settled = config_string(config, "workspace");
-    if (settled != NULL && *settled != 0)
-        snprintf(request->workspace, PATH_MAX, "%s", settled);
-    else
-        snprintf(request->workspace, PATH_MAX, "%s/workspace", config_string(config, "data"));
+    snprintf(request->workspace, PATH_MAX, "%s", config_string(config, "workspace"));
     if (given != NULL)
         snprintf(request->flag, sizeof request->flag, " --workspace %s", given);
     if (!request->show && make_folder(request->workspace) < 0)
@@ -126,7 +121,7 @@ int cli_new(int argc, char **argv) {
     int count = 0;
     const struct option options[] = {
         {"workspace", 0, OPTION_TEXT, &workspace, "DIR",
-         "where it goes; made when it is not there (default: the setting, else DATA/workspace)"},
+         "where it goes; made when it is not there (default: the setting `workspace`)"},
         {"force", 'f', OPTION_FLAG, &request.force, NULL, "replace files that are there"},
         {"print", 0, OPTION_FLAG, &request.show, NULL, "print the script, write nothing"},
         {"json", 0, OPTION_FLAG, &request.json, NULL, "one JSON object"},
@@ -159,9 +154,6 @@ int cli_new(int argc, char **argv) {
                               meant ? "; did you mean \"" : "", meant ? meant : "",
                               meant ? "\"?" : "");
     }
-    if (workspace != NULL && !request.show && make_folder(workspace) < 0)
-        return out_fail(EXIT_FAILED, "cannot make the workspace %s: %s", workspace,
-                        strerror(errno));
     struct config *config = NULL;
     code = tool_config(file, workspace, &config);
     if (code != EXIT_OK)

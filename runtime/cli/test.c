@@ -72,8 +72,10 @@ static int choose(const struct config *config, char **paths, int *count, char *w
         tool_find_workspace(first, settled, workspace))
         return EXIT_OK;
     if (settled == NULL || realpath(settled, workspace) == NULL)
-        return out_fail(EXIT_USAGE, "which workspace? Give --workspace DIR (`stance new workflow "
-                                    "NAME` makes one)");
+        return out_fail(EXIT_NOT_FOUND,
+                        "there is no workspace %s: give --workspace DIR, or begin with `stance "
+                        "new workflow NAME`",
+                        settled ? settled : "");
     if (*count > 0)
         return EXIT_OK;
     snprintf(folder, sizeof folder, "%s/spec", workspace);

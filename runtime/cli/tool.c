@@ -77,6 +77,8 @@ int tool_read_scripts(const char *workspace, struct scripts **out, struct err *e
     if (code != 0)
         return code;
     snprintf(policies, sizeof policies, "%s/../policies", lua);
+    if (workspace != NULL && access(workspace, F_OK) != 0)
+        workspace = NULL;
     return scripts_read(lua, access(policies, F_OK) == 0 ? policies : NULL, workspace, out, err);
 }
 

@@ -44,7 +44,7 @@ struct tool_call {
 /* Runs it in a fiber. *result (free it) is what it returned, as JSON. */
 int tool_call(struct tool *tool, const struct tool_call *call, char **result, struct err *err);
 
-/* The built-in scripts with `workspace` (may be NULL) over them. */
+/* The built-in scripts with `workspace` (NULL, or not there: nothing) over them. */
 int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err);
 
 /* The workspace that `path` (absolute) lies in: the one of the settings (may be NULL), else the

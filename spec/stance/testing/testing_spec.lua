@@ -30,7 +30,9 @@ local scripts = {
     return { name = "draw", version = 1, params = t.object {}, run = function(job)
       return job:step("open", function(step)
         local body = step:try(scene.open "mannequin")
-        for view in require("render").ring(body, { angles = 2, size = { 64, 64 } }) do step:artifact(view.name .. ".png", step:try(view:png())) end
+        for view in require("render").ring(body, { angles = 2, size = { 64, 64 } }) do
+          step:artifact(view.name .. ".png", step:try(view:png()))
+        end
         return { name = body:name(), vertices = body:vertices() }
       end)
     end }]],
