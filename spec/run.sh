@@ -91,6 +91,7 @@ step_asan() {
     c_tests build/asan || status=1
     mapfile -t folders < <(unit_folders)
     lua_specs build/asan/stance-spec "${folders[@]}" || status=1
+    STANCE_BINARY=build/asan/stance STANCE_ATTACKS=100000 program 300 build/stance-spec spec/e2e/hostile_spec.lua || status=1
     return $status
 }
 

@@ -128,7 +128,7 @@ function M.start()
   app.workers = workers.new(app.jobs, host.config "workers")
   local server = assert(http.serve {
     listen = host.config "listen", handler = app.routes:handler(), hosts = host.config "hosts", origins = host.config "origins",
-    body_limit = host.config "max_body", lasting = true,
+    body_limit = host.config "max_body", connection_limit = host.config "max_connections", lasting = true,
   })
   app.address = server:address()
   host.on_stop(stop(app, server))

@@ -33,6 +33,8 @@ static const struct config_setting settings[] = {
      0, 0, NULL, false},
     {"max_body", CONFIG_SIZE, "8 MiB", "largest request body that is held in memory", KIB, GIB,
      NULL, false},
+    {"max_connections", CONFIG_INT, "10000", "connections at once; those beyond it get a 503", 1,
+     60000, NULL, false},
     {"ws_send_budget", CONFIG_SIZE, "1 MiB", "unsent bytes after which a slow watcher is cut off",
      16 * KIB, GIB, NULL, false},
     {"job_lease", CONFIG_DURATION, "30s", "how long a silent worker keeps a job", 1, 3600, NULL,

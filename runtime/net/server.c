@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +19,9 @@ enum {
     BACKLOG = 1024,
     ACCEPT_MAX = 64, /* connections taken before others get their turn */
     CACHE_SIZE = 256,
-    CONNECTIONS_DEFAULT = 1024,
+    CONNECTIONS_DEFAULT = 10000,
+    DESCRIPTORS_SPARE = 256, /* for all that is no connection: files, database, workers, clients */
+    FULL_TOLD_EVERY_MS = 60000,
     TURNED_AWAY_MAX = 64, /* connections beyond the limit that still get a 503; the rest is cut */
 };
 
@@ -176,7 +179,57 @@ static int open_socket(struct net_server *server, struct err *err) {
     return 0;
 }
 
+/* -- Limits ------------------------------------------------------------------------------------ */
+
+/* So that the descriptors last for all connections. libwebsockets makes its tables by this limit.
+ */
+static void raise_descriptor_limit(struct net_server_options *o) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    rlim_t wanted = o->connection_limit + TURNED_AWAY_MAX + DESCRIPTORS_SPARE;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur >= wanted)
+        return;
+    size_t most = limit.rlim_cur > wanted - o->connection_limit
+                      ? (size_t)(limit.rlim_cur - (wanted - o->connection_limit))
+                      : 1;
+    log_warn("net",
+             "%zu connections at most, not %zu: this process may have %llu descriptors (ulimit "
+             "-Hn, LimitNOFILE=)",
+             most, o->connection_limit, (unsigned long long)limit.rlim_cur);
+    o->connection_limit = most;
+}
+
+/* A flood of connections must not become a flood of lines. */
+static void tell_full(struct net_server *server, const char *why) {
+    uint64_t now = server_now_ms(server);
+    if (server->told_full && now - server->told_ms < FULL_TOLD_EVERY_MS)
+        return;
+    server->told_full = true;
+    server->told_ms = now;
+    log_warn("net", "new connections are turned away: %s", why);
+}
+
 /* -- Accepting --------------------------------------------------------------------------------- */
+
+static void accept_some(uv_poll_t *poll, int status, int events);
+
+/* Without descriptors those who wait go on waiting; the next sweep looks again. */
+static void pause_accepting(struct net_server *server) {
+    tell_full(server, "no descriptor left");
+    uv_poll_stop(&server->poll);
+    server->accepting = false;
+}
+
+static void resume_accepting(struct net_server *server) {
+    if (!server->accepting && !server->closing)
+        uv_poll_start(&server->poll, UV_READABLE, accept_some);
+    server->accepting = true;
+}
 
 static void accept_some(uv_poll_t *poll, int status, int events) {
     (void)events;
@@ -189,10 +242,12 @@ static void accept_some(uv_poll_t *poll, int status, int events) {
         int fd =
             accept4(server->fd, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE)
-                log_warn("net", "no descriptor left for a new connection");
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                pause_accepting(server);
             return;
         }
+        if (server->count >= server->options.connection_limit)
+            tell_full(server, "there are max_connections of them");
         if (server->count >= server->options.connection_limit + TURNED_AWAY_MAX) {
             close(fd);
             continue;
@@ -212,6 +267,7 @@ uint64_t server_now_ms(const struct net_server *server) {
 static void sweep(uv_timer_t *timer) {
     struct net_server *server = timer->data;
     uint64_t now = server_now_ms(server);
+    resume_accepting(server);
     for (int i = 0; i < DEADLINE_COUNT; i++) {
         struct deadline_queue *queue = &server->queues[i];
         while (queue->first != NULL && queue->first->due_ms <= now)
@@ -290,22 +346,23 @@ static void fill_defaults(struct net_server_options *o) {
 
 int net_server_open(struct loop *loop, const struct net_server_options *options,
                     struct net_server **out, struct err *err) {
-    struct net *net;
-    int status = net_get(loop, &net, err);
-    if (status < 0)
-        return status;
     struct net_server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    prepare_metrics();
-    server->net = net;
-    server->fd = -1;
     server->options = *options;
+    fill_defaults(&server->options);
+    raise_descriptor_limit(&server->options);
+    int status = net_get(loop, &server->net, err);
+    if (status < 0) {
+        free(server);
+        return status;
+    }
+    prepare_metrics();
+    server->fd = -1;
     server->hosts = copy_list(options->hosts);
     server->origins = copy_list(options->origins);
     server->options.hosts = (const char *const *)server->hosts;
     server->options.origins = (const char *const *)server->origins;
-    fill_defaults(&server->options);
     status = open_socket(server, err);
     server->options.listen = NULL; /* the caller's */
     if (status < 0) {
@@ -315,6 +372,7 @@ int net_server_open(struct loop *loop, const struct net_server_options *options,
         return status;
     }
     server->handles = 2;
+    server->accepting = true;
     uv_timer_init(&loop->uv, &server->sweep);
     uv_poll_init(&loop->uv, &server->poll, server->fd);
     server->sweep.data = server->poll.data = server;

@@ -30,7 +30,7 @@ struct net_server_options {
         *origins; /* "https://example.org": foreign origins allowed; NULL-ended, may be NULL */
     size_t header_limit;     /* bytes of a head; 0: 16 KiB */
     int64_t body_limit;      /* bytes of a request body; 0: 1 GiB */
-    size_t connection_limit; /* 0: 1,024; beyond it 503 */
+    size_t connection_limit; /* 0: 10,000; beyond it 503; fewer where descriptors are scarce */
     unsigned request_limit;  /* requests on a connection; 0: 10,000 */
     double header_timeout;   /* seconds for a head; 0: 10 */
     double body_timeout;     /* seconds for each 64 KiB of a body; 0: 30 */

@@ -107,7 +107,8 @@ struct net_server {
     size_t count;
     struct deadline_queue queues[DEADLINE_COUNT];
     char address[64];
-    bool closing;
+    uint64_t told_ms; /* when it was last said that connections are turned away */
+    bool closing, accepting, told_full;
 };
 
 /* connection.c */

@@ -29,7 +29,7 @@ enum {
     QUIET_MS = 150, /* an attack that nobody answers for so long is over */
     LEAVES_MS = 20, /* one that leaves in the middle goes after that */
     BATCH = 1000,   /* attacks between two good requests */
-    IN_PROCESS = 20000,
+    IN_PROCESS = 10000,
     FAILURES_SHOWN = 10,
     KINDS = sizeof hostile_kinds / sizeof *hostile_kinds,
 };

@@ -20,7 +20,7 @@ local http = {}
 ---@field origins? string[]          foreign origins that may send and open WebSockets: "https://example.org"; "*": any
 ---@field header_limit? integer      bytes of a request's head; 16 KiB
 ---@field body_limit? integer        bytes of a request's body; 1 GiB
----@field connection_limit? integer  1,024
+---@field connection_limit? integer  beyond it 503, or cut; 10,000
 ---@field request_limit? integer     requests on one connection; 10,000
 ---@field header_timeout? number     seconds for a whole head; 10
 ---@field body_timeout? number       seconds for each 64 KiB of a body; 30
