@@ -36,11 +36,12 @@ Machine.__index = Machine
 ---@field objects fun(process: stance.virtual.process): table|nil an error instead of keeping it
 ---@field link fun(worker: stance.virtual.process, way: "up"|"down", kind: "request"|"reply"|"event"): "drop"|"twice"|nil, number|nil
 ---   what becomes of a message, and seconds that it takes longer
+---@field answered fun(worker: stance.virtual.process, request: string, reply: string|nil) looks on: what a host answered a worker
 
 local function no_trouble(chance)
   local function nothing() end
   return { delay = function(kind) return kind == "start" and chance:number(0.02, 0.05) or chance:number(0.0001, 0.003) end,
-    db = nothing, objects = nothing, link = nothing }
+    db = nothing, objects = nothing, link = nothing, answered = nothing }
 end
 
 ---@class stance.virtual.options
@@ -57,8 +58,9 @@ end
 function M.new(options)
   options = options or {}
   local chance = random.new(options.seed or 1)
+  local library = options.library or libraries.new(options.scripts)
   local self = setmetatable({ random = chance, trouble = no_trouble(chance:fork()), settings = options.settings or {}, pids = 100,
-    library = options.library or libraries.new(options.scripts), modules = options.modules or {}, objects = {},
+    library = library, libraries = { [library.name] = library }, modules = options.modules or {}, objects = {},
     scheduler = schedulers.new { seed = chance:next(), trace = options.trace } }, Machine)
   self.wall_offset = (options.start or 1767225600) - self.scheduler.now
   self.disk = { db = assert(db.memory()), written = 0 }
@@ -144,9 +146,10 @@ end
 ---@param name string
 ---@param role "host"|"worker"|"spec"
 ---@param own table
+---@param library? stance.virtual.library its generation; default the machine's
 ---@return stance.virtual.process
-function Machine:process(name, role, own)
-  local process = processes.new(self.scheduler, { name = name, library = self.library, modules = self.stand_ins })
+function Machine:process(name, role, own, library)
+  local process = processes.new(self.scheduler, { name = name, library = library or self.library, modules = self.stand_ins })
   process.loaded.log = modules.log(self, name)
   process.loaded.objects = modules.objects(self, process, self.objects)
   process.loaded.db = modules.db(self, process, self.disk)
@@ -161,7 +164,7 @@ function Machine:worker_process(worker)
   local name = ("%s/%d"):format(worker.options.name, worker.process_id)
   local process = self:process(name, "worker", { worker_index = worker.options.index, pid = worker.process_id,
     call = function(payload, timeout) return child.call(worker, payload, timeout) end,
-    receive = function() return child.receive(worker) end })
+    receive = function() return child.receive(worker) end }, self.libraries[worker.options.generation])
   process.inbox = {}
   return process
 end
@@ -196,9 +199,12 @@ end
 
 --- Starts a host on the machine's disk: on what an earlier one has left, if there was one. It comes up while the machine runs.
 --- `on_failure(why)` is called when it does not, and dies.
----@param options? { workers?: integer, keep_generation?: boolean, on_failure?: fun(why: any) }
+--- `library` is the generation that it starts with, for a host whose scripts have changed meanwhile.
+---@param options? { workers?: integer, keep_generation?: boolean, library?: stance.virtual.library, on_failure?: fun(why: any) }
 ---@return stance.virtual.host
 function Machine:host(options)
+  options = options or {}
+  if options.library then self.libraries[options.library.name] = options.library end
   local self_host = setmetatable({ machine = self, children = {} }, { __index = look_up })
   local process
   process = self:process("host", "host", { spawn_worker = function(worker_options)
@@ -209,12 +215,11 @@ function Machine:host(options)
     local list = {}
     for _, worker in ipairs(self_host.children) do if not worker:is_gone() then list[#list + 1] = worker end end
     return list
-  end })
+  end }, options.library)
   process.on_death = function()
     for _, worker in ipairs(self_host.children) do if worker.process then worker.process:kill() end end
   end
   self_host.process = process
-  options = options or {}
   process:spawn("boot", function()
     local ok, why = pcall(boot, self_host, options)
     if ok then return end
@@ -224,28 +229,34 @@ function Machine:host(options)
   return self_host
 end
 
---- A method of the host's job service, waited for.
-function Host:call(name, ...)
-  local function run(...)
+--- Runs `fn(jobs, ...)` in the host once that is up, and waits for what it returns.
+---@param fn fun(jobs: stance.jobs, ...): any
+function Host:inside(fn, ...)
+  return self.machine:inside(self.process, function(...)
     local fiber = self.process:require "fiber"
     while not self.jobs do fiber.sleep(0.01) end
-    return self.jobs[name](self.jobs, ...)
-  end
-  return self.machine:inside(self.process, run, ...)
+    return fn(self.jobs, ...)
+  end, ...)
+end
+
+--- A method of the host's job service.
+function Host:call(name, ...)
+  return self:inside(function(jobs, ...) return jobs[name](jobs, ...) end, ...)
 end
 
 --- Sends a job a signal, as `POST /api/jobs/ID/signals/NAME` does.
 function Host:signal(id, name, payload)
-  local function run() return self.jobs.queue:signal(id, name, payload) end
-  return self.machine:inside(self.process, run)
+  return self:inside(function(jobs) return jobs.queue:signal(id, name, payload) end)
 end
 
 --- The bytes of an artifact.
 ---@return string|nil bytes, table|nil err
 function Host:read(id, name)
-  local artifact, why = self:artifact(id, name)
-  if not artifact then return nil, why end
-  return self.machine:inside(self.process, function() return self.process:require("objects").read(artifact.sha256) end)
+  return self:inside(function(jobs)
+    local artifact, why = jobs:artifact(id, name)
+    if not artifact then return nil, why end
+    return self.process:require("objects").read(artifact.sha256)
+  end)
 end
 
 --- Ends it as SIGKILL would, and its workers with it. What it has acknowledged stays on the disk.
@@ -254,7 +265,7 @@ function Host:kill() self.process:kill() end
 --- Ends it in good order.
 ---@param seconds? number that workers have to give back what they run; default 30
 function Host:stop(seconds)
-  self.machine:inside(self.process, function() self.workers:stop(seconds or 30) end)
+  self:inside(function() self.workers:stop(seconds or 30) end)
   self.process:kill()
 end
 

@@ -2,7 +2,7 @@
 local history = require "spec.sim.history"
 local host = require "host"
 
-local most = 150 -- histories
+local most = 400 -- histories
 
 --- A case's `sql` is given each statement; `script` names a script, in which `from` is replaced by `to` (plain text, once).
 local cases = {
@@ -21,9 +21,9 @@ local cases = {
     from = "for channel in pairs(waiting) do channel:put(true) end", to = "" },
   ["a wake-up that is lost between looking and waiting"] = { mix = "calm", script = "stance/signal.lua",
     from = "since and since ~= self.count", to = "false" },
-  ["a child of a job that has gone on elsewhere"] = { mix = "storm",
+  ["a child of a job that has gone on elsewhere"] = { mix = "leases", favour = "child",
     sql = { "epoch = %? AND status = 'processing' AND cancel_requested = 0", "? IS NOT NULL" } },
-  ["a run that ends although it could not journal"] = { mix = "database", script = "stance/job.lua",
+  ["a run that ends although it could not journal"] = { mix = "links", script = "stance/job.lua",
     from = "if unreachable[why.code] then", to = "if false then" },
   ["artifacts that do not come with their step"] = { mix = "calm", script = "stance/job.lua",
     from = "note = self:take_note(step and step.artifacts)", to = "note = self:take_note()" },
@@ -52,7 +52,8 @@ describe("simulation notices", function()
         return text
       end
       for seed = 1, most do
-        local ok, wrong = pcall(history.run, { seed = seed, library = library, mix = case.mix, sql = case.sql and sql })
+        local ok, wrong = pcall(history.run, { seed = seed, library = library, mix = case.mix, favour = case.favour,
+          sql = case.sql and sql })
         if ok and #wrong > 0 then return end
       end
       error(case.sql and touched == 0 and "no statement is like that any more: mend this case" or "it did not", 0)

@@ -18,10 +18,11 @@ History.__index = History
 
 --- The scripts of a machine that can run programs; compile once for many histories.
 ---@param changes? table<string, string> broken scripts, to see whether that is noticed
-function M.library(changes)
+---@param name? string of the generation
+function M.library(changes, name)
   local scripts = { ["workflows/sim.lua"] = assert(io.open "spec/sim/workflow.lua"):read "*a" }
   for path, text in pairs(changes or {}) do scripts[path] = text end
-  return virtual.library(scripts)
+  return virtual.library(scripts, name)
 end
 
 function History:note(words)
@@ -43,7 +44,9 @@ end
 
 function History:start_host()
   self.restarted = self.host ~= nil
-  self.host = self.machine:host { workers = self.worker_count, keep_generation = false,
+  local following = self.mix == "reload" and self.chance:chance(0.5) and self.next_library
+  if following then self.next_library, self.library = self.library, following end
+  self.host = self.machine:host { workers = self.worker_count, keep_generation = self.mix == "reload", library = self.library,
     on_failure = function(why)
       if self.phases.bad_database then return restart_later(self) end
       self:wrong("a host did not start: " .. tostring(why))
@@ -63,6 +66,19 @@ function History:stop_host()
     self.host:stop(10)
     restart_later(self)
   end)
+end
+
+--- Only one worker may be believed about an epoch of a job.
+local function believe_one(self)
+  local holders = {}
+  function self.machine.trouble.answered(worker, payload, reply)
+    local answer, request = reply and json.decode(reply), json.decode(payload)
+    if not answer or answer.err or not request.epoch then return end
+    local epoch = ("%s, epoch %d"):format(request.id, request.epoch)
+    local holder = holders[epoch] or worker.name
+    holders[epoch] = holder
+    if holder ~= worker.name then self:wrong(("%s: %s was believed, and %s (%s)"):format(epoch, holder, worker.name, request.op)) end
+  end
 end
 
 --- What the ledger knows: how often a step's body began, over all processes.
@@ -97,7 +113,7 @@ end
 
 local function submission(self)
   local chance = self.chance
-  local program = program_of.new(chance)
+  local program = program_of.new(chance, self.favour)
   local wanted = { job_type = "sim", params = { program = program }, priority = chance:integer(-2, 2) }
   if chance:chance(0.7) then wanted.idempotency_key = ("key %d"):format(chance:integer(1, 2 ^ 30)) end
   if chance:chance(0.2) then wanted.delay_s = chance:number(0.5, 60) end
@@ -114,6 +130,20 @@ local function cancel(self, fiber, id, program)
   fiber.sleep(self.chance:number(0, 20))
   self.asked[id].cancelled = "perhaps"
   ask(self, "retry", id)
+end
+
+--- Waits for a job's end, as a client does.
+local function wait_for(self, id)
+  local scheduler = self.machine.scheduler
+  local asked_at, job
+  repeat
+    asked_at = scheduler.now
+    job = ask(self, "wait", id, self.chance:number(5, 60))
+  until job.status ~= "pending" and job.status ~= "processing"
+  local since = scheduler.now - math.max(asked_at, self.ended[id] or scheduler.now)
+  if self.mix == "calm" and not self.asked[id] and since > 1 then
+    self:wrong(("%s had ended %.1f s before that was told"):format(id, since))
+  end
 end
 
 --- One who submits a job, perhaps twice with the same key, perhaps to cancel it.
@@ -133,6 +163,7 @@ local function customer(self)
     if got ~= job.job_id then self:wrong(("%s: its key gave %s"):format(job.job_id, got)) end
   end
   if self.chance:chance(0.15) then cancel(self, fiber, job.job_id, wanted.params.program) end
+  if self.chance:chance(0.4) then wait_for(self, job.job_id) end
 end
 
 --- Gives jobs the signals that they wait for.
@@ -225,20 +256,27 @@ end
 
 --- Runs one history to its end. `trace` gets a line for each fiber that goes on and each blow.
 --- `sql` may change each statement before it runs: to break things on purpose.
----@param options { seed: integer, library: stance.virtual.library, mix?: string, trace?: fun(line: string), sql?: fun(s: string): string }
+---@param options { seed: integer, library: stance.virtual.library, next_library?: stance.virtual.library, mix?: string,
+---   favour?: string, trace?: fun(line: string), sql?: fun(s: string): string }
 ---@return string[] wrong, table history
 function M.run(options)
   local chance = require("stance.virtual.random").new(options.seed)
   local self = setmetatable({ chance = chance, trace = options.trace, problems = {}, asked = {}, accepted = {}, ended = {}, phases = {},
     had = {}, crashes = 0, watched = 0, customers = chance:integer(1, 5), worker_count = chance:integer(1, 3) }, History)
   self.mix = options.mix or chance:pick(trouble.names)
+  self.library, self.next_library, self.favour = options.library, options.next_library, options.favour
+  self.most_deaths = self.mix == "poison" and 3 or 1000
   self.modules = {}
   self.machine = virtual.new { seed = chance:next(), library = options.library, modules = self.modules, trace = options.trace,
-    settings = { job_lease = 30, job_max_attempts = 1000 } }
+    settings = { job_lease = 30, job_max_attempts = self.most_deaths } }
   self.modules["sim.ledger"] = ledger(self)
   self.excuses = {
     crashed = function() return self.crashes >= 2 end,
     denied = function() return self.had.bad_objects end,
+    poison = function(job) return job and job.poison >= self.most_deaths end,
+    failed = function(job) -- a child, for one of these
+      return not job and (self.had.bad_objects or self.crashes >= 2 or self.most_deaths < 1000)
+    end,
     timeout = function(job)
       local accepted = job and self.accepted[job.id]
       if self.restarted and self.had.clock_forward then return true end
@@ -248,6 +286,7 @@ function M.run(options)
   invariants.watch(self.machine.disk.db)
   if options.sql then break_sql(self.machine.disk, options.sql) end
   trouble.install(self)
+  believe_one(self)
   self:start_host()
   for _ = 1, self.customers do
     self.machine.client:spawn("customer", function()

@@ -28,8 +28,8 @@ local makers = {
   end,
   sleep = function(chance) return { op = "sleep", seconds = chance:chance(0.2) and chance:number(10, 90) or chance:number(0.01, 5) } end,
   wait = function(_, number) return { op = "wait", name = "go" .. number } end,
-  child = function(chance, number, depth)
-    return { op = "child", program = M.new(chance, depth + 1), name = "c" .. number, joined = chance:chance(0.8) }
+  child = function(chance, number, depth, favour)
+    return { op = "child", program = M.new(chance, favour, depth + 1), name = "c" .. number, joined = chance:chance(0.8) }
   end,
   artifact = function(_, number) return { op = "artifact", name = "loose" .. number } end,
   talk = function() return { op = "talk" } end,
@@ -39,7 +39,8 @@ local makers = {
 local weights = { { "step", 10 }, { "each", 3 }, { "sleep", 3 }, { "wait", 2 }, { "child", 1 }, { "artifact", 1 }, { "talk", 2 },
   { "flaky", 1 } }
 
-local function draw(chance, depth)
+local function draw(chance, favour, depth)
+  if favour and depth < 2 and chance:chance(0.5) then return favour end
   local total = 0
   for _, entry in ipairs(weights) do total = total + entry[2] end
   local at = chance:integer(1, total)
@@ -50,12 +51,13 @@ local function draw(chance, depth)
 end
 
 ---@param chance stance.virtual.random
+---@param favour? string an instruction of which there shall be many
 ---@param depth? integer
 ---@return table[]
-function M.new(chance, depth)
+function M.new(chance, favour, depth)
   local program = {}
   for number = 1, chance:integer(1, depth and 3 or 7) do
-    program[number] = makers[draw(chance, depth or 0)](chance, number, depth or 0)
+    program[number] = makers[draw(chance, favour, depth or 0)](chance, number, depth or 0, favour)
   end
   return program
 end

@@ -9,10 +9,10 @@ local count, from = tonumber(os.getenv "SIM_COUNT" or "") or 250, tonumber(os.ge
 local shown = 5 -- bad histories whose problems are told
 
 describe("simulation", function()
-  local library = history.library()
+  local library, next_library = history.library(), history.library(nil, "next")
 
   local function run(seed, trace)
-    local ok, wrong = pcall(history.run, { seed = seed, library = library, trace = trace })
+    local ok, wrong = pcall(history.run, { seed = seed, library = library, next_library = next_library, trace = trace })
     return ok and wrong or { tostring(wrong) }
   end
 

@@ -83,6 +83,8 @@ M.mixes = {
   calm = {},
   workers = { "kill_worker", "kill_worker_soon", "freeze_worker" },
   crashes = { "crash_worker", "silence_worker", "kill_worker_soon" },
+  poison = { "kill_worker_soon", "kill_worker", "kill_worker_soon", "freeze_worker", "kill_host" },
+  reload = { "kill_host", "stop_host", "kill_worker" },
   hosts = { "kill_host", "kill_host_soon", "stop_host", "kill_worker_soon" },
   links = { "cut_requests", "cut_replies", "echo", "slow_link" },
   leases = { "steal_lease", "slow_link", "freeze_worker", "kill_worker" },
@@ -92,7 +94,8 @@ M.mixes = {
     "slow_link", "bad_database", "bad_objects", "clock_back", "clock_forward" },
 }
 
-M.names = { "calm", "workers", "crashes", "hosts", "links", "leases", "database", "clocks", "storm", "storm" }
+M.names = { "calm", "workers", "crashes", "poison", "hosts", "reload", "links", "leases", "database", "clocks", "storm", "storm",
+  "storm" }
 
 --- What the machine asks while a blow lasts.
 function M.install(history)

@@ -138,7 +138,9 @@ function Child:is_gone() return self.gone end
 -- -- The worker's side: host.call and host.receive ------------------------------------------------------------------
 
 local function answer(self, id, life, payload, finish)
+  local process = self.process
   local ok, reply = pcall(self.parent.front.handler, id, payload)
+  self.machine.trouble.answered(process, payload, ok and reply or nil)
   if not ok then
     if type(reply) ~= "table" then
       local list = self.machine.scheduler.failures

@@ -101,6 +101,20 @@ describe("virtual machine", function()
     end)
   end)
 
+  it("starts hosts whose scripts have changed, and workers that run the former ones", function()
+    local machine = new()
+    local host = machine:host()
+    local old = host:submit { job_type = "ask" }
+    machine:run(1)
+    host:kill()
+    local changes = { ["workflows/ask.lua"] = workflows["workflows/ask.lua"]:gsub("return job:wait%(\"answer\"%).text", "return 'new'") }
+    host = machine:host { library = virtual.library(changes, "0123456789abcdef") }
+    local new_job = host:submit { job_type = "ask" }
+    assert.equal("new", host:wait(new_job.job_id, 60).result)
+    assert(host:signal(old.job_id, "answer", { text = "old" }))
+    assert.equal("old", host:wait(old.job_id, 60).result)
+  end)
+
   it("kills a worker that is silent for ten seconds", function()
     local machine = new()
     local host = machine:host()
