@@ -57,7 +57,8 @@ static void print_option(const struct option *option) {
     if (option->letter) {
         snprintf(letter, sizeof letter, "-%c, ", option->letter);
     }
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->value ? " " : "",
+    snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name,
+             option->value && option->kind != OPTION_SWITCH ? " " : "",
              option->value ? option->value : "");
     printf("  %-28s %s\n", left, option->help);
 }
@@ -112,6 +113,7 @@ static int store(const struct usage *usage, const struct option *option, const c
     case OPTION_FLAG:
         *(bool *)option->to = true;
         return OPTIONS_GO_ON;
+    case OPTION_SWITCH:
     case OPTION_TEXT:
         *(const char **)option->to = value;
         return OPTIONS_GO_ON;
@@ -149,6 +151,9 @@ static int take(struct parser *parser, const struct option *option, const char *
         }
         return store(parser->usage, option, ""); /* a flag reads none */
     }
+    if (option->kind == OPTION_SWITCH) {
+        return store(parser->usage, option, inline_value ? inline_value : "true");
+    }
     if (!inline_value) {
         if (parser->at + 1 >= parser->argc) {
             return options_misuse(parser->usage, "--%s needs a value (%s)", option->name,
@@ -182,7 +187,7 @@ static int take_letters(struct parser *parser, const char *letters) {
         if (!option) {
             return options_misuse(parser->usage, "no option -%c", *letter);
         }
-        bool flag = option->kind == OPTION_FLAG;
+        bool flag = option->kind == OPTION_FLAG || option->kind == OPTION_SWITCH;
         int code = take(parser, option, !flag && letter[1] ? letter + 1 : NULL);
         if (code != OPTIONS_GO_ON || !flag) {
             return code;

@@ -12,6 +12,7 @@
 
 enum option_kind {
     OPTION_FLAG,    /* bool */
+    OPTION_SWITCH,  /* const char *: "true" for --name, else what stands in --name=VALUE */
     OPTION_TEXT,    /* const char * */
     OPTION_LIST,    /* struct option_list: may be given again */
     OPTION_INTEGER, /* long */

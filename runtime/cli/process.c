@@ -23,7 +23,7 @@
 enum { OPTIONS_MAX = 96 };
 
 /* Options as text, so that config_load judges flag, environment and file alike. */
-static size_t add_settings(struct option *options, size_t count, const char **values, bool *flags,
+static size_t add_settings(struct option *options, size_t count, const char **values,
                            char (*names)[32]) {
     size_t setting_count;
     const struct config_setting *settings = config_settings(&setting_count);
@@ -34,11 +34,11 @@ static size_t add_settings(struct option *options, size_t count, const char **va
         for (char *at = names[i]; *at; at++)
             if (*at == '_')
                 *at = '-';
-        bool flag = settings[i].type == CONFIG_BOOL;
+        bool on_off = settings[i].type == CONFIG_BOOL;
         options[count++] = (struct option){.name = names[i],
-                                           .kind = flag ? OPTION_FLAG : OPTION_TEXT,
-                                           .to = flag ? (void *)&flags[i] : (void *)&values[i],
-                                           .value = flag ? NULL : "VALUE",
+                                           .kind = on_off ? OPTION_SWITCH : OPTION_TEXT,
+                                           .to = &values[i],
+                                           .value = on_off ? "[=false]" : "VALUE",
                                            .help = settings[i].doc};
     }
     options[count] = (struct option){0};
@@ -49,12 +49,11 @@ int process_options(const struct usage *usage, const struct option *own, int arg
                     struct config **config) {
     struct option options[OPTIONS_MAX];
     const char *values[OPTIONS_MAX] = {NULL};
-    bool on[OPTIONS_MAX] = {false};
     char names[OPTIONS_MAX][32];
     size_t count = 0;
     for (; own != NULL && own[count].name != NULL; count++)
         options[count] = own[count];
-    add_settings(options, count, values, on, names);
+    add_settings(options, count, values, names);
     struct usage full = *usage;
     full.options = options;
     int operands;
@@ -66,7 +65,7 @@ int process_options(const struct usage *usage, const struct option *own, int arg
     const struct config_setting *settings = config_settings(&setting_count);
     struct config_flag given[OPTIONS_MAX];
     for (size_t i = 0; i < setting_count; i++)
-        if (values[i] != NULL || on[i])
+        if (values[i] != NULL)
             given[flag_count++] = (struct config_flag){settings[i].name, values[i]};
     struct err err;
     if (config_load(config, given, flag_count, &err) != 0)

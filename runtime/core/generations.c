@@ -151,6 +151,16 @@ static void say(const struct load *load) {
                   load->reason);
 }
 
+/* `systemctl status` shows it. */
+static void tell_manager(const struct load *load) {
+    char status[400];
+    if (load->reason != NULL)
+        snprintf(status, sizeof status, "running; the last reload failed: %s", load->reason);
+    else
+        snprintf(status, sizeof status, "running scripts of generation %s", load->generation);
+    notify_ready(status);
+}
+
 static void load_again(void *arg) {
     struct generations *all = arg;
     all->again_alarm = NULL;
@@ -183,7 +193,7 @@ static void end_load(struct generations *all, const char *outcome, const char *r
     metric_observe(all->seconds, load->seconds);
     say(slot);
     if (strcmp(load->trigger, "start") != 0) /* then it is ready when it listens */
-        notify_ready(NULL);
+        tell_manager(slot);
     if (all->again[0] != 0)
         all->again_alarm = alarm_start(all->options.loop, 0, load_again, all);
     if (request.ended != NULL)

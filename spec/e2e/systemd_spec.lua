@@ -42,9 +42,9 @@ describe("under systemd", function()
 
   before_each(function() folder = support.folder() end)
 
-  local function start(name, environment)
+  local function start(name, environment, workflows)
     systemd = manager(name)
-    host = support.host { environment = ("NOTIFY_SOCKET=%s %s"):format(name, environment or "") }
+    host = support.host { workflows = workflows, environment = ("NOTIFY_SOCKET=%s %s"):format(name, environment or "") }
   end
 
   after_each(function()
@@ -72,6 +72,21 @@ describe("under systemd", function()
       assert.is_nil(environment:find("NOTIFY_SOCKET", 1, true))
       assert.is_nil(environment:find("WATCHDOG", 1, true))
     end
+  end)
+
+  it("a reload begins and ends, well or not", function()
+    start(folder .. "/notify", "STANCE_WATCH=false", { ask = "local t = require 'stance.schema'\n"
+      .. "return { name = 'ask', version = 1, params = t.object {}, run = function() end }" })
+    systemd.wait_for "READY=1"
+    local script = host.folder .. "/scripts/workflows/ask.lua"
+    support.shell(("sed -i 's/version = 1/version = 2/' %s"):format(script))
+    host:signal "HUP"
+    assert.match("^RELOADING=1\nMONOTONIC_USEC=%d+$", systemd.wait_for "RELOADING=1")
+    assert.match("^READY=1\nSTATUS=running scripts of generation %x+$", systemd.wait_for "READY=1")
+    support.write(script, "return {")
+    host:signal "HUP"
+    systemd.wait_for "RELOADING=1"
+    assert.match("^READY=1\nSTATUS=running; the last reload failed: workflows/ask.lua:1: ", systemd.wait_for "READY=1")
   end)
 
   it("a host that is stuck falls silent", function()
