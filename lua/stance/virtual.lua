@@ -16,7 +16,7 @@
 local db, host_module = require "db", require "host"
 local err = require "stance.err"
 local child, fibers, libraries = require "stance.virtual.child", require "stance.virtual.fiber", require "stance.virtual.library"
-local modules, processes = require "stance.virtual.modules", require "stance.virtual.process"
+local hosts, modules, processes = require "stance.virtual.host", require "stance.virtual.modules", require "stance.virtual.process"
 local random, schedulers = require "stance.virtual.random", require "stance.virtual.scheduler"
 
 local M = {}
@@ -169,104 +169,9 @@ function Machine:worker_process(worker)
   return process
 end
 
--- -- Hosts ----------------------------------------------------------------------------------------------------------
-
----@class stance.virtual.host a host process with its workers; its methods are those of stance.jobs, and these
----@field process stance.virtual.process
----@field children stance.virtual.child[]
----@field jobs stance.jobs|nil once it is up
-local Host = {}
-
-local function look_up(self, name)
-  if Host[name] then return Host[name] end
-  if name == "jobs" then return nil end
-  return function(_, ...) return self:call(name, ...) end
-end
-
-local function boot(self, options)
-  local process = self.process
-  local jobs = process:require("stance.jobs").new { db = process:require "db", lease = process:require("host").config "job_lease",
-    max_attempts = process:require("host").config "job_max_attempts" }
-  assert(jobs:open(true))
-  if options.keep_generation ~= false then
-    assert(process:require("stance.generations").new({ db = process:require "db" }):keep())
-  end
-  process:spawn("leases", jobs.watch, jobs)
-  self.workers = process:require("stance.workers").new(jobs, options.workers or 1)
-  self.workers:start()
-  self.jobs = jobs
-end
-
 --- Starts a host on the machine's disk: on what an earlier one has left, if there was one. It comes up while the machine runs.
---- `on_failure(why)` is called when it does not, and dies.
---- `library` is the generation that it starts with, for a host whose scripts have changed meanwhile.
----@param options? { workers?: integer, keep_generation?: boolean, library?: stance.virtual.library, on_failure?: fun(why: any) }
+---@param options? stance.virtual.host_options
 ---@return stance.virtual.host
-function Machine:host(options)
-  options = options or {}
-  if options.library then self.libraries[options.library.name] = options.library end
-  local self_host = setmetatable({ machine = self, children = {} }, { __index = look_up })
-  local process
-  process = self:process("host", "host", { spawn_worker = function(worker_options)
-    local worker = child.spawn(self, process, worker_options)
-    self_host.children[#self_host.children + 1] = worker
-    return worker
-  end, serve_workers = function(front) process.front = front end, workers = function()
-    local list = {}
-    for _, worker in ipairs(self_host.children) do if not worker:is_gone() then list[#list + 1] = worker end end
-    return list
-  end }, options.library)
-  process.on_death = function()
-    for _, worker in ipairs(self_host.children) do if worker.process then worker.process:kill() end end
-  end
-  self_host.process = process
-  process:spawn("boot", function()
-    local ok, why = pcall(boot, self_host, options)
-    if ok then return end
-    process:kill()
-    if options.on_failure then options.on_failure(why) else error(why, 0) end
-  end)
-  return self_host
-end
-
---- Runs `fn(jobs, ...)` in the host once that is up, and waits for what it returns.
----@param fn fun(jobs: stance.jobs, ...): any
-function Host:inside(fn, ...)
-  return self.machine:inside(self.process, function(...)
-    local fiber = self.process:require "fiber"
-    while not self.jobs do fiber.sleep(0.01) end
-    return fn(self.jobs, ...)
-  end, ...)
-end
-
---- A method of the host's job service.
-function Host:call(name, ...)
-  return self:inside(function(jobs, ...) return jobs[name](jobs, ...) end, ...)
-end
-
---- Sends a job a signal, as `POST /api/jobs/ID/signals/NAME` does.
-function Host:signal(id, name, payload)
-  return self:inside(function(jobs) return jobs.queue:signal(id, name, payload) end)
-end
-
---- The bytes of an artifact.
----@return string|nil bytes, table|nil err
-function Host:read(id, name)
-  return self:inside(function(jobs)
-    local artifact, why = jobs:artifact(id, name)
-    if not artifact then return nil, why end
-    return self.process:require("objects").read(artifact.sha256)
-  end)
-end
-
---- Ends it as SIGKILL would, and its workers with it. What it has acknowledged stays on the disk.
-function Host:kill() self.process:kill() end
-
---- Ends it in good order.
----@param seconds? number that workers have to give back what they run; default 30
-function Host:stop(seconds)
-  self:inside(function() self.workers:stop(seconds or 30) end)
-  self.process:kill()
-end
+function Machine:host(options) return hosts.new(self, options or {}) end
 
 return M

@@ -13,8 +13,6 @@ local cases = {
     sql = { "epoch = %? AND status = 'processing'", "? IS NOT NULL AND status <> 'pending'" } },
   ["a journal that is written over"] = { mix = "leases", sql = { "ended_at = excluded%.ended_at WHERE ended_at IS NULL",
     "ended_at = excluded.ended_at" }, also = { "epoch = %?", "? IS NOT NULL" } },
-  ["signals that are taken and not removed"] = { mix = "calm", sql = { "DELETE FROM signals WHERE seq = %?",
-    "UPDATE signals SET name = name WHERE seq = ?" } },
   ["leases on the wall clock"] = { mix = "clocks", script = "stance/jobs.lua", from = "time.monotonic() + offset", to = "time.now()" },
   ["delays that a restart lengthens"] = { mix = "clocks", sql = { "AND queued_at > %?1", "AND queued_at > ?1 + 1e9" } },
   ["a wake-up that is lost"] = { mix = "calm", script = "stance/signal.lua",

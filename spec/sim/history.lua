@@ -53,6 +53,17 @@ function History:start_host()
     end }
 end
 
+--- Puts the other generation of scripts in place of the present one.
+function History:reload()
+  if self.next_library == nil or self.reloading then return end
+  self.reloading = true
+  self.machine.client:spawn("reload", function()
+    local ok = self.host:reload(self.next_library)
+    if ok then self.library, self.next_library = self.next_library, self.library end
+    self.reloading = false
+  end)
+end
+
 function History:kill_host()
   if self.stopping then return end
   self.stopping = true
@@ -105,7 +116,7 @@ local function ask(self, name, ...)
   local fiber = self.machine.client:require "fiber"
   while true do
     local host, result, why = self.host, nil, nil
-    if not host.process.dead then result, why = host[name](host, ...) end
+    if not host.dead then result, why = host[name](host, ...) end
     if result ~= nil or why and not transient[why.code] then return result, why end
     fiber.sleep(0.7)
   end
@@ -188,7 +199,7 @@ local function watcher(self)
   while true do
     local host = self.host
     local events, following
-    if host.jobs and not host.process.dead then
+    if host.jobs and not host.dead then
       events, following = self.machine:inside(host.process, function() return host.jobs.events:after(cursor, nil, 10) end)
     end
     for _, event in ipairs(events or {}) do
@@ -203,7 +214,7 @@ end
 -- -- The whole ------------------------------------------------------------------------------------------------------
 
 local function is_quiet(self)
-  if self.stopping or not self.host.jobs or self.host.process.dead or self.customers > 0 then return false end
+  if self.stopping or not self.host.jobs or self.host.dead or self.customers > 0 then return false end
   local left = assert(self.machine.disk.db.query [[SELECT (SELECT count(*) FROM jobs WHERE status IN ('pending', 'processing')) AS jobs,
     (SELECT ifnull(max(seq), 0) FROM events) AS events]])[1]
   return left.jobs == 0 and left.events == self.watched

@@ -63,6 +63,7 @@ M.blows = {
   kill_host = function(history) history:kill_host() end,
   kill_host_soon = function(history) soon(history, function() history:kill_host() end) end,
   stop_host = function(history) history:stop_host() end,
+  reload = function(history) history:reload() end,
   steal_lease = function(history)
     local open = assert(history.machine.disk.db.query "SELECT id FROM jobs WHERE status = 'processing' ORDER BY seq")
     if #open == 0 then return end
@@ -84,13 +85,13 @@ M.mixes = {
   workers = { "kill_worker", "kill_worker_soon", "freeze_worker" },
   crashes = { "crash_worker", "silence_worker", "kill_worker_soon" },
   poison = { "kill_worker_soon", "kill_worker", "kill_worker_soon", "freeze_worker", "kill_host" },
-  reload = { "kill_host", "stop_host", "kill_worker" },
+  reload = { "kill_host", "stop_host", "kill_worker", "reload", "reload", "reload" },
   hosts = { "kill_host", "kill_host_soon", "stop_host", "kill_worker_soon" },
   links = { "cut_requests", "cut_replies", "echo", "slow_link" },
   leases = { "steal_lease", "slow_link", "freeze_worker", "kill_worker" },
   database = { "bad_database", "bad_objects" },
   clocks = { "clock_back", "clock_forward", "kill_worker", "kill_host" },
-  storm = { "kill_worker_soon", "freeze_worker", "kill_host_soon", "stop_host", "steal_lease", "cut_requests", "cut_replies", "echo",
+  storm = { "reload", "kill_worker_soon", "freeze_worker", "kill_host_soon", "stop_host", "steal_lease", "cut_requests", "cut_replies", "echo",
     "slow_link", "bad_database", "bad_objects", "clock_back", "clock_forward" },
 }
 
@@ -125,7 +126,7 @@ function M.plan(history, seconds)
   for _ = 1, history.chance:integer(1, 10) do
     local kind = history.chance:pick(kinds)
     history.machine.scheduler:after(history.chance:number(0, seconds), function()
-      if history.host and not history.host.process.dead and not history.stopping then
+      if history.host and not history.host.dead and not history.stopping then
         history:note(kind)
         history.had[kind] = true
         M.blows[kind](history)

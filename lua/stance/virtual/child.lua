@@ -25,7 +25,7 @@ local function transmit(self, way, kind, deliver)
 end
 
 local function start(self)
-  if self.parent.dead or self.stopping then return end
+  if self.house.dead or self.stopping then return end
   local machine = self.machine
   self.process_id = machine:next_pid()
   self.life, self.began, self.arrival = self.life + 1, machine.scheduler.now, { up = 0, down = 0 }
@@ -37,11 +37,11 @@ local function start(self)
 end
 
 ---@param machine stance.virtual
----@param parent stance.virtual.process the host
+---@param house { dead: boolean, front: table|nil } the host's process, and which of its vms answers workers
 ---@param options host.WorkerOptions
 ---@return stance.virtual.child
-function M.spawn(machine, parent, options)
-  local self = setmetatable({ machine = machine, parent = parent, options = options, process_id = 0, life = 0, restarted = 0, quick = 0,
+function M.spawn(machine, house, options)
+  local self = setmetatable({ machine = machine, house = house, options = options, process_id = 0, life = 0, restarted = 0, quick = 0,
     stopping = false, gone = false, arrival = { up = 0, down = 0 } }, Child)
   machine.scheduler:after(machine.trouble.delay "start", function() start(self) end)
   return self
@@ -61,11 +61,11 @@ function Child:die(how)
   self.quick = seconds < young and self.quick + 1 or 0
   local restart_in = math.min(restart_most, restart_least * 2 ^ math.max(0, self.quick - 1))
   local function told()
-    if self.parent.dead or life ~= self.life then return end
+    if self.house.dead or life ~= self.life then return end
     forget(self)
-    local front = self.parent.front
+    local front = self.house.front
     if front then
-      self.parent:spawn("worker exit", front.on_exit, id, { status = how.status or 0, signal = how.signal or 0,
+      front.process:spawn("worker exit", front.on_exit, id, { status = how.status or 0, signal = how.signal or 0,
         unheard = how.unheard or false, seconds = seconds, restarting = not self.stopping, restart_in = restart_in })
     end
     if self.stopping then return end
@@ -137,14 +137,14 @@ function Child:is_gone() return self.gone end
 
 -- -- The worker's side: host.call and host.receive ------------------------------------------------------------------
 
-local function answer(self, id, life, payload, finish)
+local function answer(self, front, life, payload, finish)
   local process = self.process
-  local ok, reply = pcall(self.parent.front.handler, id, payload)
+  local ok, reply = pcall(front.handler, self:id(), payload)
   self.machine.trouble.answered(process, payload, ok and reply or nil)
   if not ok then
     if type(reply) ~= "table" then
       local list = self.machine.scheduler.failures
-      list[#list + 1] = { process = self.parent.name, fiber = "worker request", reason = tostring(reply) }
+      list[#list + 1] = { process = front.process.name, fiber = "worker request", reason = tostring(reply) }
     end
     reply = { err = err("upstream", "%s", tostring(reply)) }
   end
@@ -159,8 +159,9 @@ function M.call(self, payload, timeout)
   local life = self.life
   return self.machine.scheduler:await(function(finish)
     transmit(self, "up", "request", function()
-      if self.parent.dead or life ~= self.life then return end
-      self.parent:spawn("worker request", answer, self, self:id(), life, payload, finish)
+      if self.house.dead or life ~= self.life then return end
+      local front = self.house.front
+      front.process:spawn("worker request", answer, self, front, life, payload, finish)
     end)
   end, timeout)
 end

@@ -115,6 +115,21 @@ describe("virtual machine", function()
     assert.equal("old", host:wait(old.job_id, 60).result)
   end)
 
+  it("reloads scripts under a running host: jobs go on with those that they began with", function()
+    local machine = new()
+    local host = machine:host()
+    local old = host:submit { job_type = "ask" }
+    machine:run(1)
+    local changes = { ["workflows/ask.lua"] = workflows["workflows/ask.lua"]:gsub("return job:wait%(\"answer\"%).text", "return 'new'") }
+    assert(host:reload(virtual.library(changes, "0123456789abcdef")))
+    local new_job = host:submit { job_type = "ask" }
+    assert.equal("new", host:wait(new_job.job_id, 60).result)
+    assert(host:signal(old.job_id, "answer", { text = "old" }))
+    old = host:wait(old.job_id, 60)
+    assert.same({ "old", 1 }, { old.result, old.attempt })
+    assert.same({}, machine.scheduler.failures)
+  end)
+
   it("kills a worker that is silent for ten seconds", function()
     local machine = new()
     local host = machine:host()
