@@ -289,7 +289,7 @@ function ops.claim(self, worker, request)
     for i, job in ipairs(jobs) do
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
         failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0,
-        journal = assert(self.queue:journal(job.id)) }
+          traceparent = job.traceparent, journal = assert(self.queue:journal(job.id)) }
     end
     if #claims > 0 and not self.alive[worker] then -- it died, or left, while it claimed
       for _, job in ipairs(jobs) do self.queue:release(job.id, job.epoch) end
@@ -384,6 +384,12 @@ function ops.signal(self, _, request)
 end
 
 function ops.artifact(self, _, request) return self:artifact(request.id, request.name) end
+
+--- A worker's answer to Workers:ask.
+function ops.told(self, worker, request)
+  if self.on_told then self.on_told(worker, request) end
+  return true
+end
 
 --- The scripts of a generation, for a worker that is starting.
 function ops.scripts(self, _, request)

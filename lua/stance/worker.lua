@@ -1,7 +1,7 @@
 --- worker.lua - a worker process: claims jobs from the host and runs their workflows as fibers.
 local fiber, host, json = require "fiber", require "host", require "json"
 local log, time = require("log").named "worker", require "time"
-local err, job_api, workflows = require "stance.err", require "stance.job", require "stance.workflows"
+local err, inspect, job_api, workflows = require "stance.err", require "stance.inspect", require "stance.job", require "stance.workflows"
 
 local M = {}
 
@@ -11,6 +11,7 @@ local backoff_least, backoff_most = 1, 60
 local patience = 20 -- seconds that a host whose disk is busy or full is asked again
 
 local active, running, freed = 0, {}, fiber.channel(1)
+local asked = {} -- fibers that answer the host's questions
 local stopping = false
 
 --- One request to the host.
@@ -93,6 +94,7 @@ end
 
 local function run(claim)
   fiber.self():job(claim.id)
+  fiber.self():trace(claim.traceparent or "")
   if stopping then return report("release", claim, {}) end
   local workflow, why = workflows.load(claim.type)
   if not workflow then return report("fail", claim, { error = job_api.as_error(why) }) end
@@ -120,12 +122,22 @@ local function cancel(id, reason)
   if entry.fiber then entry.fiber:cancel(reason) end
 end
 
+--- Answers a question of the host (stance.inspect).
+local function tell(event)
+  local ok, answer, why = pcall(inspect.answer, event.about, event.args)
+  asked[event.ask] = nil
+  if not ok then answer, why = nil, job_api.as_error(answer) end
+  call("told", { ask = event.ask, answer = answer, why = why and { code = why.code, message = why.message } })
+end
+
 local function obey()
   while true do
     local text = host.receive()
     if not text then return end
     local event = json.decode(text)
-    if event.op == "cancel" then cancel(event.id, "cancelled") end
+    if event.op == "cancel" then cancel(event.id, "cancelled")
+    elseif event.op == "ask" then asked[event.ask] = fiber.spawn(tell, event)
+    elseif event.op == "forget" and asked[event.ask] then asked[event.ask]:cancel "nobody asks any more" end
   end
 end
 

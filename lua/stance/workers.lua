@@ -2,9 +2,9 @@
 ---
 --- The processes belong to the host's process: a generation of scripts that takes over finds those that its forerunner started, answers
 --- them from then on, and lets them go when their own generation has no more jobs.
-local fiber, host, json = require "fiber", require "host", require "json"
+local crypto, fiber, host, json = require "crypto", require "fiber", require "host", require "json"
 local log, metrics = require("log").named "workers", require "metrics"
-local signal = require "stance.signal"
+local err, signal = require "stance.err", require "stance.signal"
 
 local M = {}
 
@@ -24,8 +24,9 @@ local function name_of(id) return id:match "^[^/]+" end
 ---@param count integer workers of the present generation
 ---@return stance.workers
 function M.new(jobs, count)
-  local self = setmetatable({ jobs = jobs, count = count, known = {}, stopping = false, older = signal.shared "workers.older" }, Workers)
+  local self = setmetatable({ jobs = jobs, count = count, known = {}, asks = {}, stopping = false, older = signal.shared "workers.older" }, Workers)
   jobs.on_cancel = function(worker_id, job_id) self:tell(worker_id, { op = "cancel", id = job_id }) end
+  jobs.on_told = function(_, told) if self.asks[told.ask] then self.asks[told.ask]:put(told, 0) end end
   jobs.on_old_job = function() self.older:notify() end
   local memory = metrics.gauge { name = "worker_memory_bytes", help = "Resident memory of a worker.", labels = { "worker" } }
   jobs.on_memory = function(worker_id, bytes) memory:set({ worker = name_of(worker_id) }, bytes) end
@@ -132,6 +133,40 @@ function Workers:see_to_older()
 end
 
 -- -- All of them ----------------------------------------------------------------------------------------------------
+
+--- Asks a worker about itself (stance.inspect) and waits for the answer.
+---@param worker host.Worker
+---@param about string
+---@param args? table
+---@param timeout number seconds
+---@return any answer, table|nil err
+function Workers:ask(worker, about, args, timeout)
+  local ask, answer = crypto.hex(crypto.random(8)), fiber.channel(1)
+  self.asks[ask] = answer
+  local function tell(event) return worker:send(json.encode(event)) end
+  local sent = tell { op = "ask", ask = ask, about = about, args = args }
+  local ok, told, why
+  if sent then ok, told, why = pcall(answer.get, answer, timeout) end
+  self.asks[ask] = nil
+  if not sent then return nil, err("closed", "%s is not up", worker:name()) end
+  if not ok or not told then tell { op = "forget", ask = ask } end
+  if not ok then error(told, 0) end
+  if not told then return nil, err(why.code, "%s did not answer in %g s", worker:name(), timeout) end
+  if told.why then return nil, err(told.why.code, "%s: %s", worker:name(), told.why.message) end
+  return told.answer
+end
+
+--- The worker of this number, or nil and an error that names those there are.
+---@param index integer
+---@return host.Worker|nil, table|nil err
+function Workers:find(index)
+  local there = {}
+  for i, worker in ipairs(host.workers()) do
+    there[i] = worker:name():match "%d+$"
+    if tonumber(there[i]) == index then return worker end
+  end
+  return nil, err("not_found", "there is no worker %d; there are: %s", index, table.concat(there, ", "))
+end
 
 --- Sends an event to the worker with this id.
 function Workers:tell(worker_id, event)

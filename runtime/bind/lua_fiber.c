@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bind/modules.h"
+#include "bind/lua_fiber.h"
 
 static const char fiber_type[] = "stance.fiber";
 static const char channel_type[] = "stance.channel";
@@ -418,13 +418,13 @@ static int fiber_cancel_method(lua_State *L) {
     return 0;
 }
 
-static const char *status_name(const struct fiber *fiber) {
+const char *lua_fiber_status_name(const struct fiber *fiber) {
     static const char *const names[] = {"ready", "running", "waiting", "ended", "failed"};
     return names[fiber_status(fiber)];
 }
 
 static int fiber_status_method(lua_State *L) {
-    lua_pushstring(L, status_name(check_fiber(L, 1)));
+    lua_pushstring(L, lua_fiber_status_name(check_fiber(L, 1)));
     return 1;
 }
 
@@ -453,6 +453,15 @@ static int fiber_request_method(lua_State *L) {
     return 1;
 }
 
+/* fiber:trace([traceparent]) -> the trace id */
+static int fiber_trace_method(lua_State *L) {
+    struct fiber *fiber = check_fiber(L, 1);
+    if (!lua_isnoneornil(L, 2))
+        fiber_set_trace(fiber, luaL_checkstring(L, 2));
+    lua_pushstring(L, fiber_trace_id(fiber));
+    return 1;
+}
+
 static int fiber_equal(lua_State *L) {
     lua_pushboolean(L, check_fiber(L, 1) == check_fiber(L, 2));
     return 1;
@@ -460,7 +469,7 @@ static int fiber_equal(lua_State *L) {
 
 static int fiber_tostring(lua_State *L) {
     struct fiber *fiber = check_fiber(L, 1);
-    lua_pushfstring(L, "fiber '%s' (%s)", fiber_name(fiber), status_name(fiber));
+    lua_pushfstring(L, "fiber '%s' (%s)", fiber_name(fiber), lua_fiber_status_name(fiber));
     return 1;
 }
 
@@ -609,8 +618,10 @@ static const luaL_Reg channel_meta[] = {
 };
 
 static const luaL_Reg fiber_methods[] = {
-    {"cancel", fiber_cancel_method}, {"status", fiber_status_method},   {"name", fiber_name_method},
-    {"job", fiber_job_method},       {"request", fiber_request_method}, {NULL, NULL},
+    {"cancel", fiber_cancel_method}, {"status", fiber_status_method},
+    {"name", fiber_name_method},     {"job", fiber_job_method},
+    {"request", fiber_request_method}, {"trace", fiber_trace_method},
+    {NULL, NULL},
 };
 
 static const luaL_Reg fiber_waits[] = {
@@ -637,6 +648,7 @@ static const luaL_Reg functions[] = {
     {"timer", timer_new},
     {"count", fiber_count_function},
     {"list", fiber_list},
+    {"inspect", lua_fiber_inspect},
     {NULL, NULL},
 };
 

@@ -95,7 +95,7 @@ static int begin_request(lua_State *L) {
     struct fiber *fiber = fiber_current(L);
     request->fiber = fiber;
     if (request->net != NULL)
-        fiber_set_request_id(fiber, net_request_id(request->net));
+        lua_http_mark_fiber(fiber, request->net);
     return 0;
 }
 

@@ -48,6 +48,7 @@ struct lua_request *lua_http_check_request(lua_State *L, int index);
 void lua_http_open_request(lua_State *L);
 struct lua_request *lua_http_push_request(lua_State *L, struct lua_http_server *server,
                                           struct net_request *net);
+void lua_http_mark_fiber(struct fiber *fiber, const struct net_request *net); /* with its ids */
 void lua_http_release_server(struct lua_http_server *server); /* when closed and without requests */
 void lua_http_let_go(
     struct lua_request *request); /* when both the request and its fiber are over */

@@ -118,7 +118,7 @@ static int begin_writer(lua_State *L) {
         return 0;
     request->fiber = fiber_current(L);
     if (request->net != NULL)
-        fiber_set_request_id(request->fiber, net_request_id(request->net));
+        lua_http_mark_fiber(request->fiber, request->net);
     return 0;
 }
 

@@ -347,7 +347,19 @@ static const char *intern_route(const char *route) {
 
 static const char route_key;
 
-/* request:set_route("/api/jobs/:id"): the name in metrics. */
+void lua_http_mark_fiber(struct fiber *fiber, const struct net_request *net) {
+    fiber_set_request_id(fiber, net_request_id(net));
+    fiber_set_trace(fiber, net_request_traceparent(net));
+}
+
+/* "GET /api/jobs/:id" */
+static void name_fiber(struct fiber *fiber, const struct net_request *net, const char *route) {
+    char name[48];
+    snprintf(name, sizeof name, "%s %s", http_method_name(net_request_head(net)->method), route);
+    fiber_set_name(fiber, name);
+}
+
+/* request:set_route("/api/jobs/:id"): the name in metrics, and of its fiber. */
 static int request_set_route(lua_State *L) {
     struct lua_request *request = lua_http_check_request(L, 1);
     luaL_checkstring(L, 2);
@@ -362,8 +374,11 @@ static int request_set_route(lua_State *L) {
         lua_pushlightuserdata(L, (void *)(uintptr_t)route);
         lua_rawset(L, 3);
     }
-    if (request->net != NULL)
-        net_request_set_route(request->net, route);
+    if (request->net == NULL)
+        return 0;
+    net_request_set_route(request->net, route);
+    if (request->fiber != NULL)
+        name_fiber(request->fiber, request->net, route);
     return 0;
 }
 

@@ -2,8 +2,8 @@
  *
  * The module is a logger whose service is the vm's name; `named` and `with` make further ones. A
  * logger is a table of closures over its service and its fixed fields, so that `log.info(...)`
- * reads the same everywhere. requestId and jobId come from the running fiber, unless the fields
- * name them. */
+ * reads the same everywhere. requestId, jobId and traceId come from the running fiber, unless the
+ * fields name them; a traceId that is the requestId too is not said twice. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ enum { UP_SERVICE = 1, UP_FIELDS, UP_ENCODE, UP_COUNT = UP_ENCODE };
 
 struct fields {
     size_t count;
-    struct log_field items[FIELDS_MAX + 2];
+    struct log_field items[FIELDS_MAX + 3];
 };
 
 /* -- From Lua's values to fields --------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static int compare_keys(const void *a, const void *b) {
 /* In an order of their own, since a table's is none; after the ids. */
 static void add_ids(lua_State *L, struct fields *fields) {
     struct fiber *fiber = fiber_current(L);
-    struct log_field ids[2];
+    struct log_field ids[3];
     size_t count = 0;
     qsort(fields->items, fields->count, sizeof *fields->items, compare_keys);
     if (fiber == NULL) {
@@ -128,6 +128,11 @@ static void add_ids(lua_State *L, struct fields *fields) {
     }
     if (fiber_job_id(fiber)[0] != '\0' && find(fields, "jobId") == NULL) {
         ids[count++] = (struct log_field){"jobId", fiber_job_id(fiber), false};
+    }
+    const char *trace = fiber_trace_id(fiber);
+    bool same = strcmp(trace, fiber_request_id(fiber)) == 0; /* a request's id is its trace's */
+    if (trace[0] != '\0' && !same && find(fields, "traceId") == NULL) {
+        ids[count++] = (struct log_field){"traceId", trace, false};
     }
     memmove(fields->items + count, fields->items, fields->count * sizeof *fields->items);
     memcpy(fields->items, ids, count * sizeof *ids);

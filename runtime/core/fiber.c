@@ -9,6 +9,7 @@
 
 enum {
     ID_SIZE = 64,
+    TRACE_SIZE = 33,
     DRAIN_MAX = 1000, /* resumes before the loop gets its turn again */
 };
 
@@ -34,10 +35,13 @@ struct fiber {
     void *arg;
     struct fiber_watch *watches;
     struct guard *guard;
+    uint64_t made_ns, since_ns; /* of its present state */
     struct err err;
     char name[48];
-    char request_id[ID_SIZE], job_id[ID_SIZE];
+    char request_id[ID_SIZE], job_id[ID_SIZE], trace_id[TRACE_SIZE];
 };
+
+static struct fiber *running; /* the innermost resumed one */
 
 /* -- Alarms ------------------------------------------------------------------------------------ */
 
@@ -169,7 +173,10 @@ static void resume(struct fiber *fiber) {
     fiber->argument_count = 0;
     fiber->status = FIBER_RUNNING;
     vm->running = fiber;
+    struct fiber *outer = running;
+    running = fiber;
     uint64_t start = uv_hrtime();
+    fiber->since_ns = start;
     struct guard_slice slice = {0};
     if (fiber->guard != NULL)
         guard_enter(&slice, vm, fiber->guard);
@@ -178,7 +185,9 @@ static void resume(struct fiber *fiber) {
     vm_confine(vm, false);
     if (slice.guard != NULL)
         guard_leave(&slice);
-    double held = (double)(uv_hrtime() - start) / 1e9;
+    running = outer;
+    fiber->since_ns = uv_hrtime();
+    double held = (double)(fiber->since_ns - start) / 1e9;
     vm->running = NULL;
     if (held > slow_seconds)
         log_warn("fiber", "fiber '%s' held the loop for %.0f ms", fiber->name, held * 1000);
@@ -242,12 +251,14 @@ static struct fiber *new_fiber(lua_State *L, int argument_count, const char *nam
     fiber->co = lua_newthread(L);
     fiber->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     fiber->references = 1;
+    fiber->made_ns = fiber->since_ns = uv_hrtime();
     fiber->argument_count = argument_count;
     fiber_set_name(fiber, name);
     struct fiber *parent = vm->running;
     if (parent != NULL) {
         memcpy(fiber->request_id, parent->request_id, ID_SIZE);
         memcpy(fiber->job_id, parent->job_id, ID_SIZE);
+        memcpy(fiber->trace_id, parent->trace_id, TRACE_SIZE);
     }
     fiber_set_guard(fiber, parent != NULL && parent->guard != NULL ? parent->guard : vm->guard);
     lua_xmove(L, fiber->co, argument_count + 1);
@@ -433,6 +444,9 @@ void fiber_register(lua_State *L, const luaL_Reg *functions) {
     for (; functions->name != NULL; functions++) {
         push_make_waiting(L);
         lua_pushcfunction(L, functions->func);
+        lua_pushvalue(L, -1);
+        lua_pushstring(L, functions->name);
+        lua_rawset(L, LUA_REGISTRYINDEX); /* for find_call */
         lua_call(L, 1, 1);
         lua_setfield(L, -2, functions->name);
     }
@@ -541,6 +555,16 @@ const char *fiber_job_id(const struct fiber *fiber) {
     return fiber ? fiber->job_id : "";
 }
 
+void fiber_set_trace(struct fiber *fiber, const char *traceparent) {
+    fiber->trace_id[0] = 0;
+    if (traceparent != NULL && strlen(traceparent) >= 36 && traceparent[2] == '-')
+        snprintf(fiber->trace_id, TRACE_SIZE, "%s", traceparent + 3);
+}
+
+const char *fiber_trace_id(const struct fiber *fiber) {
+    return fiber ? fiber->trace_id : "";
+}
+
 void fiber_set_guard(struct fiber *fiber, struct guard *guard) {
     if (guard != NULL)
         guard_retain(guard);
@@ -556,6 +580,67 @@ size_t fiber_count(const struct vm *vm) {
 
 struct fiber *fiber_next(struct vm *vm, struct fiber *fiber) {
     return fiber ? fiber->next : vm->fibers;
+}
+
+struct fiber *fiber_running(void) {
+    return running;
+}
+
+/* What yielded is the C function that fiber_register was given. */
+static void find_call(lua_State *co, struct fiber_view *view) {
+    lua_Debug at;
+    if (!lua_getstack(co, 0, &at))
+        return;
+    lua_getinfo(co, "f", &at);
+    lua_rawget(co, LUA_REGISTRYINDEX);
+    if (lua_type(co, -1) == LUA_TSTRING)
+        snprintf(view->call, sizeof view->call, "%s", lua_tostring(co, -1));
+    lua_pop(co, 1);
+}
+
+/* The first script function on the stack; "=wait" is make_waiting's. */
+static void find_place(lua_State *co, struct fiber_view *view) {
+    lua_Debug at;
+    for (int level = 0; lua_getstack(co, level, &at); level++) {
+        lua_getinfo(co, "Sl", &at);
+        if (at.currentline <= 0 || strcmp(at.source, "=wait") == 0)
+            continue;
+        snprintf(view->where, sizeof view->where, "%s:%d", at.short_src, at.currentline);
+        return;
+    }
+}
+
+/* A fiber that has not begun: its function lies on its stack. */
+static void find_start(struct fiber *fiber, struct fiber_view *view) {
+    lua_Debug at;
+    if (!lua_isfunction(fiber->co, 1))
+        return;
+    lua_pushvalue(fiber->co, 1);
+    lua_getinfo(fiber->co, ">S", &at);
+    if (at.linedefined > 0)
+        snprintf(view->where, sizeof view->where, "%s:%d", at.short_src, at.linedefined);
+}
+
+void fiber_look(struct fiber *fiber, struct fiber_view *view) {
+    uint64_t now = uv_hrtime();
+    *view = (struct fiber_view){
+        .age = (double)(now - fiber->made_ns) / 1e9,
+        .since = (double)(now - fiber->since_ns) / 1e9,
+    };
+    if (fiber->status >= FIBER_ENDED)
+        return;
+    find_place(fiber->co, view);
+    if (fiber->status == FIBER_WAITING)
+        find_call(fiber->co, view);
+    if (fiber->status == FIBER_READY && view->where[0] == 0)
+        find_start(fiber, view);
+}
+
+void fiber_push_traceback(struct fiber *fiber) {
+    lua_State *L = fiber->vm->L;
+    bool confined = vm_confine(fiber->vm, false);
+    luaL_traceback(L, fiber->co, NULL, 0);
+    vm_confine(fiber->vm, confined);
 }
 
 enum fiber_status fiber_status(const struct fiber *fiber) {

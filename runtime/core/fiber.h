@@ -92,6 +92,11 @@ void fiber_set_job_id(struct fiber *fiber, const char *job_id);
 const char *fiber_request_id(const struct fiber *fiber); /* "" when none */
 const char *fiber_job_id(const struct fiber *fiber);
 
+/* The W3C trace that it works for, 32 hex digits; "" when none. Of a traceparent the trace id is
+ * taken; what is none clears it. */
+void fiber_set_trace(struct fiber *fiber, const char *traceparent);
+const char *fiber_trace_id(const struct fiber *fiber);
+
 size_t fiber_count(const struct vm *vm);
 
 /* -- For the Lua module ------------------------------------------------------------------------ */
@@ -119,6 +124,22 @@ int fiber_push_results(lua_State *L, struct fiber *fiber);
 
 /* Walks the fibers of a vm that are not over; NULL starts and ends. */
 struct fiber *fiber_next(struct vm *vm, struct fiber *fiber);
+
+/* What a fiber is at. */
+struct fiber_view {
+    double age;     /* seconds since it was made */
+    double since;   /* seconds in its present state */
+    char call[48];  /* the call that it waits in: "sleep", "get"; "" when it does not wait */
+    char where[160]; /* FILE:LINE of the script that waits or will run next; "" when unknown */
+};
+void fiber_look(struct fiber *fiber, struct fiber_view *view);
+
+/* Pushes its Lua traceback on the stack of its vm's main state. */
+void fiber_push_traceback(struct fiber *fiber);
+
+/* The fiber that runs on the loop thread now, the innermost when vms nest, or NULL. May be asked
+ * in a signal handler on that thread. */
+struct fiber *fiber_running(void);
 
 /* A timer that rings once and frees itself; alarm_stop before that (NULL is fine). Without a delay
  * it rings when the loop has looked at everything else once. */

@@ -10,6 +10,8 @@
 
 static const char error_type[] = "stance.error";
 
+static struct vm *vms; /* of this process, oldest first */
+
 /* -- Memory ------------------------------------------------------------------------------------ */
 
 /* By itself the collector waits until twice of what lives is in use, which may lie beyond the
@@ -337,13 +339,26 @@ int vm_new(struct loop *loop, const struct vm_options *options, struct vm **out,
         vm_free(vm);
         return err_set(err, why.code, "cannot open the Lua libraries: %.400s", why.message);
     }
+    struct vm **last = &vms;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = vm;
     *out = vm;
     return 0;
+}
+
+static void unlink_vm(const struct vm *vm) {
+    struct vm **at = &vms;
+    while (*at != NULL && *at != vm)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = vm->next;
 }
 
 void vm_free(struct vm *vm) {
     if (vm == NULL)
         return;
+    unlink_vm(vm);
     vm->closing = true;
     fiber_close_all(vm);
     while (vm->owned != NULL) {
@@ -414,6 +429,10 @@ size_t vm_memory(const struct vm *vm) {
 
 const char *vm_name(const struct vm *vm) {
     return vm->name;
+}
+
+struct vm *vm_next(const struct vm *vm) {
+    return vm ? vm->next : vms;
 }
 
 /* -- Ownership --------------------------------------------------------------------------------- */

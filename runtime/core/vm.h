@@ -50,6 +50,9 @@ struct scripts *vm_scripts(struct vm *vm);
 size_t vm_memory(const struct vm *vm); /* bytes in use */
 const char *vm_name(const struct vm *vm);
 
+/* Walks the vms of this process, oldest first; NULL starts and ends. Loop thread. */
+struct vm *vm_next(const struct vm *vm);
+
 /* For a vm that has proved itself: what vm_new was given, changed. Not while it runs. */
 void vm_set_memory_limit(struct vm *vm, size_t limit);
 void vm_set_jit(struct vm *vm, bool on);

@@ -10,6 +10,7 @@ struct fiber_list {
 };
 
 struct vm {
+    struct vm *next; /* of all vms of the process */
     struct vm_options options;
     char *name;
     struct loop *loop;

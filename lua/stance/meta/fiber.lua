@@ -51,6 +51,11 @@ function Fiber:job(id) end
 ---@return string
 function Fiber:request(id) end
 
+--- The id of the W3C trace that it works for, 32 hex digits, "" for none; log lines carry it. Sets it when a `traceparent` is given.
+---@param traceparent? string
+---@return string
+function Fiber:trace(traceparent) end
+
 --- A queue between fibers.
 ---@class fiber.Channel
 local Channel = {}
@@ -128,5 +133,24 @@ function fiber.count() end
 
 ---@return fiber.Fiber[]
 function fiber.list() end
+
+---@class fiber.View
+---@field name string
+---@field status fiber.Status
+---@field age number  seconds since it was spawned
+---@field since number  seconds in its present state
+---@field call? string  the call that it waits in: "sleep", "get", "query"
+---@field where? string  FILE:LINE of the script that made it
+---@field request? string  id of the request that it works for
+---@field job? string
+---@field trace? string  trace id
+---@field vm string
+---@field generation? string
+---@field traceback? string
+
+--- What the fibers of all vms of this process are at.
+---@param options? { traceback: boolean }
+---@return fiber.View[]
+function fiber.inspect(options) end
 
 return fiber
