@@ -1,5 +1,4 @@
 --- api/system.lua - what machines ask of the host: is it alive, is it ready, how does it fare.
-local metrics = require "metrics"
 local generations = require "stance.generations"
 
 return function(route, app)
@@ -17,9 +16,10 @@ return function(route, app)
   }
 
   route.get "/metrics" {
-    doc = "All metrics as Prometheus text.",
+    doc = "All metrics of the host and its workers as Prometheus text.",
     handler = function()
-      return 200, metrics.text() .. generations.metrics(), { ["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8", ["Cache-Control"] = "no-store" }
+      return 200, app.gauges:text() .. generations.metrics(),
+        { ["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8", ["Cache-Control"] = "no-store" }
     end,
   }
 end

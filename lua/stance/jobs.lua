@@ -34,6 +34,16 @@ function M.new(options)
     changed = function(claimable) self:on_change(claimable) end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
     labels = { "type", "status" } }
+  self.claimed_total = metrics.counter { name = "jobs_claimed_total", help = "Jobs given to a worker, by type.", labels = { "type" } }
+  self.orphaned_total = metrics.counter { name = "jobs_orphaned_total", help = "Jobs put back because their worker died." }
+  self.steps_total = metrics.counter { name = "job_steps_total", help = "Steps journalled, by the job's type and outcome.",
+    labels = { "type", "outcome" } }
+  self.artifacts_total = metrics.counter { name = "job_artifacts_total", help = "Artifacts of jobs, by the job's type.",
+    labels = { "type" } }
+  self.artifact_bytes_total = metrics.counter { name = "job_artifact_bytes_total", help = "Bytes of such artifacts.",
+    labels = { "type" } }
+  self.wait_seconds = metrics.histogram { name = "job_wait_seconds", help = "Seconds that jobs were due until a worker took them.",
+    buckets = { 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200 } }
   self.submitted_total = metrics.counter { name = "jobs_submitted_total", help = "Jobs accepted, by type.", labels = { "type" } }
   return self
 end
@@ -70,6 +80,18 @@ function Jobs:on_change(claimable)
 end
 
 -- -- Looking --------------------------------------------------------------------------------------------------------
+
+--- The type that a job's id tells (stance.ids).
+local function type_of(id) return id:match "^(.*)_%d+_%d+_%x+$" or "other" end
+
+--- Counts the artifacts that a note brings.
+function Jobs:count_note(id, note)
+  local artifacts, bytes = note and note.artifacts, 0
+  if not artifacts then return end
+  for _, artifact in ipairs(artifacts) do bytes = bytes + artifact.size end
+  self.artifacts_total:inc({ type = type_of(id) }, #artifacts)
+  self.artifact_bytes_total:inc({ type = type_of(id) }, bytes)
+end
 
 local function decode(value) return value and json.decode(value) or nil end
 
@@ -148,6 +170,24 @@ function Jobs:counts()
   local rows, why = self.db.query "SELECT status, count(*) AS n FROM jobs GROUP BY status"
   if not rows then return nil, why end
   for _, row in ipairs(rows) do counts[row.status] = row.n end
+  return counts
+end
+
+--- The jobs that have not ended, by type and status: how many, and how long the one that is due longest has been due.
+---@return { type: string, status: string, count: integer, oldest_s: number }[]|nil, table|nil err
+function Jobs:open_counts()
+  local rows, why = self.db.query([[SELECT type, status, count(*) AS count, max(0, ? - min(run_at)) AS oldest_s FROM jobs
+    WHERE status IN ('pending', 'processing') GROUP BY type, status]], self.clock())
+  return rows, why
+end
+
+--- How many jobs each worker has, by its id.
+---@return table<string, integer>|nil, table|nil err
+function Jobs:by_worker()
+  local rows, why = self.db.query "SELECT worker, count(*) AS n FROM jobs WHERE status = 'processing' GROUP BY worker"
+  if not rows then return nil, why end
+  local counts = {}
+  for _, row in ipairs(rows) do counts[row.worker or ""] = row.n end
   return counts
 end
 
@@ -287,6 +327,8 @@ function ops.claim(self, worker, request)
     if not jobs then return nil, why end
     local claims = {}
     for i, job in ipairs(jobs) do
+      self.claimed_total:inc { type = job.type }
+      self.wait_seconds:observe(math.max(0, self.clock() - job.run_at))
       claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
         failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0,
           traceparent = job.traceparent, journal = assert(self.queue:journal(job.id)) }
@@ -311,14 +353,16 @@ function ops.leave(self, worker)
   return true
 end
 
-function ops.extend(self, worker, request)
-  if self.on_memory then self.on_memory(worker, request.memory.resident) end
+function ops.extend(self, _, request)
   return self.queue:extend(request.leases, self.lease)
 end
 
 function ops.step(self, _, request)
   local ok, why = self.queue:step(request.id, request.epoch, request.step, request.note)
-  return ok and true, why
+  if not ok then return nil, why end
+  self.steps_total:inc { type = type_of(request.id), outcome = request.step.error and "failed" or "done" }
+  self:count_note(request.id, request.note)
+  return true
 end
 
 function ops.begin(self, _, request)
@@ -328,7 +372,9 @@ end
 
 function ops.note(self, _, request)
   local ok, why = self.queue:note(request.id, request.epoch, request.note)
-  return ok and true, why
+  if not ok then return nil, why end
+  self:count_note(request.id, request.note)
+  return true
 end
 
 --- What the end of a run is called, and how the queue keeps it.
@@ -445,6 +491,7 @@ function Jobs:worker_died(worker, reason, crashed)
   self.alive[worker] = nil
   local back, failed = self.queue:worker_died(worker, reason, crashed)
   if not back then return log.error("cannot put a dead worker's jobs back", { worker = worker, reason = tostring(failed) }) end
+  self.orphaned_total:inc(back)
   if back + failed > 0 then log.warn("a worker died with jobs", { worker = worker, resumed = back, failed = failed, reason = reason }) end
 end
 

@@ -3,10 +3,11 @@
 --- A generation of scripts runs `start` in a vm of its own. Until `host.activate` it only loads and checks, and touches nothing that
 --- the generation before it uses; from there on it is the host, and takes over the listener, the workers and the queue.
 local db, fiber, host = require "db", require "fiber", require "host"
-local http, log, metrics = require "http", require("log").named "host", require "metrics"
+local http, log = require "http", require("log").named "host"
 local access, jobs_service = require "stance.access", require "stance.jobs"
 local check, generations = require "stance.check", require "stance.generations"
-local router, workers, workflows = require "stance.http", require "stance.workers", require "stance.workflows"
+local gauges, router = require "stance.gauges", require "stance.http"
+local workers, workflows = require "stance.workers", require "stance.workflows"
 
 local M = {}
 
@@ -16,27 +17,13 @@ local going_away = 1012 -- the WebSocket code for "come again": RFC 6455's regis
 ---@class stance.app
 ---@field jobs stance.jobs
 ---@field workers stance.workers
+---@field gauges stance.gauges
 ---@field generations stance.generations
 ---@field routes stance.Router
 ---@field address string
 ---@field stopping boolean the process is ending
 ---@field retired boolean another generation has taken over
 ---@field close_code integer what long WebSockets are closed with when either is true
-
-local function gauges(app)
-  local pending = metrics.gauge { name = "jobs", help = "Jobs, by status.", labels = { "status" } }
-  local lag = metrics.gauge { name = "loop_lag_seconds", help = "Longest turn of the event loop in the last five seconds." }
-  local fibers = metrics.gauge { name = "fibers", help = "Fibers of the host." }
-  local memory = metrics.gauge { name = "vm_memory_bytes", help = "Memory of the host's script VM." }
-  while true do
-    local counts = app.jobs:counts()
-    for status, count in pairs(counts or {}) do pending:set({ status = status }, count) end
-    lag:set(host.lag())
-    fibers:set(fiber.count())
-    memory:set(host.memory().vm)
-    fiber.sleep(5)
-  end
-end
 
 --- The scripts of lua/api, in order of their names, each `function(route, app)`. Pauses between two: a host that loads its next
 --- generation goes on answering.
@@ -100,7 +87,6 @@ local function spawn_watchers(app)
   end
   run("leases", app.jobs.watch, app.jobs)
   run("event keeper", app.jobs.events.keep_newest, app.jobs.events, host.config "events_keep")
-  run("gauges", gauges, app)
   return list
 end
 
@@ -126,6 +112,7 @@ function M.start()
   assert(app.generations:keep())
   host.activate()
   app.workers = workers.new(app.jobs, host.config "workers")
+  app.gauges = gauges.new(app)
   local server = assert(http.serve {
     listen = host.config "listen", handler = app.routes:handler(), hosts = host.config "hosts", origins = host.config "origins",
     body_limit = host.config "max_body", connection_limit = host.config "max_connections", lasting = true,

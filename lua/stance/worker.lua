@@ -150,7 +150,7 @@ local function keep_leases()
       leases[#leases + 1] = { id = id, epoch = entry.claim.epoch }
       asked[id] = entry
     end
-    local answer, why = call("extend", { leases = leases, memory = host.memory() }, every)
+    local answer, why = call("extend", { leases = leases }, every)
     if not answer then log.warn("cannot prolong leases", { reason = why.message }) end
     for _, id in ipairs(answer and answer.lost or {}) do
       if running[id] == asked[id] then abandon(asked[id]) end

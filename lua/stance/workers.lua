@@ -3,7 +3,7 @@
 --- The processes belong to the host's process: a generation of scripts that takes over finds those that its forerunner started, answers
 --- them from then on, and lets them go when their own generation has no more jobs.
 local crypto, fiber, host, json = require "crypto", require "fiber", require "host", require "json"
-local log, metrics = require("log").named "workers", require "metrics"
+local log = require("log").named "workers"
 local err, signal = require "stance.err", require "stance.signal"
 
 local M = {}
@@ -24,12 +24,11 @@ local function name_of(id) return id:match "^[^/]+" end
 ---@param count integer workers of the present generation
 ---@return stance.workers
 function M.new(jobs, count)
-  local self = setmetatable({ jobs = jobs, count = count, known = {}, asks = {}, stopping = false, older = signal.shared "workers.older" }, Workers)
+  local self = setmetatable({ jobs = jobs, count = count, known = {}, asks = {}, stopping = false,
+    older = signal.shared "workers.older" }, Workers)
   jobs.on_cancel = function(worker_id, job_id) self:tell(worker_id, { op = "cancel", id = job_id }) end
   jobs.on_told = function(_, told) if self.asks[told.ask] then self.asks[told.ask]:put(told, 0) end end
   jobs.on_old_job = function() self.older:notify() end
-  local memory = metrics.gauge { name = "worker_memory_bytes", help = "Resident memory of a worker.", labels = { "worker" } }
-  jobs.on_memory = function(worker_id, bytes) memory:set({ worker = name_of(worker_id) }, bytes) end
   host.serve_workers {
     handler = function(id, request)
       if not self.known[id] then self:came(id) end
@@ -180,7 +179,7 @@ end
 function Workers:list()
   local list = {}
   for i, worker in ipairs(host.workers()) do
-    list[i] = { name = worker:name(), pid = worker:pid(), generation = worker:generation(), restarts = worker:restarts() }
+    list[i] = { name = worker:name(), id = worker:id(), pid = worker:pid(), generation = worker:generation(), restarts = worker:restarts() }
   end
   return list
 end

@@ -618,9 +618,12 @@ static const luaL_Reg channel_meta[] = {
 };
 
 static const luaL_Reg fiber_methods[] = {
-    {"cancel", fiber_cancel_method}, {"status", fiber_status_method},
-    {"name", fiber_name_method},     {"job", fiber_job_method},
-    {"request", fiber_request_method}, {"trace", fiber_trace_method},
+    {"cancel", fiber_cancel_method},
+    {"status", fiber_status_method},
+    {"name", fiber_name_method},
+    {"job", fiber_job_method},
+    {"request", fiber_request_method},
+    {"trace", fiber_trace_method},
     {NULL, NULL},
 };
 
@@ -642,14 +645,10 @@ static const luaL_Reg timer_meta[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"spawn", fiber_spawn},
-    {"self", fiber_self},
-    {"channel", channel_new},
-    {"timer", timer_new},
-    {"count", fiber_count_function},
-    {"list", fiber_list},
-    {"inspect", lua_fiber_inspect},
-    {NULL, NULL},
+    {"spawn", fiber_spawn},          {"self", fiber_self},
+    {"channel", channel_new},        {"timer", timer_new},
+    {"count", fiber_count_function}, {"list", fiber_list},
+    {"inspect", lua_fiber_inspect},  {NULL, NULL},
 };
 
 static const luaL_Reg waits[] = {

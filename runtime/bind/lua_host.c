@@ -103,7 +103,7 @@ static int host_memory(lua_State *L) {
 }
 
 static int host_lag(lua_State *L) {
-    lua_pushnumber(L, loop_lag_max(services_of(L)->loop));
+    lua_pushnumber(L, loop_lag(services_of(L)->loop));
     return 1;
 }
 

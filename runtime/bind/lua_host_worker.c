@@ -15,6 +15,7 @@
 #include "core/child.h"
 #include "core/config.h"
 #include "core/log.h"
+#include "core/metrics_process.h"
 
 static const char worker_type[] = "stance.worker";
 
@@ -363,6 +364,26 @@ static int worker_restarts(lua_State *L) {
     return 1;
 }
 
+/* worker:usage() -> {resident=, cpu_seconds=, threads=, queued_bytes=} | nil when it is not up */
+static int worker_usage(lua_State *L) {
+    struct worker *worker = check_worker(L);
+    struct process_usage usage;
+    pid_t pid = worker->child ? child_pid(worker->child) : 0;
+    if (pid == 0 || !process_read_usage(pid, &usage))
+        return 0;
+    struct link *link = child_link(worker->child);
+    lua_createtable(L, 0, 4);
+    lua_pushnumber(L, usage.resident);
+    lua_setfield(L, -2, "resident");
+    lua_pushnumber(L, usage.cpu_seconds);
+    lua_setfield(L, -2, "cpu_seconds");
+    lua_pushnumber(L, usage.threads);
+    lua_setfield(L, -2, "threads");
+    lua_pushnumber(L, link ? (lua_Number)link_queued(link) : 0);
+    lua_setfield(L, -2, "queued_bytes");
+    return 1;
+}
+
 /* worker:is_gone(): no process of it runs, or will. */
 static int worker_is_gone(lua_State *L) {
     lua_pushboolean(L, check_worker(L)->child == NULL);
@@ -392,6 +413,7 @@ static const luaL_Reg methods[] = {
     {"pid", worker_pid},
     {"restarts", worker_restarts},
     {"is_gone", worker_is_gone},
+    {"usage", worker_usage},
     {NULL, NULL},
 };
 

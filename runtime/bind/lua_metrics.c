@@ -10,7 +10,7 @@
 #include "bind/modules.h"
 #include "core/metrics.h"
 
-enum { LABELS_MAX = 8, NAME_MAX_SIZE = 64, BUCKETS_MAX = 100 };
+enum { LABELS_MAX = 8, NAME_MAX_SIZE = 64, BUCKETS_MAX = METRIC_BUCKETS_MAX };
 
 static const char *const type_names[] = {"stance.counter", "stance.gauge", "stance.histogram"};
 
@@ -235,6 +235,55 @@ static int metrics_text_function(lua_State *L) {
     return 1;
 }
 
+/* Fills the lists `bounds` and `counts` of the table on top. */
+static void set_buckets(lua_State *L, const struct metric_view *view) {
+    double count = 0;
+    lua_createtable(L, (int)view->bucket_count, 0);
+    lua_createtable(L, (int)view->bucket_count + 1, 0);
+    for (size_t i = 0; i <= view->bucket_count; i++) {
+        count += (double)view->counts[i];
+        if (i < view->bucket_count) {
+            lua_pushnumber(L, view->buckets[i]);
+            lua_rawseti(L, -3, (int)i + 1);
+        }
+        lua_pushnumber(L, count);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -3, "counts");
+    lua_setfield(L, -2, "bounds");
+    lua_pushnumber(L, count);
+    lua_setfield(L, -2, "count");
+}
+
+/* Appends the series to the list on top. */
+static void append_view(const struct metric_view *view, void *arg) {
+    lua_State *L = arg;
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, view->labels);
+    lua_setfield(L, -2, "labels");
+    lua_pushnumber(L, view->value);
+    lua_setfield(L, -2, "value");
+    if (view->type == METRIC_HISTOGRAM) {
+        set_buckets(L, view);
+    }
+    lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+}
+
+/* metrics.read(name) -> series of a family; an empty list when there is none */
+static int metrics_read(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    lua_newtable(L);
+    metrics_visit(name, append_view, L);
+    return 1;
+}
+
+/* metrics.collect(): brings up to date what metrics.read tells of gauges */
+static int metrics_collect_function(lua_State *L) {
+    (void)L;
+    metrics_collect();
+    return 0;
+}
+
 /* -- Module ------------------------------------------------------------------------------------ */
 
 static const luaL_Reg counter_methods[] = {
@@ -265,6 +314,8 @@ static const luaL_Reg functions[] = {
     {"gauge", metrics_gauge},
     {"histogram", metrics_histogram},
     {"text", metrics_text_function},
+    {"read", metrics_read},
+    {"collect", metrics_collect_function},
     {NULL, NULL},
 };
 

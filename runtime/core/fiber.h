@@ -127,9 +127,9 @@ struct fiber *fiber_next(struct vm *vm, struct fiber *fiber);
 
 /* What a fiber is at. */
 struct fiber_view {
-    double age;     /* seconds since it was made */
-    double since;   /* seconds in its present state */
-    char call[48];  /* the call that it waits in: "sleep", "get"; "" when it does not wait */
+    double age;      /* seconds since it was made */
+    double since;    /* seconds in its present state */
+    char call[48];   /* the call that it waits in: "sleep", "get"; "" when it does not wait */
     char where[160]; /* FILE:LINE of the script that waits or will run next; "" when unknown */
 };
 void fiber_look(struct fiber *fiber, struct fiber_view *view);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/metrics.h"
 #include "core/utf8.h"
 
 enum {
@@ -308,11 +310,25 @@ static void write_line(const struct line *line) {
     }
 }
 
+static struct metric *lines_total[LOG_ERROR + 1];
+
+static void find_counters(void) {
+    struct metric_family *family = metrics_family(METRIC_COUNTER, "log_lines_total",
+                                                  "Log lines written, by level.", NULL, 0, NULL);
+    for (int level = LOG_DEBUG; level <= LOG_ERROR; level++) {
+        lines_total[level] =
+            metrics_series(family, (const char *const[]){"level", level_names[level], NULL});
+    }
+}
+
 void log_write(enum log_level level, const char *service, const char *message,
                const struct log_field *fields, size_t field_count) {
+    static pthread_once_t counters = PTHREAD_ONCE_INIT;
     if (!log_enabled(level)) {
         return;
     }
+    pthread_once(&counters, find_counters);
+    metric_add(lines_total[level], 1);
     int saved_errno = errno;
     struct line line;
     line.used = 0;

@@ -7,6 +7,8 @@
 
 #include "core/metrics.h"
 
+static const uint64_t SLOT_NS = 5000000000;
+
 struct post {
     struct post *next;
     void (*call)(void *arg);
@@ -19,7 +21,8 @@ struct loop_private {
     struct post *first, **last;        /* guarded by lock */
     uv_prepare_t before_wait;          /* without a driver: ends turns */
     uint64_t turn_began_ns, waited_ns; /* of libuv's waits, when the turn began */
-    double lag_max;
+    double lag[2];        /* longest turn: of the present slot of time, and of the one before */
+    uint64_t lag_slot_ns; /* when the present slot began */
     struct metric *turn_seconds;
     struct loop_driver driver;
     bool stopping;
@@ -47,14 +50,25 @@ void loop_turn_began(struct loop *loop) {
     loop->private->turn_began_ns = uv_hrtime();
 }
 
+static void move_slot(struct loop_private *p, uint64_t now) {
+    uint64_t age = now - p->lag_slot_ns;
+    if (age < SLOT_NS)
+        return;
+    p->lag[1] = age < 2 * SLOT_NS ? p->lag[0] : 0;
+    p->lag[0] = 0;
+    p->lag_slot_ns = now;
+}
+
 void loop_turn_ended(struct loop *loop) {
     struct loop_private *p = loop->private;
     if (p->turn_began_ns == 0)
-        return; /* the first wait of a run */
-    double seconds = (double)(uv_hrtime() - p->turn_began_ns) / 1e9;
+        return; /* the driver has just come */
+    uint64_t now = uv_hrtime();
+    double seconds = (double)(now - p->turn_began_ns) / 1e9;
     p->turn_began_ns = 0;
-    if (seconds > p->lag_max)
-        p->lag_max = seconds;
+    move_slot(p, now);
+    if (seconds > p->lag[0])
+        p->lag[0] = seconds;
     if (p->turn_seconds != NULL)
         metric_observe(p->turn_seconds, seconds);
 }
@@ -87,6 +101,66 @@ static void prepare_turns(struct loop *loop) {
     uv_unref((uv_handle_t *)&p->before_wait);
 }
 
+/* -- The pool ---------------------------------------------------------------------------------- */
+
+struct work {
+    uv_work_t request;
+    void (*work)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+    uint64_t queued_ns;
+};
+
+static struct { struct metric *queued, *running, *waited, *ran; } pool;
+
+static struct metric *pool_metric(enum metric_type type, const char *name, const char *help) {
+    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
+}
+
+static void prepare_pool(void) {
+    const char *threads = getenv("UV_THREADPOOL_SIZE");
+    struct metric *size =
+        pool_metric(METRIC_GAUGE, "pool_threads", "Threads of the pool that works for the loop.");
+    metric_set(size, threads != NULL && atoi(threads) > 0 ? atoi(threads) : 4);
+    pool.queued = pool_metric(METRIC_GAUGE, "pool_queue_length", "Work that waits for a thread.");
+    pool.running = pool_metric(METRIC_GAUGE, "pool_busy_threads", "Threads of the pool at work.");
+    pool.waited = pool_metric(METRIC_HISTOGRAM, "pool_wait_seconds",
+                              "Seconds that work waited for a thread of the pool.");
+    pool.ran = pool_metric(METRIC_HISTOGRAM, "pool_work_seconds",
+                           "Seconds that a thread of the pool took for a piece of work.");
+}
+
+static void work_run(uv_work_t *request) {
+    struct work *work = request->data;
+    uint64_t began = uv_hrtime();
+    metric_add(pool.queued, -1);
+    metric_add(pool.running, 1);
+    metric_observe(pool.waited, (double)(began - work->queued_ns) / 1e9);
+    work->work(work->arg);
+    metric_add(pool.running, -1);
+    metric_observe(pool.ran, (double)(uv_hrtime() - began) / 1e9);
+}
+
+static void work_done(uv_work_t *request, int status) {
+    (void)status; /* never cancelled */
+    struct work *work = request->data;
+    void (*done)(void *arg) = work->done;
+    void *arg = work->arg;
+    free(work);
+    done(arg);
+}
+
+void loop_work(struct loop *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
+    struct work *job = malloc(sizeof *job);
+    if (job == NULL)
+        abort();
+    *job = (struct work){.work = work, .done = done, .arg = arg, .queued_ns = uv_hrtime()};
+    job->request.data = job;
+    metric_add(pool.queued, 1);
+    if (uv_queue_work(&loop->uv, &job->request, work_run, work_done) < 0)
+        abort();
+}
+
 /* -- Life -------------------------------------------------------------------------------------- */
 
 int loop_init(struct loop *loop, struct err *err) {
@@ -107,6 +181,7 @@ int loop_init(struct loop *loop, struct err *err) {
     uv_async_init(&loop->uv, &p->wake, run_posted);
     p->wake.data = loop;
     prepare_turns(loop);
+    prepare_pool();
     return 0;
 }
 
@@ -134,7 +209,8 @@ void loop_deinit(struct loop *loop) {
 
 void loop_run(struct loop *loop) {
     struct loop_private *p = loop->private;
-    p->turn_began_ns = 0;
+    p->waited_ns = uv_metrics_idle_time(&loop->uv);
+    loop_turn_began(loop);
     while (!p->stopping) /* the driver may come while it runs: the first server brings it */
         if (p->driver.run != NULL)
             p->driver.run(loop, p->driver.arg);
@@ -176,36 +252,7 @@ void loop_post(struct loop *loop, void (*call)(void *arg), void *arg) {
     uv_async_send(&p->wake);
 }
 
-struct work {
-    uv_work_t request;
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
-static void work_run(uv_work_t *request) {
-    struct work *work = request->data;
-    work->work(work->arg);
-}
-
-static void work_done(uv_work_t *request, int status) {
-    (void)status; /* never cancelled */
-    struct work *work = request->data;
-    void (*done)(void *arg) = work->done;
-    void *arg = work->arg;
-    free(work);
-    done(arg);
-}
-
-void loop_work(struct loop *loop, void (*work)(void *arg), void (*done)(void *arg), void *arg) {
-    struct work *job = malloc(sizeof *job);
-    if (job == NULL)
-        abort();
-    *job = (struct work){.work = work, .done = done, .arg = arg};
-    job->request.data = job;
-    if (uv_queue_work(&loop->uv, &job->request, work_run, work_done) < 0)
-        abort();
-}
+/* -- Clocks ------------------------------------------------------------------------------------ */
 
 double loop_seconds(void) {
     return (double)uv_hrtime() / 1e9;
@@ -217,8 +264,8 @@ double loop_wall_seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-double loop_lag_max(struct loop *loop) {
-    double lag = loop->private->lag_max;
-    loop->private->lag_max = 0;
-    return lag;
+double loop_lag(struct loop *loop) {
+    struct loop_private *p = loop->private;
+    move_slot(p, uv_hrtime());
+    return p->lag[0] > p->lag[1] ? p->lag[0] : p->lag[1];
 }

@@ -60,9 +60,9 @@ double loop_seconds(void);
 /* Seconds since 1970-01-01 UTC. Any thread. */
 double loop_wall_seconds(void);
 
-/* The longest turn, in seconds, that ended since the last call. A turn is what the loop does
+/* The longest turn, in seconds, of the last five to ten seconds. A turn is what the loop does
  * between two waits for events: for so long nothing else is answered. Each turn also goes into the
  * histogram loop_turn_seconds. Measuring wakes nobody. Loop thread. */
-double loop_lag_max(struct loop *loop);
+double loop_lag(struct loop *loop);
 
 #endif

@@ -159,6 +159,10 @@ static int check_family(enum metric_type type, const char *name, const char *hel
     if (help == NULL || help[0] == '\0') {
         return err_set(err, ERR_INVALID, "metric %s has no help line", name);
     }
+    if (bucket_count > METRIC_BUCKETS_MAX) {
+        return err_set(err, ERR_INVALID, "metric %s: more than %d buckets", name,
+                       METRIC_BUCKETS_MAX);
+    }
     for (size_t i = 0; buckets != NULL && i < bucket_count; i++) {
         if (!isfinite(buckets[i]) || (i > 0 && buckets[i] <= buckets[i - 1])) {
             return err_set(err, ERR_INVALID, "metric %s: bucket bounds must be finite and rise",
@@ -444,6 +448,55 @@ void metrics_on_collect(void (*collect)(void *arg), void *arg) {
     pthread_mutex_unlock(&registry.lock);
 }
 
+void metrics_off_collect(void (*collect)(void *arg), void *arg) {
+    pthread_mutex_lock(&registry.lock);
+    size_t kept = 0;
+    for (size_t i = 0; i < registry.collector_count; i++) {
+        if (registry.collectors[i].collect != collect || registry.collectors[i].arg != arg) {
+            registry.collectors[kept++] = registry.collectors[i];
+        }
+    }
+    registry.collector_count = kept;
+    pthread_mutex_unlock(&registry.lock);
+}
+
+/* Collectors look up series, which takes the lock; they come and go on this thread only. */
+void metrics_collect(void) {
+    for (size_t i = 0; i < registry.collector_count; i++) {
+        registry.collectors[i].collect(registry.collectors[i].arg);
+    }
+}
+
+static void view_metric(const struct metric *metric, struct metric_view *view) {
+    const struct metric_family *family = metric->family;
+    *view = (struct metric_view){.type = family->type,
+                                 .labels = metric->labels,
+                                 .value = metric_value(metric),
+                                 .buckets = family->buckets,
+                                 .bucket_count = family->bucket_count};
+    for (size_t i = 0; metric->observations != NULL && i <= family->bucket_count; i++) {
+        view->counts[i] = atomic_load_explicit(&metric->observations[i], memory_order_relaxed);
+    }
+}
+
+bool metrics_visit(const char *name, void (*visit)(const struct metric_view *view, void *arg),
+                   void *arg) {
+    pthread_mutex_lock(&registry.lock);
+    const struct metric_family *family = find_family(name);
+    const struct metric *metric = family != NULL ? family->eldest : NULL;
+    while (metric != NULL) {
+        struct metric_view view;
+        view_metric(metric, &view);
+        const struct metric *next = metric->younger;
+        pthread_mutex_unlock(&registry.lock); /* `visit` may look up series */
+        visit(&view, arg);
+        pthread_mutex_lock(&registry.lock);
+        metric = next;
+    }
+    pthread_mutex_unlock(&registry.lock);
+    return family != NULL;
+}
+
 static void put_sample(struct text *out, const struct metric *metric, const char *suffix,
                        const char *le, double value) {
     const char *labels = metric->labels;
@@ -491,10 +544,7 @@ static void put_family(struct text *out, const struct metric_family *family) {
 
 char *metrics_text(size_t *size) {
     struct text out = {0};
-    /* Collectors look up series, which takes the lock; they are only ever added, on this thread. */
-    for (size_t i = 0; i < registry.collector_count; i++) {
-        registry.collectors[i].collect(registry.collectors[i].arg);
-    }
+    metrics_collect();
     pthread_mutex_lock(&registry.lock);
     for (const struct metric_family *f = registry.first; f != NULL; f = f->next) {
         put_family(&out, f);

@@ -11,6 +11,8 @@
 
 #include "core/err.h"
 
+enum { METRIC_BUCKETS_MAX = 100 };
+
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 struct metric_family;
@@ -38,8 +40,25 @@ void metric_set(struct metric *metric, double value);
 void metric_observe(struct metric *metric, double value);
 double metric_value(const struct metric *metric);
 
-/* Called before each rendering, to set gauges that are read off something. Loop thread. */
+/* Called before each rendering, to set gauges that are read off something, until
+ * metrics_off_collect with the same two. Loop thread. */
 void metrics_on_collect(void (*collect)(void *arg), void *arg);
+void metrics_off_collect(void (*collect)(void *arg), void *arg);
+void metrics_collect(void); /* calls them all; metrics_text does so by itself. Loop thread. */
+
+/* One series, as it stands. What is pointed to lives until the process ends. */
+struct metric_view {
+    enum metric_type type;
+    const char *labels;    /* rendered: `method="GET",code="200"`; "" for none */
+    double value;          /* histogram: the sum */
+    const double *buckets; /* histogram: upper bounds */
+    size_t bucket_count;
+    unsigned long long counts[METRIC_BUCKETS_MAX + 1]; /* histogram: of each bucket, +Inf last */
+};
+
+/* Visits the series of a family, oldest first; false when there is no such family. Any thread. */
+bool metrics_visit(const char *name, void (*visit)(const struct metric_view *view, void *arg),
+                   void *arg);
 
 /* The whole registry as text; malloc'ed, NULL when out of memory. Loop thread. */
 char *metrics_text(size_t *size);

@@ -16,15 +16,17 @@ static void put(struct text *out, const char *name, const char *type, const char
 
 /* Field numbers as in proc(5). */
 struct stat_fields {
+    unsigned long long user_ticks;   /* 14 */
+    unsigned long long system_ticks; /* 15 */
     unsigned long long threads;      /* 20 */
     unsigned long long start_ticks;  /* 22, since boot */
     unsigned long long virtual_size; /* 23, bytes */
     long long resident_pages;        /* 24 */
 };
 
-static bool read_stat(struct stat_fields *out) {
+static bool read_stat(const char *path, struct stat_fields *out) {
     char line[1024];
-    FILE *file = fopen("/proc/self/stat", "re");
+    FILE *file = fopen(path, "re");
     if (file == NULL) {
         return false;
     }
@@ -36,9 +38,10 @@ static bool read_stat(struct stat_fields *out) {
     const char *rest = strrchr(line, ')');
     return rest != NULL &&
            sscanf(rest + 1,
-                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %llu %*d "
+                  " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %llu %*d "
                   "%llu %llu %lld",
-                  &out->threads, &out->start_ticks, &out->virtual_size, &out->resident_pages) == 4;
+                  &out->user_ticks, &out->system_ticks, &out->threads, &out->start_ticks,
+                  &out->virtual_size, &out->resident_pages) == 6;
 }
 
 static double boot_time(void) {
@@ -82,7 +85,7 @@ void metrics_put_process(struct text *out) {
             "Total user and system CPU time spent in seconds.",
             seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
     }
-    if (read_stat(&stat)) {
+    if (read_stat("/proc/self/stat", &stat)) {
         double booted = boot_time();
         put(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
             (double)stat.resident_pages * (double)sysconf(_SC_PAGESIZE));
@@ -104,4 +107,19 @@ void metrics_put_process(struct text *out) {
         put(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
             (double)files.rlim_cur);
     }
+}
+
+bool process_read_usage(pid_t pid, struct process_usage *out) {
+    char path[64];
+    struct stat_fields stat;
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    if (!read_stat(path, &stat)) {
+        return false;
+    }
+    *out = (struct process_usage){
+        .resident = (double)stat.resident_pages * (double)sysconf(_SC_PAGESIZE),
+        .cpu_seconds = (double)(stat.user_ticks + stat.system_ticks) / (double)sysconf(_SC_CLK_TCK),
+        .threads = (double)stat.threads,
+    };
+    return true;
 }

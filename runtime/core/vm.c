@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/metrics_vm.h"
 #include "core/scripts.h"
 
 static const char error_type[] = "stance.error";
@@ -339,6 +340,7 @@ int vm_new(struct loop *loop, const struct vm_options *options, struct vm **out,
         vm_free(vm);
         return err_set(err, why.code, "cannot open the Lua libraries: %.400s", why.message);
     }
+    metrics_vm_start();
     struct vm **last = &vms;
     while (*last != NULL)
         last = &(*last)->next;

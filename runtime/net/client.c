@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/metrics.h"
 #include "core/text.h"
 #include "net/curl_load.h"
 
@@ -33,6 +34,7 @@ struct net_fetch {
     void *user;
     struct text answer_headers;
     int64_t received, max_size;
+    double began; /* loop_seconds */
     bool head_told, paused, too_large, in_callback, cancelled;
     char error[CURL_ERROR_SIZE];
 };
@@ -44,9 +46,47 @@ struct watched {
     struct net_client *client;
 };
 
+/* -- Counting ---------------------------------------------------------------------------------- */
+
+static struct {
+    struct metric_family *requests;
+    struct metric *seconds, *bytes, *active;
+} counted;
+
+static void prepare_metrics(void) {
+    counted.requests = metrics_family(
+        METRIC_COUNTER, "http_client_requests_total",
+        "Requests that scripts made, by the status' class, or error or cancelled.", NULL, 0, NULL);
+    counted.seconds = metrics_series(
+        metrics_family(METRIC_HISTOGRAM, "http_client_request_seconds",
+                       "Seconds from such a request to the end of its answer.", NULL, 0, NULL),
+        NULL);
+    counted.bytes = metrics_series(
+        metrics_family(METRIC_COUNTER, "http_client_received_bytes_total",
+                       "Bytes of the bodies that such requests brought.", NULL, 0, NULL),
+        NULL);
+    counted.active =
+        metrics_series(metrics_family(METRIC_GAUGE, "http_client_requests",
+                                      "Such requests that are under way.", NULL, 0, NULL),
+                       NULL);
+}
+
+static void count_ended(const struct net_fetch *fetch, bool failed) {
+    static const char *const classes[] = {"error", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    long status = 0;
+    curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    bool known = !failed && status >= 100 && status < 600;
+    const char *outcome = fetch->cancelled ? "cancelled" : classes[known ? status / 100 : 0];
+    metric_add(metrics_series(counted.requests, (const char *const[]){"outcome", outcome, NULL}),
+               1);
+    metric_observe(counted.seconds, loop_seconds() - fetch->began);
+    metric_add(counted.bytes, (double)fetch->received);
+}
+
 /* -- The loop ---------------------------------------------------------------------------------- */
 
 static void fetch_free(struct net_fetch *fetch) {
+    metric_add(counted.active, -1);
     curl_multi_remove_handle(fetch->client->multi, fetch->easy);
     curl_easy_cleanup(fetch->easy);
     curl_slist_free_all(fetch->headers);
@@ -99,6 +139,7 @@ static void collect_ended(struct net_client *client) {
             tell_head(fetch);
         else
             fill_error(fetch, code, &err);
+        count_ended(fetch, code != CURLE_OK);
         fetch->ops.done(fetch, code == CURLE_OK ? NULL : &err, fetch->user);
         fetch_free(fetch);
     }
@@ -316,6 +357,10 @@ int net_client_fetch(struct net_client *client, const struct net_fetch_options *
         free(fetch);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
+    if (counted.requests == NULL)
+        prepare_metrics();
+    metric_add(counted.active, 1);
+    fetch->began = loop_seconds();
     fetch->client = client;
     fetch->ops = *options->ops;
     fetch->user = options->user;
@@ -363,6 +408,8 @@ static void ignore_done(struct net_fetch *fetch, const struct err *err, void *us
 
 void net_fetch_cancel(struct net_fetch *fetch) {
     if (!fetch->in_callback) {
+        fetch->cancelled = true;
+        count_ended(fetch, true);
         fetch_free(fetch);
         return;
     }

@@ -303,7 +303,6 @@ void connection_accept(struct net_server *server, int fd, const char *remote) {
         server->all->previous = &c->next;
     server->all = c;
     server->count++;
-    server_count_connections(1);
     connection_leave_async(c);
 }
 
@@ -330,7 +329,6 @@ static void connection_free(struct connection *c) {
     if (c->next != NULL)
         c->next->previous = c->previous;
     c->server->count--;
-    server_count_connections(-1);
     if (c->ws != NULL)
         ws_end(c->ws);
     struct net_server *server = c->server;

@@ -30,7 +30,8 @@ enum {
 static struct {
     bool ready;
     struct metric_family *requests, *seconds;
-    struct metric *connections, *bytes_in, *bytes_out;
+    struct metric *bytes_in, *bytes_out;
+    struct metric *connections[STATE_COUNT];
 } counted;
 
 static void prepare_metrics(void) {
@@ -44,8 +45,12 @@ static void prepare_metrics(void) {
         metrics_family(METRIC_HISTOGRAM, "http_request_seconds",
                        "Seconds from a request's head to the end of its answer.", NULL, 0, NULL);
     struct metric_family *family =
-        metrics_family(METRIC_GAUGE, "http_connections", "Open HTTP connections.", NULL, 0, NULL);
-    counted.connections = metrics_series(family, NULL);
+        metrics_family(METRIC_GAUGE, "http_connections",
+                       "Open HTTP connections, by what they are at.", NULL, 0, NULL);
+    static const char *const states[] = {"idle", "request", "closing", "websocket"};
+    for (int i = 0; i < STATE_COUNT; i++)
+        counted.connections[i] =
+            metrics_series(family, (const char *const[]){"state", states[i], NULL});
     family = metrics_family(METRIC_COUNTER, "http_received_bytes_total",
                             "Bytes read from HTTP connections.", NULL, 0, NULL);
     counted.bytes_in = metrics_series(family, NULL);
@@ -54,8 +59,22 @@ static void prepare_metrics(void) {
     counted.bytes_out = metrics_series(family, NULL);
 }
 
-void server_count_connections(int change) {
-    metric_add(counted.connections, change);
+/* Before each rendering. There may be several servers, of which each counts its own. */
+static void recount_connections(void *arg) {
+    struct net_server *server = arg;
+    size_t now[STATE_COUNT] = {0};
+    for (const struct connection *c = server->all; c != NULL; c = c->next)
+        now[c->state]++;
+    for (int i = 0; i < STATE_COUNT; i++) {
+        metric_add(counted.connections[i], (double)now[i] - (double)server->counted[i]);
+        server->counted[i] = now[i];
+    }
+}
+
+static void forget_connections(struct net_server *server) {
+    metrics_off_collect(recount_connections, server);
+    for (int i = 0; i < STATE_COUNT; i++)
+        metric_add(counted.connections[i], -(double)server->counted[i]);
 }
 
 void server_count_bytes(size_t in, size_t out) {
@@ -378,6 +397,7 @@ int net_server_open(struct loop *loop, const struct net_server_options *options,
     server->sweep.data = server->poll.data = server;
     uv_poll_start(&server->poll, UV_READABLE, accept_some);
     set_deadlines(server);
+    metrics_on_collect(recount_connections, server);
     *out = server;
     return 0;
 }
@@ -402,6 +422,7 @@ void net_server_close(struct net_server *server) {
     if (server->closing)
         return;
     server->closing = true;
+    forget_connections(server);
     uv_poll_stop(&server->poll);
     close(server->fd);
     cut_connections(server);

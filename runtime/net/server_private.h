@@ -43,6 +43,7 @@ enum connection_state {
     STATE_LINGER,  /* the last answer is out: reads away what still comes */
     STATE_SOCKET,  /* a WebSocket: net/ws.c has it */
 };
+enum { STATE_COUNT = STATE_SOCKET + 1 };
 
 struct net_request {
     struct http_head head;
@@ -105,6 +106,7 @@ struct net_server {
     int handles; /* open libuv handles; freed at 0 */
     struct connection *all;
     size_t count;
+    size_t counted[STATE_COUNT]; /* as /metrics knows it */
     struct deadline_queue queues[DEADLINE_COUNT];
     char address[64];
     uint64_t told_ms; /* when it was last said that connections are turned away */
@@ -141,7 +143,6 @@ void response_raw(struct connection *c, const char *bytes, size_t size);
 
 /* metrics of the whole process */
 void server_count_request(struct connection *c);
-void server_count_connections(int change);
 void server_count_bytes(size_t in, size_t out);
 void server_release(struct net_server *server); /* frees it when it is closed and empty */
 uint64_t server_now_ms(const struct net_server *server);

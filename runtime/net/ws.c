@@ -14,13 +14,22 @@ enum {
     HELD_BETWEEN = 4096, /* bytes of a message's buffer that an idle WebSocket may keep */
 };
 
-static struct metric *open_count;
+static struct {
+    struct metric *open, *cut, *received;
+} counted;
+
+static struct metric *find(enum metric_type type, const char *name, const char *help) {
+    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
+}
 
 static void prepare_metrics(void) {
-    if (open_count != NULL)
+    if (counted.open != NULL)
         return;
-    open_count = metrics_series(
-        metrics_family(METRIC_GAUGE, "ws_connections", "Open WebSockets.", NULL, 0, NULL), NULL);
+    ws_count_sent();
+    counted.open = find(METRIC_GAUGE, "ws_connections", "Open WebSockets.");
+    counted.cut = find(METRIC_COUNTER, "ws_cut_total",
+                       "WebSockets that ended without a close frame of the peer.");
+    counted.received = find(METRIC_COUNTER, "ws_received_messages_total", "Messages received.");
 }
 
 /* -- The end ----------------------------------------------------------------------------------- */
@@ -36,7 +45,9 @@ void ws_end(struct ws *ws) {
     ws->wsi = NULL;
     ws->connection = NULL;
     if (ws->open)
-        metric_add(open_count, -1);
+        metric_add(counted.open, -1);
+    if (ws->open && ws->peer_code == 0)
+        metric_add(counted.cut, 1);
     ws->open = false;
     ws_leave_groups(ws);
     ws_flush_never(ws);
@@ -164,11 +175,16 @@ void ws_resume(struct ws *ws) {
 
 /* -- Receiving --------------------------------------------------------------------------------- */
 
+void ws_tell_message(struct ws *ws, const char *bytes, size_t size, bool binary) {
+    metric_add(counted.received, 1);
+    ws->limits.ops->message(ws, bytes, size, binary, ws->limits.user);
+}
+
 static void take_message(struct ws *ws, const struct ws_piece *piece) {
     if (ws->closing)
         return; /* nobody listens any more; the peer's close frame is awaited */
     if (piece->first && piece->last) {
-        ws->limits.ops->message(ws, piece->bytes, piece->size, piece->binary, ws->limits.user);
+        ws_tell_message(ws, piece->bytes, piece->size, piece->binary);
         return;
     }
     if (bytes_add(&ws->message, piece->bytes, piece->size) < 0) {
@@ -177,7 +193,7 @@ static void take_message(struct ws *ws, const struct ws_piece *piece) {
     }
     if (!piece->last)
         return;
-    ws->limits.ops->message(ws, ws->message.at, ws->message.size, piece->binary, ws->limits.user);
+    ws_tell_message(ws, ws->message.at, ws->message.size, piece->binary);
     bytes_use(&ws->message, ws->message.size);
     if (ws->message.room > HELD_BETWEEN)
         bytes_free(&ws->message);
@@ -258,7 +274,7 @@ struct ws *ws_new(struct net *net, const struct ws_limits *limits) {
 
 void ws_opened(struct ws *ws) {
     ws->open = true;
-    metric_add(open_count, 1);
+    metric_add(counted.open, 1);
     double interval = ws->limits.ping_interval;
     ws_start_timer(ws, interval == 0 ? 20 : interval, true);
     ws->limits.ops->opened(ws, ws->limits.user);

@@ -151,14 +151,14 @@ static int on_receive(struct ws *ws, const char *in, size_t size) {
     }
     bool whole = lws_is_final_fragment(ws->wsi);
     if (whole && ws->message.size == 0) {
-        ws->limits.ops->message(ws, in, size, ws->binary, ws->limits.user);
+        ws_tell_message(ws, in, size, ws->binary);
         return 0;
     }
     if (bytes_add(&ws->message, in, size) < 0)
         return -1;
     if (!whole)
         return 0;
-    ws->limits.ops->message(ws, ws->message.at, ws->message.size, ws->binary, ws->limits.user);
+    ws_tell_message(ws, ws->message.at, ws->message.size, ws->binary);
     bytes_use(&ws->message, ws->message.size);
     return 0;
 }

@@ -66,6 +66,7 @@ void ws_opened(struct ws *ws);
 void ws_end(struct ws *ws); /* the connection is gone, or never came */
 void ws_start_timer(struct ws *ws, double seconds, bool repeat);
 void ws_set_peer_close(struct ws *ws, int code, const char *reason, size_t size);
+void ws_tell_message(struct ws *ws, const char *bytes, size_t size, bool binary);
 
 /* A connection whose handshake is answered becomes a WebSocket. NULL: out of memory. */
 struct ws *ws_adopt(struct connection *c, const char *protocol, const struct ws_limits *limits);
@@ -75,6 +76,7 @@ bool ws_feed(struct ws *ws, char **bytes, size_t *size);
 bool ws_wants_input(const struct ws *ws);
 
 /* ws_send.c */
+void ws_count_sent(void); /* before anything is sent */
 bool ws_is_text(const char *bytes, size_t size);
 bool ws_takes_messages(const struct ws *ws);
 struct ws_message *ws_message_new(const char *bytes, size_t size, bool binary, bool framed);

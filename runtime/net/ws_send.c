@@ -81,15 +81,21 @@ void ws_drop_queue(struct ws *ws, bool all) {
         forget(ws, at);
 }
 
-static void count_dropped(void) {
-    static struct metric *dropped;
-    if (dropped == NULL)
-        dropped = metrics_series(
-            metrics_family(METRIC_COUNTER, "ws_dropped_total",
-                           "Messages dropped, or peers closed, because a peer was too slow.", NULL,
-                           0, NULL),
-            NULL);
-    metric_add(dropped, 1);
+static struct {
+    struct metric *dropped, *sent, *sent_bytes;
+} counted;
+
+static struct metric *find(const char *name, const char *help) {
+    return metrics_series(metrics_family(METRIC_COUNTER, name, help, NULL, 0, NULL), NULL);
+}
+
+void ws_count_sent(void) {
+    if (counted.dropped != NULL)
+        return;
+    counted.dropped = find("ws_dropped_total",
+                           "Messages dropped, or peers closed, because a peer was too slow.");
+    counted.sent = find("ws_sent_messages_total", "Messages sent.");
+    counted.sent_bytes = find("ws_sent_bytes_total", "Bytes of messages sent.");
 }
 
 static bool is_full(const struct ws *ws, size_t size) {
@@ -110,7 +116,7 @@ static int make_room(struct ws *ws, size_t size) {
         if (!is_full(ws, size))
             return 0;
     }
-    count_dropped();
+    metric_add(counted.dropped, 1);
     if (!ws->limits.drop_oldest) {
         ws_drop_queue(ws, false);
         ws_close(ws, 1008, "too slow: more is waiting than this client may have waiting");
@@ -140,6 +146,8 @@ int ws_enqueue(struct ws *ws, struct ws_message *message) {
     *ws->last = out;
     ws->last = &out->next;
     ws->buffered += message->size;
+    metric_add(counted.sent, 1);
+    metric_add(counted.sent_bytes, (double)message->size);
     return 0;
 }
 

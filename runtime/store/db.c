@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/metrics.h"
 #include "store/data_dir.h"
 #include "store/db_internal.h"
 #include "store/migrations.h"
@@ -65,6 +66,7 @@ static int run_on(struct db_conn *conn, struct db_transaction *transaction) {
 
 int db_read(struct db *db, struct db_transaction *transaction, struct err *err) {
     transaction->err = (struct err){0};
+    double start = loop_seconds();
     pthread_mutex_lock(&db->lock);
     struct db_conn *conn = take_reader(db, &transaction->err);
     db->stats.reads++;
@@ -78,6 +80,8 @@ int db_read(struct db *db, struct db_transaction *transaction, struct err *err) 
         pthread_cond_broadcast(&db->reader_free);
         pthread_mutex_unlock(&db->lock);
     }
+    metric_add(db->metrics.reads, 1);
+    metric_observe(db->metrics.read_seconds, loop_seconds() - start);
     if (err != NULL)
         *err = transaction->err;
     return transaction->err.code;
@@ -158,6 +162,7 @@ int db_open(struct loop *loop, const struct db_options *options, struct db **out
     struct db *db = allocate(loop, options);
     if (db == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory for the database");
+    db_find_metrics(db);
     int code = bring_up(db, options, err);
     if (code < 0) {
         db_close(db);
@@ -183,6 +188,7 @@ static void close_readers(struct db *db) {
 void db_close(struct db *db) {
     if (db == NULL)
         return;
+    db_forget_metrics(db);
     db_writer_stop(db);
     atomic_store(&db->closing, true);
     close_readers(db);

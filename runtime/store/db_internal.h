@@ -27,7 +27,8 @@ struct db {
     bool thread_runs;
     bool checkpoint_failing;
     struct {
-        struct metric *committed, *failed, *seconds;
+        struct metric *committed, *failed, *seconds, *sync, *group, *wait, *reads, *read_seconds;
+        struct metric *queued, *wal;
     } metrics;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -43,6 +44,9 @@ struct db {
 
     atomic_bool closing; /* ends reads */
 };
+
+void db_find_metrics(struct db *db); /* db_metrics.c */
+void db_forget_metrics(struct db *db);
 
 int db_writer_start(struct db *db, struct err *err);
 

@@ -18,6 +18,7 @@ struct db_transaction {
     db_done done;   /* NULL: somebody waits in db_write */
     void *arg;
     bool answered; /* guarded by the db's lock */
+    double queued; /* loop_seconds */
 };
 
 /* Runs the statements in order until one fails; `err` and `failed_at` say why and which. */

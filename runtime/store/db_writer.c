@@ -86,11 +86,14 @@ static void run_group(struct db *db, struct group *group) {
             return;
         }
     } while (!run_members(conn, group));
+    double start = loop_seconds();
     if (db_conn_exec(conn, "COMMIT", &err) < 0) {
         db_conn_roll_back(conn);
         fail_all(group, &err);
         return;
     }
+    metric_observe(db->metrics.sync, loop_seconds() - start);
+    metric_observe(db->metrics.group, (double)group->count);
     pthread_mutex_lock(&db->lock);
     db->stats.commits++;
     if (group->count > db->stats.largest_group)
@@ -188,6 +191,9 @@ static struct group take_group(struct db *db) {
         db->last = &db->first;
     db->stats.queued -= group.count;
     pthread_mutex_unlock(&db->lock);
+    double now = loop_seconds();
+    for (struct db_transaction *t = group.first; t != NULL; t = t->next)
+        metric_observe(db->metrics.wait, now - t->queued);
     return group;
 }
 
@@ -202,20 +208,7 @@ static void *write_groups(void *arg) {
     return NULL;
 }
 
-static void find_metrics(struct db *db) {
-    struct metric_family *family =
-        metrics_family(METRIC_COUNTER, "db_transactions_total",
-                       "Transactions answered, by outcome.", NULL, 0, NULL);
-    db->metrics.committed =
-        metrics_series(family, (const char *const[]){"outcome", "committed", NULL});
-    db->metrics.failed = metrics_series(family, (const char *const[]){"outcome", "failed", NULL});
-    family = metrics_family(METRIC_HISTOGRAM, "db_commit_seconds",
-                            "Time to run and commit a group of transactions.", NULL, 0, NULL);
-    db->metrics.seconds = metrics_series(family, NULL);
-}
-
 int db_writer_start(struct db *db, struct err *err) {
-    find_metrics(db);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
@@ -246,6 +239,7 @@ static bool enqueue(struct db *db, struct db_transaction *transaction) {
     transaction->next = NULL;
     transaction->left_out = false;
     transaction->err = (struct err){0};
+    transaction->queued = loop_seconds();
     pthread_mutex_lock(&db->lock);
     if (db->stopping)
         err_set(&transaction->err, ERR_CLOSED, "the database is closed");

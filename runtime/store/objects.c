@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/metrics.h"
 #include "store/digest.h"
 
 void objects_retain(struct objects *objects) {
@@ -25,6 +26,30 @@ bool objects_hash_valid(const char *hash) {
            strspn(hash, "0123456789abcdef") == OBJECT_HASH_SIZE - 1;
 }
 
+/* -- Counting ---------------------------------------------------------------------------------- */
+
+static struct { struct metric *stored, *known, *written, *read; } counted;
+
+static void find_metrics(void) {
+    struct metric_family *family = metrics_family(
+        METRIC_COUNTER, "objects_puts_total",
+        "Puts of an object: stored, or known when the contents were there already.", NULL, 0, NULL);
+    counted.stored = metrics_series(family, (const char *const[]){"outcome", "stored", NULL});
+    counted.known = metrics_series(family, (const char *const[]){"outcome", "known", NULL});
+    family = metrics_family(METRIC_COUNTER, "objects_written_bytes_total",
+                            "Bytes written to the object store.", NULL, 0, NULL);
+    counted.written = metrics_series(family, NULL);
+    family = metrics_family(METRIC_COUNTER, "objects_opened_bytes_total",
+                            "Bytes of the objects that were opened to be read.", NULL, 0, NULL);
+    counted.read = metrics_series(family, NULL);
+}
+
+/* A store is opened before anything is counted, and opened on one thread. */
+void objects_count_from_now(void) {
+    if (counted.read == NULL)
+        find_metrics();
+}
+
 static int check_hash(const char *hash, struct err *err) {
     return objects_hash_valid(hash)
                ? 0
@@ -42,12 +67,15 @@ int objects_begin(struct objects *objects, struct object_put **out, struct err *
 }
 
 int objects_write(struct object_put *put, const void *data, size_t size, struct err *err) {
+    metric_add(counted.written, (double)size);
     return put->objects->backend->write(put, data, size, err);
 }
 
 int objects_commit(struct object_put *put, struct object_info *out, struct err *err) {
     struct objects *objects = put->objects;
     int code = objects->backend->commit(put, out, err);
+    if (code >= 0)
+        metric_add(counted.stored, 1);
     objects_release(objects);
     return code;
 }
@@ -68,6 +96,8 @@ int objects_put(struct objects *objects, const void *data, size_t size, struct o
         return code;
     struct err missing; /* kept from `err`, which is for failures */
     code = objects->backend->refresh(objects, hash, (int64_t)size, out, &missing);
+    if (code >= 0)
+        metric_add(counted.known, 1);
     if (code != ERR_NOT_FOUND)
         return code < 0 ? err_set(err, missing.code, "%s", missing.message) : 0;
     struct object_put *put;
@@ -87,7 +117,10 @@ int objects_put(struct objects *objects, const void *data, size_t size, struct o
 
 int objects_open(struct objects *objects, const char *hash, int64_t *size, struct err *err) {
     int code = check_hash(hash, err);
-    return code < 0 ? code : objects->backend->open(objects, hash, size, err);
+    code = code < 0 ? code : objects->backend->open(objects, hash, size, err);
+    if (code >= 0)
+        metric_add(counted.read, (double)*size);
+    return code;
 }
 
 int objects_stat(struct objects *objects, const char *hash, struct object_info *out,

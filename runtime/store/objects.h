@@ -51,6 +51,8 @@ struct objects_backend {
     void (*close)(struct objects *objects);
 };
 
+void objects_count_from_now(void); /* for backends, when they open */
+
 struct objects {
     const struct objects_backend *backend;
     atomic_int references;

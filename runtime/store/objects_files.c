@@ -420,6 +420,7 @@ static void files_close(struct objects *objects) {
 
 int objects_open_files(const char *data_dir, struct objects **out, struct err *err) {
     *out = NULL;
+    objects_count_from_now();
     struct files *files = calloc(1, sizeof *files);
     if (files == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory for objects");

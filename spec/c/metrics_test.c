@@ -147,6 +147,29 @@ static void asks_collectors(void) {
     metrics_on_collect(collect, &count);
     CHECK(has("\ncollected 1\n"));
     CHECK(has("\ncollected 2\n"));
+    metrics_off_collect(collect, &count);
+    CHECK(has("\ncollected 2\n"));
+}
+
+static void sum_views(const struct metric_view *view, void *arg) {
+    double *sums = arg;
+    sums[0] += view->value;
+    for (size_t i = 0; i <= view->bucket_count && view->type == METRIC_HISTOGRAM; i++)
+        sums[i + 1] += (double)view->counts[i];
+}
+
+static void shows_its_series(void) {
+    static const double bounds[] = {1, 2};
+    struct metric_family *took =
+        metrics_family(METRIC_HISTOGRAM, "seen_seconds", "Seen.", bounds, 2, NULL);
+    for (int i = 0; i < 4; i++) {
+        const char *label[] = {"a", i % 2 ? "x" : "y", NULL};
+        metric_observe(metrics_series(took, label), i);
+    }
+    double sums[4] = {0};
+    CHECK(metrics_visit("seen_seconds", sum_views, sums));
+    CHECK(sums[0] == 6 && sums[1] == 2 && sums[2] == 1 && sums[3] == 1);
+    CHECK(!metrics_visit("nobody_knows_it", sum_views, sums));
 }
 
 static void *count_many(void *arg) {
@@ -209,6 +232,7 @@ int main(void) {
         TEST(settles_labels),
         TEST(limits_the_series),
         TEST(asks_collectors),
+        TEST(shows_its_series),
         TEST(loses_nothing_between_threads),
         TEST(tells_of_the_process),
         TEST(pleases_promtool),

@@ -41,6 +41,15 @@ describe("metrics", function()
     assert.is_true(has "spec_took_seconds_count 3")
   end)
 
+  it("can be read", function()
+    local took = metrics.histogram { name = "spec_read_seconds", help = "Time.", buckets = { 1, 2 }, labels = { "a" } }
+    for _, seconds in ipairs { 0.5, 1.5, 1.6, 9 } do took:observe({ a = "x" }, seconds) end
+    local series = { labels = 'a="x"', value = 12.6, count = 4, bounds = { 1, 2 }, counts = { 1, 3, 4 } }
+    assert.same({ series }, metrics.read "spec_read_seconds")
+    assert.equal(3.5, metrics.read("spec_clicks_total")[1].value)
+    assert.same({}, metrics.read "nobody_knows_it")
+  end)
+
   it("gives the same metric to who declares it again", function()
     local options = { name = "spec_again_total", help = "Again.", labels = { "a" } }
     metrics.counter(options):inc { a = 1 }

@@ -48,7 +48,7 @@ function host.uptime() end
 ---@return { resident: integer, vm: integer }  bytes of the process, and of this vm
 function host.memory() end
 
---- The longest turn of the event loop since the last call, in seconds: for so long nothing else was answered.
+--- The longest turn of the event loop in the last five to ten seconds, in seconds: for so long nothing else was answered.
 ---@return number
 function host.lag() end
 
@@ -137,6 +137,15 @@ function Worker:pid() end
 
 ---@return integer
 function Worker:restarts() end
+
+---@class host.Usage
+---@field resident number  bytes
+---@field cpu_seconds number  user and system, of all its threads
+---@field threads number
+---@field queued_bytes number  for it, that the link has not taken yet
+
+---@return host.Usage?  nil when no process of it is up
+function Worker:usage() end
 
 --- Whether no process of it runs, or will.
 ---@return boolean

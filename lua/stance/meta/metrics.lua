@@ -72,6 +72,22 @@ function metrics.gauge(options) end
 ---@return metrics.Histogram
 function metrics.histogram(options) end
 
+---@class metrics.Series
+---@field labels string  as they are rendered: `method="GET",status="200"`; "" for none
+---@field value number  of a histogram: the sum
+---@field count? number  of a histogram: observations
+---@field bounds? number[]  of a histogram: upper bounds of its buckets
+---@field counts? number[]  of a histogram: observations up to each bound, then all of them
+
+--- The series of a metric as they stand; an empty list when nobody has declared it. Gauges that are read off something when
+--- they are rendered are as old as the last rendering, or `metrics.collect()`.
+---@param name string
+---@return metrics.Series[]
+function metrics.read(name) end
+
+--- Brings such gauges up to date.
+function metrics.collect() end
+
 --- All metrics of the process, in Prometheus' text format 0.0.4.
 ---@return string
 function metrics.text() end

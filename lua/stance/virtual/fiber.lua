@@ -126,6 +126,11 @@ end
 
 Fiber.name, Fiber.job, Fiber.request = attribute "label", attribute "job_id", attribute "request_id"
 
+function Fiber:trace(traceparent)
+  if traceparent then self.trace_id = traceparent:match "^%x%x%-(%x+)%-" or "" end
+  return self.trace_id
+end
+
 local Timer = {}
 Timer.__index = Timer
 

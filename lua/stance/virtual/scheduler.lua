@@ -84,7 +84,7 @@ function Scheduler:start(process, name, fn, ...)
   local count, arguments = select("#", ...), { ... }
   local parent = self.running
   local fiber = { id = self:next_id(), process = process, label = name, job_id = parent and parent.job_id or "",
-    request_id = parent and parent.request_id or "", watchers = {} }
+    request_id = parent and parent.request_id or "", trace_id = parent and parent.trace_id or "", watchers = {} }
   fiber.co = coroutine.create(function() return fn(unpack(arguments, 1, count)) end)
   process.live[fiber] = true
   self:make_ready(fiber)

@@ -1,0 +1,102 @@
+local ws = require "ws"
+local lint, support = require "spec.e2e.exposition_lint", require "spec.e2e.support"
+
+local workflows = {
+  waits = [[
+local t = require "stance.schema"
+return { name = "waits", version = 1, params = t.object {}, run = function(job) return { got = job:wait("go", 20) } end }]],
+  makes = [[
+local t = require "stance.schema"
+return { name = "makes", version = 1, params = t.object {}, run = function(job)
+  job:step("one", function(step) step:artifact("one.txt", ("x"):rep(1000)) end)
+  pcall(job.step, job, "two", function() error("no luck", 0) end)
+end }]],
+}
+
+describe("what a host tells of itself", function()
+  local host
+
+  setup(function()
+    host = support.host { workflows = workflows, flags = "--workers 2" }
+    host:wait(host:submit "makes")
+    local socket = assert(ws.connect(host.url:gsub("^http", "ws") .. "/api/events"))
+    host:get "/nowhere"
+    host:submit "waits"
+    assert(socket:receive(5))
+    socket:close()
+    support.eventually("the job to wait", 10, function()
+      local _, page = host:get "/metrics"
+      return page:find('jobs{type="waits",status="processing"} 1', 1, true)
+    end)
+  end)
+
+  teardown(function() host:stop() end)
+
+  describe("/metrics", function()
+    it("is well-formed", function()
+      local status, page, headers = host:get "/metrics"
+      assert.equal(200, status)
+      assert.equal("text/plain; version=0.0.4; charset=utf-8", headers["content-type"])
+      assert.same({}, (lint.check(page)))
+    end)
+
+    for _, line in ipairs {
+      'jobs_submitted_total{type="makes"} 1', 'jobs_claimed_total{type="makes"} 1',
+      'jobs_ended_total{type="makes",status="completed"} 1', 'job_steps_total{type="makes",outcome="done"} 1',
+      'job_steps_total{type="makes",outcome="failed"} 1', 'job_artifacts_total{type="makes"} 1',
+      'job_artifact_bytes_total{type="makes"} 1000', 'job_wait_seconds_count 2', 'ws_connections 0', 'vms{vm="host"} 1',
+      'vms{worker="worker-2",vm="worker"} 1', 'child_up{name="worker-1"} 1', 'http_connections{state="request"} 1', 'db_queue_length 0',
+      'jobs_orphaned_total 0',
+    } do
+      it("says " .. line, function()
+        local _, page = host:get "/metrics"
+        assert.truthy(("\n" .. page):find("\n" .. line .. "\n", 1, true), page)
+      end)
+    end
+
+    for _, name in ipairs {
+      "loop_turn_seconds_count", "loop_lag_seconds", "pool_threads", "pool_wait_seconds_count", "pool_work_seconds_count",
+      "db_group_transactions_sum", "db_wait_seconds_count", "db_sync_seconds_count", "db_reads_total", "db_wal_bytes",
+      'objects_puts_total{worker="worker-%d",outcome="stored"}', 'fibers{name="GET /metrics"}', 'vm_memory_bytes{vm="host"}',
+      'log_lines_total{level="info"}', 'process_cpu_seconds_total{worker="worker-1"}', "ws_sent_messages_total",
+    } do
+      it("counts " .. name, function()
+        local _, page = host:get "/metrics"
+        local most = 0
+        for value in page:gmatch("\n" .. name:gsub("[{}%-]", "%%%0") .. " ([%d.e+-]+)") do most = math.max(most, tonumber(value)) end
+        assert.is_true(most > 0, name)
+      end)
+    end
+  end)
+
+  describe("/api/fibers", function()
+    it("shows who waits where", function()
+      local _, answer = host:get "/api/fibers"
+      local names = {}
+      for _, one in ipairs(answer.fibers) do names[one.name] = one end
+      assert.equal("running", names["GET /api/fibers"].status)
+      assert.matches("^%x+$", names["GET /api/fibers"].trace)
+      assert.equal("sleep", names["leases"].call)
+      assert.matches("stance/jobs.lua:%d+$", names["leases"].where)
+    end)
+
+    it("shows those of a worker, with the job they run", function()
+      local found
+      for index = 1, 2 do
+        local status, answer = host:get("/api/fibers?traceback=1&worker=" .. index)
+        assert.equal(200, status)
+        for _, one in ipairs(answer.fibers) do
+          if one.job and one.job:find "^waits_" and one.call == "call" then found = one end
+        end
+      end
+      assert.matches("job.lua", found.traceback)
+      assert.matches("^%x+$", found.trace)
+    end)
+
+    it("names the workers there are", function()
+      local status, problem = host:get "/api/fibers?worker=7"
+      assert.equal(404, status)
+      assert.matches("there are: 1, 2", problem.detail)
+    end)
+  end)
+end)
