@@ -12,6 +12,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Makes the entry of `path` durable: without it a power failure takes the folder and all in it. */
+static int sync_parent(const char *path, struct err *err) {
+    char parent[PATH_MAX];
+    snprintf(parent, sizeof parent, "%s", path);
+    for (size_t size = strlen(parent); size > 1 && parent[size - 1] == '/'; size--)
+        parent[size - 1] = 0;
+    char *slash = strrchr(parent, '/');
+    if (slash == NULL)
+        strcpy(parent, ".");
+    else
+        slash[slash == parent] = 0;
+    /* One that may be passed but not read cannot be synced, and was not made by us. */
+    return access(parent, R_OK) < 0 ? 0 : data_dir_sync(parent, err);
+}
+
 /* The folders above `path`, as far as they are missing. */
 static int make_parents(const char *path, struct err *err) {
     char part[PATH_MAX];
@@ -19,8 +34,12 @@ static int make_parents(const char *path, struct err *err) {
         return err_set(err, ERR_INVALID, "the path of the data folder is too long");
     for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         *slash = 0;
-        if (mkdir(part, 0755) < 0 && errno != EEXIST)
+        bool made = mkdir(part, 0755) == 0;
+        if (!made && errno != EEXIST)
             return err_set_errno(err, errno, "cannot make folder %s", part);
+        int code = made ? sync_parent(part, err) : 0;
+        if (code < 0)
+            return code;
         *slash = '/';
     }
     return 0;
@@ -43,10 +62,14 @@ static bool is_ours(const char *path) {
 }
 
 int data_dir_make(const char *path, struct err *err) {
-    if (make_parents(path, err) < 0)
-        return err ? err->code : ERR_IO;
+    int code = make_parents(path, err);
+    if (code < 0)
+        return code;
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
         return err_set_errno(err, errno, "cannot make data folder %s", path);
+    code = sync_parent(path, err); /* at each start: the last one may not have come to it */
+    if (code < 0)
+        return code;
     struct stat info;
     if (stat(path, &info) < 0)
         return err_set_errno(err, errno, "cannot look at data folder %s", path);

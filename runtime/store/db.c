@@ -1,6 +1,9 @@
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/metrics.h"
@@ -101,8 +104,51 @@ static int quick_check(struct db *db, struct err *err) {
     int status = sqlite3_exec(db->writer.sqlite, "PRAGMA quick_check(1)", see_check, words, NULL);
     if (status == SQLITE_OK && strcmp(words, "ok") == 0)
         return 0;
-    return err_set(err, ERR_CORRUPT, "%s is damaged: %s", db->path,
-                   status == SQLITE_OK ? words : sqlite3_errstr(status));
+    struct err reason = {.code = ERR_CORRUPT};
+    if (status != SQLITE_OK)
+        db_conn_fail(&db->writer, status, &reason);
+    if (reason.code != ERR_CORRUPT) /* nothing is known of the file */
+        return err_set(err, reason.code, "cannot check %s: %s", db->path, reason.message);
+    return err_set(err, ERR_CORRUPT, "%s is damaged (%s): bring back a backup of the data folder",
+                   db->path, status == SQLITE_OK ? words : reason.message);
+}
+
+static uint32_t big_endian(const unsigned char *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+/* SQLite takes a log that does not begin like one for an empty one: the commits in it would be gone
+ * without a word. After a power failure it may begin with zeros; nothing was acknowledged then. */
+static int check_log(const struct db *db, struct err *err) {
+    char path[PATH_MAX + 8];
+    unsigned char head[4];
+    snprintf(path, sizeof path, "%s-wal", db->path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot open %s", path);
+    ssize_t got = pread(fd, head, sizeof head, 0);
+    close(fd);
+    uint32_t magic = got == sizeof head ? big_endian(head) : 0;
+    if (got < 0 || magic == 0 || (magic | 1) == 0x377f0683)
+        return 0; /* what cannot be read SQLite will say */
+    return err_set(err, ERR_CORRUPT,
+                   "%s is damaged, and the newest jobs were in it: bring back a backup of the data "
+                   "folder, or move that file away to go on without them",
+                   path);
+}
+
+/* A host that was up has made the folder of objects; what it left is never an empty file. */
+static int check_emptied(const struct db *db, const char *data_dir, struct err *err) {
+    char objects[PATH_MAX + 8];
+    struct stat info;
+    snprintf(objects, sizeof objects, "%s/objects", data_dir);
+    if (stat(db->path, &info) < 0 || info.st_size > 0 || stat(objects, &info) < 0)
+        return 0;
+    return err_set(
+        err, ERR_CORRUPT,
+        "%s is empty, but there are objects of its jobs: bring back a backup of the data "
+        "folder, or remove the file to begin without jobs",
+        db->path);
 }
 
 static struct db *allocate(struct loop *loop, const struct db_options *options) {
@@ -138,7 +184,11 @@ static int bring_up(struct db *db, const struct db_options *options, struct err 
     db->lock_fd = data_dir_lock(options->data_dir, err);
     if (db->lock_fd < 0)
         return db->lock_fd;
-    code = db_conn_open(&db->writer, db->path, true, err);
+    code = check_emptied(db, options->data_dir, err);
+    if (code == 0)
+        code = check_log(db, err);
+    if (code == 0)
+        code = db_conn_open(&db->writer, db->path, true, err);
     if (code == 0 && options->quick_check)
         code = quick_check(db, err);
     if (code == 0)

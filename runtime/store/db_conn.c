@@ -54,9 +54,7 @@ static enum err_code code_of(int status) {
     }
 }
 
-/* Why the last call failed. The system's reason says more than "disk I/O error", where there is
- * one. */
-static int fail(struct db_conn *conn, int status, struct err *err) {
+int db_conn_fail(struct db_conn *conn, int status, struct err *err) {
     int errnum = conn->sqlite ? sqlite3_system_errno(conn->sqlite) : 0;
     int basic = status & 0xff;
     const char *words = conn->sqlite && basic == (sqlite3_errcode(conn->sqlite) & 0xff)
@@ -139,7 +137,7 @@ static int set_wal(struct db_conn *conn, struct err *err) {
     bool is_wal = false;
     int status = sqlite3_exec(conn->sqlite, "PRAGMA journal_mode = WAL", see_wal, &is_wal, NULL);
     if (status != SQLITE_OK)
-        return fail(conn, status, err);
+        return db_conn_fail(conn, status, err);
     return is_wal ? 0
                   : err_set(err, ERR_UNSUPPORTED,
                             "the file system of the data folder cannot hold a write-ahead log");
@@ -181,12 +179,13 @@ int db_conn_open(struct db_conn *conn, const char *path, bool writer, struct err
         if (status == 0 && writer)
             status = db_conn_exec(conn, writer_pragmas, &reason);
     } else {
-        fail(conn, status, &reason);
+        db_conn_fail(conn, status, &reason);
     }
     if (status == 0)
         return 0;
     db_conn_close(conn);
-    return err_set(err, reason.code, "cannot open %s: %s", path, reason.message);
+    return err_set(err, reason.code, "cannot open %s: %s%s", path, reason.message,
+                   reason.code == ERR_CORRUPT ? ": bring back a backup of the data folder" : "");
 }
 
 void db_conn_forget(struct db_conn *conn) {
@@ -206,7 +205,7 @@ void db_conn_close(struct db_conn *conn) {
 
 int db_conn_exec(struct db_conn *conn, const char *sql, struct err *err) {
     int status = sqlite3_exec(conn->sqlite, sql, NULL, NULL, NULL);
-    return status == SQLITE_OK ? 0 : fail(conn, status, err);
+    return status == SQLITE_OK ? 0 : db_conn_fail(conn, status, err);
 }
 
 void db_conn_roll_back(struct db_conn *conn) {
@@ -248,7 +247,7 @@ static int prepare(struct db_conn *conn, const char *sql, sqlite3_stmt **out, st
                    ? err_set(err, ERR_DENIED,
                              "statements may not begin or end transactions, attach files "
                              "or set pragmas")
-                   : fail(conn, status, err);
+                   : db_conn_fail(conn, status, err);
     if (statement == NULL)
         return err_set(err, ERR_INVALID, "an empty statement");
     bool tailed = has_more(conn, tail);
@@ -290,7 +289,7 @@ static int bind_all(struct db_conn *conn, sqlite3_stmt *prepared,
     for (size_t i = 0; i < statement->count; i++) {
         int status = bind_one(prepared, (int)i + 1, &statement->values[i]);
         if (status != SQLITE_OK)
-            return fail(conn, status, err);
+            return db_conn_fail(conn, status, err);
     }
     return 0;
 }
@@ -302,7 +301,7 @@ static int step_all(struct db_conn *conn, sqlite3_stmt *prepared, struct db_rows
         if (status == SQLITE_DONE)
             return 0;
         if (status != SQLITE_ROW)
-            return fail(conn, status, err);
+            return db_conn_fail(conn, status, err);
         int code = db_rows_add(rows, prepared, conn->result_limit, err);
         if (code < 0)
             return code;

@@ -51,6 +51,10 @@ int db_conn_exec(struct db_conn *conn, const char *sql, struct err *err);
 int db_conn_run(struct db_conn *conn, const struct db_statement *statement, struct db_rows **out,
                 struct err *err);
 
+/* Says why the last call failed, in the system's words where there are any: they tell more than
+ * "disk I/O error". Returns the code. */
+int db_conn_fail(struct db_conn *conn, int status, struct err *err);
+
 /* Rolls back whatever is open. */
 void db_conn_roll_back(struct db_conn *conn);
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +95,92 @@ static void keeps_what_it_acknowledged_when_killed(void) {
         waitpid(child, NULL, 0);
         CHECK(count_lost(folder, round, first, ends[0]) == 0);
         close(ends[0]);
+    }
+}
+
+/* -- Half a file --------------------------------------------------------------------------------
+ */
+
+struct end {
+    const char *folder;
+    bool killed; /* and leaves its log, else that is folded into the file */
+};
+
+static int write_and_end(void *arg) {
+    const struct end *end = arg;
+    struct db *db = open_db(end->folder);
+    int failures = 0;
+    for (int i = 0; i < 50; i++)
+        failures += write_one(db, "INSERT INTO events (ts, type, data) VALUES (1, 'x', "
+                                  "hex(randomblob(2000)))") < 0;
+    if (!end->killed)
+        db_close(db);
+    return failures > 0;
+}
+
+/* What opening says, when `change` has been done to the file `name` of such a folder. */
+static int open_after(const char *name, bool killed, int (*change)(const char *path),
+                      struct err *err) {
+    char *folder = strdup(scratch("data")), path[300];
+    struct db_options options = {.data_dir = folder};
+    struct db *db = NULL;
+    CHECK(in_child(write_and_end, &(struct end){folder, killed}) == 0);
+    snprintf(path, sizeof path, "%s/objects", folder); /* as a host that was up has made it */
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    CHECK(change(path) == 0);
+    err->message[0] = 0;
+    int code = db_open(NULL, &options, &db, err);
+    if (code == 0 && read_int(db, "SELECT count(*) FROM events") != 50)
+        code = 50;
+    db_close(db);
+    free(folder);
+    return code;
+}
+
+static int write_garbage(const char *path) {
+    FILE *file = fopen(path, "r+");
+    for (int i = 0; i < 1000; i++)
+        fputs("garbage ", file);
+    return fclose(file);
+}
+
+static int cut_to_half(const char *path) {
+    struct stat info;
+    return stat(path, &info) < 0 ? -1 : truncate(path, info.st_size / 2);
+}
+
+static int empty(const char *path) {
+    return truncate(path, 0);
+}
+
+static int leave(const char *path) {
+    return access(path, R_OK);
+}
+
+static void says_what_to_do_with_half_a_file(void) {
+    static const struct {
+        const char *name;
+        int (*change)(const char *path);
+        int code;
+        bool killed;
+    } cases[] = {
+        {"stance.db", leave, 0, false},
+        {"stance.db-wal", leave, 0, true},
+        {"stance.db-shm", write_garbage, 0, true}, /* made anew from the log */
+        {"stance.db", write_garbage, ERR_CORRUPT, false},
+        {"stance.db", cut_to_half, ERR_CORRUPT, false},
+        {"stance.db", empty, ERR_CORRUPT, false},
+        {"stance.db-wal", write_garbage, ERR_CORRUPT, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct err err;
+        int code = open_after(cases[i].name, cases[i].killed, cases[i].change, &err);
+        bool advised = code == 0 || strstr(err.message, "bring back a backup") != NULL;
+        CHECK(code == cases[i].code);
+        CHECK(advised);
+        if (code != cases[i].code || !advised)
+            fprintf(stderr, "    case %zu: %d %s\n", i, code, err.message);
     }
 }
 
@@ -270,6 +357,7 @@ static void goes_on_without_descriptors(void) {
 int main(void) {
     static const struct test tests[] = {
         TEST(keeps_what_it_acknowledged_when_killed),
+        TEST(says_what_to_do_with_half_a_file),
         TEST(survives_a_full_disk),
         TEST(says_that_a_disk_is_read_only),
         TEST(fails_the_group_when_its_commit_fails),
