@@ -34,6 +34,17 @@ local function is_same_or_absent(path, artifact)
   return same
 end
 
+--- An open file with the artifact's content. `corrupt` when the disk has lost a part of it.
+local function open_artifact(artifact)
+  local file, why = objects.open(artifact.sha256)
+  if not file then return nil, why end
+  if file:size() == artifact.size then return file end
+  local size = file:size()
+  file:close()
+  return nil, err("corrupt", "%s is damaged: object %s has %d bytes, not %d; bring the object back from a backup, or run the job again",
+    artifact.name, artifact.sha256, size, artifact.size)
+end
+
 --- `status` and the value of a call that returned `value` or `nil, err`.
 local function reply(status, value, why)
   if value == nil then return nil, why end
@@ -118,7 +129,9 @@ return function(route, app)
           return nil, err("exists", "%s is there with other content; say \"force\": true to replace it", path)
         end
         local ok
-        ok, why = fs.mkdir(path:match "^(.*)/")
+        ok, why = open_artifact(artifact)
+        if ok then ok:close() end
+        if ok then ok, why = fs.mkdir(path:match "^(.*)/") end
         if ok then ok, why = fs.copy_object(artifact.sha256, path) end
         if not ok then return nil, why end
         files[i], bytes = artifact.name, bytes + artifact.size
@@ -177,7 +190,7 @@ return function(route, app)
       local artifact, why = jobs:artifact(request.params.id, request.params.name)
       if not artifact then return nil, why end
       local file
-      file, why = objects.open(artifact.sha256)
+      file, why = open_artifact(artifact)
       if not file then return nil, why end
       return 200, file, { ["Content-Type"] = artifact.media_type, ETag = '"' .. artifact.sha256 .. '"', ["Cache-Control"] = "no-cache" }
     end,
