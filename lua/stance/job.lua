@@ -17,6 +17,7 @@ local M = {}
 
 local flush_every = 0.25 -- seconds that progress and log lines may lie in memory
 local backoff_least, backoff_most = 0.5, 30
+local disk_pause_least, disk_pause_most = 0.05, 5
 local join_wait = 20
 local default_concurrency = 4
 local result_limit = 1024 * 1024 -- bytes of a result as JSON: larger things are artifacts
@@ -82,13 +83,25 @@ local function check_artifact(name, bytes)
   if type(bytes) ~= "string" then error("an artifact is made of a string of bytes", 3) end
 end
 
+--- A full disk and a want of descriptors are the host's trouble, not the step's: the bytes wait until it has passed.
+local function keep(step, bytes)
+  local pause = disk_pause_least
+  while true do
+    local kept, why = objects.put(bytes)
+    if kept or why.code ~= "no_space" and why.code ~= "busy" then return kept, why end
+    if pause == disk_pause_least then step.job:log("warn", "an artifact waits for the disk: " .. why.message) end
+    fiber.sleep(pause)
+    pause = math.min(disk_pause_most, pause * 2)
+  end
+end
+
 --- Keeps `bytes` under `name` ("mannequin/front.png"). It is listed when the step has ended well.
 ---@param name string
 ---@param bytes string
 ---@param media_type? string guessed from the name's ending
 function Step:artifact(name, bytes, media_type)
   check_artifact(name, bytes)
-  local kept, why = objects.put(bytes)
+  local kept, why = keep(self, bytes)
   if not kept then error(why, 0) end
   self.artifacts[#self.artifacts + 1] = { name = name, hash = kept.hash, size = kept.size,
     media_type = media_type or media_types[name:match "%.(%w+)$" or ""] or "application/octet-stream" }
