@@ -72,6 +72,8 @@ help: ## this list
 	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## /\1 /' | \
 	    while read -r name words; do printf '  make %-22s %s\n' "$$name" "$$words"; done
 
+comma := ,
+
 # `make V=1` shows whole commands.
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1) $(2)")
@@ -118,6 +120,9 @@ $(B)/spec/%: $(B)/obj/spec/c/%.o $(B)/libstance.a $(GPU_LIB)
 	@mkdir -p $(@D)
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+# Its allocations fail when it says so.
+$(B)/spec/store_memory_fault_test: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
 # Of the timings: the VM's, and what serves and asks beside ours.
 BENCHES := $(B)/bench/vm $(patsubst spec/bench/peers/%.c,$(B)/bench/%,$(sort $(wildcard spec/bench/peers/*.c)))
