@@ -39,7 +39,7 @@ return function(route, app)
     handler = function(socket, request)
       local function join(cursor) return bus:join(socket, cursor, request.query.job) end
       pump(request, function(text) return socket:send(text) end, join)
-      socket:close(app.close_code, app.retired and "the scripts were replaced; come again" or "the host is stopping")
+      socket:close(1001, app.retired and "the scripts were replaced; come again" or "the host is stopping")
     end,
   }
 

@@ -255,7 +255,7 @@ function Jobs:submit(submission)
     id = ids.job(job_type, time.now()), type = job_type, params = params, generation = host.generation(),
     priority = submission.priority, max_attempts = self.max_attempts, run_at = clock + (submission.delay_s or 0),
     deadline = submission.deadline_s and clock + submission.deadline_s, principal = submission.principal, parent = submission.parent,
-    parent_epoch = submission.parent_epoch, traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
+    version = workflow.version, parent_epoch = submission.parent_epoch, traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
   }
   -- A child is its key alone: what its parent made params of (a clock, say) may be another when its step runs again.
   if job.idempotency_key and not job.parent then job.request_hash = crypto.sha256(job_type .. canonical(submission.params or {})) end

@@ -6,12 +6,10 @@ local db, fiber, host = require "db", require "fiber", require "host"
 local http, log = require "http", require("log").named "host"
 local access, jobs_service = require "stance.access", require "stance.jobs"
 local check, generations = require "stance.check", require "stance.generations"
-local gauges, router = require "stance.gauges", require "stance.http"
+local gauges, migration, router = require "stance.gauges", require "stance.migration", require "stance.http"
 local workers, workflows = require "stance.workers", require "stance.workflows"
 
 local M = {}
-
-local going_away = 1012 -- the WebSocket code for "come again": RFC 6455's registry calls it Service Restart
 
 --- What the routes of lua/api work with.
 ---@class stance.app
@@ -23,7 +21,6 @@ local going_away = 1012 -- the WebSocket code for "come again": RFC 6455's regis
 ---@field address string
 ---@field stopping boolean the process is ending
 ---@field retired boolean another generation has taken over
----@field close_code integer what long WebSockets are closed with when either is true
 
 --- The scripts of lua/api, in order of their names, each `function(route, app)`. Pauses between two: a host that loads its next
 --- generation goes on answering.
@@ -51,7 +48,7 @@ end
 ---@param is_first boolean nothing ran before in this process
 ---@return stance.app
 local function prepare(is_first)
-  local app = { stopping = false, retired = false, close_code = 1001 }
+  local app = { stopping = false, retired = false }
   app.jobs = jobs_service.new { db = db, lease = host.config "job_lease", max_attempts = host.config "job_max_attempts" }
   app.generations = generations.new { db = db }
   app.routes = router.new { access = access.by_scopes(require "policies.scopes") }
@@ -92,7 +89,7 @@ end
 
 local function retire(app, watchers)
   return function()
-    app.retired, app.close_code = true, going_away
+    app.retired = true
     for _, one in ipairs(watchers) do one:cancel "another generation is active" end
     app.workers:hand_over()
     app.jobs:retire()
@@ -120,6 +117,7 @@ function M.start()
   app.address = server:address()
   host.on_stop(stop(app, server))
   host.on_retire(retire(app, spawn_watchers(app)))
+  migration.run(db)
   app.workers:start()
   host.ready("http://" .. app.address)
 end

@@ -1,8 +1,8 @@
 --- workflows.lua - finds workflow scripts by job type and checks their shape.
 ---
 --- A workflow is workflows/<type>.lua, a script without side effects that returns a table: `name`, `version`, `params` (a
---- schema of stance.schema), `run(job, params)`, and optionally `estimate(params)`, `check()`, `retries`, `timeout` (seconds),
---- `concurrency` (jobs of this type at once).
+--- schema of stance.schema), `run(job, params)`, and optionally `estimate(params)`, `check()`, `migrate(state, from_version)`
+--- (stance.migration), `retries`, `timeout` (seconds), `concurrency` (jobs of this type at once).
 local host = require "host"
 local err = require "stance.err"
 
@@ -14,6 +14,8 @@ local M = {}
 ---@field params table schema of its parameters
 ---@field run fun(job: stance.job, params: table): any
 ---@field estimate? fun(params: table): table
+---@field check? fun(): boolean|nil, string|nil is what it needs there? nil and the reason, or an error, keep its generation out
+---@field migrate? fun(state: { params: table, steps: table<string, any> }, from_version: integer): table|nil
 ---@field retries? integer how often a run that failed is tried again
 ---@field timeout? number seconds a run may take
 ---@field concurrency? integer jobs of this type that may run at once

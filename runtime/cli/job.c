@@ -298,12 +298,18 @@ static int print_pages(struct client *client, const char *job_id, long long *cur
 static int logs(struct client *client, char **operands) {
     long long cursor = given.after ? strtoll(given.after, NULL, 10) : 0;
     int code = print_pages(client, operands[0], &cursor);
-    if (code == EXIT_OK && given.follow) {
+    /* A stream ends with its job, and before that when the host takes new scripts. */
+    for (bool over = !given.follow; code == EXIT_OK && !over;) {
         char *tail = memory_printf("/logs?follow=1&after=%lld", cursor);
         char *path = client_job_path(operands[0], tail);
+        json_t *manifest = NULL;
         code = client_lines(client, path, 0, on_entry, &cursor);
         free(path);
         free(tail);
+        if (code == EXIT_OK && (code = jobs_get(client, operands[0], &manifest)) != EXIT_OK)
+            return code; /* it has said why */
+        over = jobs_ended(jobs_text(manifest, "status"));
+        json_decref(manifest);
     }
     return code == EXIT_OK ? code : client_report(client, code);
 }

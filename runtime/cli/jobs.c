@@ -61,7 +61,7 @@ int jobs_get(struct client *client, const char *job_id, json_t **manifest) {
 
 /* -- Following --------------------------------------------------------------------------------- */
 
-static bool ended(const char *status) {
+bool jobs_ended(const char *status) {
     return strcmp(status, "completed") == 0 || strcmp(status, "failed") == 0 ||
            strcmp(status, "cancelled") == 0;
 }
@@ -129,7 +129,7 @@ static bool on_event(void *arg, const json_t *event) {
     if (follower->bars) {
         show_progress(follower, type, json_object_get(event, "data"));
     }
-    follower->over = strncmp(type, "job.", 4) == 0 && ended(type + 4);
+    follower->over = strncmp(type, "job.", 4) == 0 && jobs_ended(type + 4);
     return !follower->over;
 }
 
@@ -138,7 +138,7 @@ static int follow(struct client *client, const char *job_id, struct follower *fo
                   double deadline, json_t **manifest) {
     char *id = client_escape(job_id, false);
     int code = EXIT_OK;
-    while (code == EXIT_OK && !ended(jobs_text(*manifest, "status"))) {
+    while (code == EXIT_OK && !jobs_ended(jobs_text(*manifest, "status"))) {
         double left = deadline > 0 ? deadline - seconds_now() : 0;
         char *events = memory_printf("/api/events?job=%s&after=%lld", id, follower->seq);
         code = left < 0 ? EXIT_TIMEOUT : client_lines(client, events, left, on_event, follower);

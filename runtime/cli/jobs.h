@@ -44,4 +44,7 @@ bool jobs_interrupted(void);
 /* A field as text, "" when it is not there. Borrowed. */
 const char *jobs_text(const json_t *manifest, const char *field);
 
+/* Is this the status of a job that has ended? */
+bool jobs_ended(const char *status);
+
 #endif

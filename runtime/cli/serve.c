@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/notify.h"
 #include "core/watch.h"
+#include "store/db.h"
 
 enum { TRIAL_ARGV_MAX = 64 };
 
@@ -52,6 +53,7 @@ static void say_ready(struct services *services, const char *url) {
 /* What goes on around the generations of one host. */
 struct host {
     struct process process;
+    struct scripts *kept; /* read from the database */
     struct watch *watch;
     const char *trial_argv[TRIAL_ARGV_MAX];
     char *trial_flags[TRIAL_ARGV_MAX];
@@ -74,13 +76,74 @@ static void broken(void *arg, const struct err *err, const char *traceback) {
     loop_stop(&host->process.loop);
 }
 
-static void first_loaded(const struct load *load, void *arg) {
+/* -- The last resort at a start: the scripts that were active last, as the database keeps them ----
+ */
+
+static const char last_sql[] =
+    "SELECT entry.key, scripts.text FROM (SELECT manifest FROM generations"
+    " ORDER BY activated_at DESC LIMIT 1) AS last, json_each(last.manifest) AS entry"
+    " JOIN scripts ON scripts.hash = entry.value";
+
+static int add_kept(struct scripts *scripts, const struct db_rows *rows, struct err *err) {
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < db_rows_count(rows); i++) {
+        const struct db_value *path = db_rows_at(rows, i, 0), *text = db_rows_at(rows, i, 1);
+        code = scripts_add(scripts, path->bytes.data, text->bytes.data, text->bytes.size,
+                           path->bytes.data, err);
+    }
+    return code ? code : scripts_seal(scripts, err);
+}
+
+static void read_kept(void *arg) {
     struct host *host = arg;
-    if (load->reason == NULL)
-        return;
+    struct db_transaction *query = db_transaction_new();
+    struct err err;
+    host->kept = NULL;
+    if (query != NULL && db_transaction_add(query, last_sql, NULL, 0, false, DB_ANY, &err) == 0 &&
+        db_read(host->process.services.db, query, &err) == 0 &&
+        db_rows_count(db_transaction_rows(query, 0)) > 0 && scripts_begin(&host->kept, &err) == 0 &&
+        add_kept(host->kept, db_transaction_rows(query, 0), &err) != 0) {
+        scripts_free(host->kept);
+        host->kept = NULL;
+    }
+    db_transaction_free(query);
+}
+
+static void give_up(struct host *host) {
     host->process.services.exit_code = EXIT_FAILED; /* the log has said why */
     loop_stop(&host->process.loop);
 }
+
+static void kept_loaded(const struct load *load, void *arg) {
+    struct host *host = arg;
+    if (load->reason != NULL)
+        give_up(host);
+}
+
+static void kept_read(void *arg) {
+    struct host *host = arg;
+    struct load_request request = {.trigger = "restore",
+                                   .scripts = host->kept,
+                                   .no_trial = true,
+                                   .ended = kept_loaded,
+                                   .arg = host};
+    struct err err;
+    if (host->kept == NULL) {
+        give_up(host);
+        return;
+    }
+    log_warn("host", "taking the scripts that were active last instead; mend the files");
+    if (generations_load(host->process.services.generations, &request, &err) != 0)
+        give_up(host);
+}
+
+static void first_loaded(const struct load *load, void *arg) {
+    struct host *host = arg;
+    if (load->reason != NULL)
+        loop_work(&host->process.loop, read_kept, kept_read, host);
+}
+
+/* -- Changes ----------------------------------------------------------------------------------- */
 
 static void on_change(void *arg) {
     struct host *host = arg;
@@ -122,7 +185,7 @@ static int start_generations(struct host *host, struct err *err) {
 
 static int start_watch(struct host *host, struct err *err) {
     struct script_folders folders;
-    if (!config_bool(host->process.config, "watch"))
+    if (config_bool(host->process.config, "no_watch"))
         return 0;
     int code = process_script_folders(host->process.config, &folders, err);
     return code ? code

@@ -15,9 +15,12 @@ void config_to_flags(const struct config *config, const char **argv, size_t coun
             strcmp(row[i].name, "url") == 0)
             continue;
         char *text;
-        if (asprintf(&text, "--%s=%s", row[i].name, row[i].value) < 0)
+        int size = setting->type == CONFIG_BOOL /* not the default: true */
+                       ? asprintf(&text, "--%s", row[i].name)
+                       : asprintf(&text, "--%s=%s", row[i].name, row[i].value);
+        if (size < 0)
             abort();
-        for (char *at = text; *at != '='; at++)
+        for (char *at = text; *at != 0 && *at != '='; at++)
             if (*at == '_')
                 *at = '-';
         argv[count++] = texts[made++] = text;

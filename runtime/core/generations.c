@@ -192,7 +192,7 @@ static void end_load(struct generations *all, const char *outcome, const char *r
     metric_add(metrics_series(all->loads, (const char *const[]){"outcome", outcome, NULL}), 1);
     metric_observe(all->seconds, load->seconds);
     say(slot);
-    if (strcmp(load->trigger, "start") != 0) /* then it is ready when it listens */
+    if (all->past_count > 1 && all->current != NULL) /* the first is ready when it listens */
         tell_manager(slot);
     if (all->again[0] != 0)
         all->again_alarm = alarm_start(all->options.loop, 0, load_again, all);

@@ -116,8 +116,10 @@ static const char job_clock[] =
     "ALTER TABLE jobs ADD COLUMN queued_at REAL;"
     "ALTER TABLE jobs ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;"; /* runs that failed */
 
-/* When a generation was last active: what `stance rollback` goes by. */
+/* When a generation was last active: what `stance rollback` goes by. What `migrate` of a workflow
+ * goes by. */
 static const char rollback[] =
+    "ALTER TABLE jobs ADD COLUMN version INTEGER;" /* of the workflow when it was submitted */
     "ALTER TABLE generations ADD COLUMN activated_at REAL NOT NULL DEFAULT 0;"
     "UPDATE generations SET activated_at = created_at;"
     "CREATE INDEX generations_activated ON generations(activated_at);";

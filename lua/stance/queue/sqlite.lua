@@ -69,9 +69,11 @@ function Queue:submit(job)
   local clock = self.clock()
   local statements = {
     { [[INSERT INTO jobs (id, type, params, priority, generation, max_attempts, created_at, run_at, deadline, principal,
-          idempotency_key, request_hash, parent, traceparent, queued_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
+          idempotency_key, request_hash, parent, traceparent, queued_at, version)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
       job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, self.now(),
-      job.run_at or clock, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, clock, n = 15 },
+      job.run_at or clock, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, clock,
+      job.version, n = 16 },
     self:event("job.submitted", job.id, { job_type = job.type }),
   }
   if job.parent_epoch then
