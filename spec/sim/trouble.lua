@@ -91,8 +91,8 @@ M.mixes = {
   leases = { "steal_lease", "slow_link", "freeze_worker", "kill_worker" },
   database = { "bad_database", "bad_objects" },
   clocks = { "clock_back", "clock_forward", "kill_worker", "kill_host" },
-  storm = { "reload", "kill_worker_soon", "freeze_worker", "kill_host_soon", "stop_host", "steal_lease", "cut_requests", "cut_replies", "echo",
-    "slow_link", "bad_database", "bad_objects", "clock_back", "clock_forward" },
+  storm = { "reload", "kill_worker_soon", "freeze_worker", "kill_host_soon", "stop_host", "steal_lease", "cut_requests", "cut_replies",
+    "echo", "slow_link", "bad_database", "bad_objects", "clock_back", "clock_forward" },
 }
 
 M.names = { "calm", "workers", "crashes", "poison", "hosts", "reload", "links", "leases", "database", "clocks", "storm", "storm",
