@@ -13,13 +13,15 @@ local M = {}
 ---@field running table|nil the fiber that runs
 ---@field interlude? fun() called before a fiber goes on; it may kill and freeze
 ---@field failures { process: string, fiber: string, reason: string }[] fibers that raised and that nobody joined
+local spin_most = 100000 -- fibers that go on without the clock: more will never end
+
 local Scheduler = {}
 Scheduler.__index = Scheduler
 
 ---@param options { seed: integer, trace?: fun(line: string) }
 ---@return stance.virtual.scheduler
 function M.new(options)
-  return setmetatable({ now = 1000, random = random.new(options.seed), ready = {}, timers = {}, sequence = 0, ids = 0, failures = {},
+  return setmetatable({ now = 1000, random = random.new(options.seed), ready = {}, timers = {}, sequence = 0, spins = 0, ids = 0, failures = {},
     trace = options.trace }, Scheduler)
 end
 
@@ -192,6 +194,10 @@ function Scheduler:step()
     local fiber = ready[index]
     ready[index] = ready[count]
     ready[count] = nil
+    self.spins = self.spins + 1
+    if self.spins > spin_most then
+      error(("fibers go on for ever at one moment; '%s' of %s is one of them"):format(fiber.label, fiber.process.name), 0)
+    end
     resume(self, fiber)
     return true
   end
@@ -199,7 +205,7 @@ function Scheduler:step()
   if not timer then return false end
   pop(self.timers)
   if timer.fn then
-    self.now = math.max(self.now, timer.when)
+    if timer.when > self.now then self.now, self.spins = timer.when, 0 end
     timer.fn()
   end
   return true
