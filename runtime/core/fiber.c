@@ -130,9 +130,21 @@ static void make_ready(struct fiber *fiber) {
     ready->last = &fiber->next_ready;
 }
 
+/* A guard may end a fiber between the end of its wait and the fetching of what that brought. */
+static void drop_wait(struct fiber *fiber) {
+    struct wait *wait = fiber->wait;
+    fiber->wait = NULL;
+    if (wait == NULL)
+        return;
+    if (!fiber->wait_done)
+        wait->ops->cancel(wait);
+    wait->ops->free(wait);
+}
+
 static void end_fiber(struct fiber *fiber, int status) {
     struct vm *vm = fiber->vm;
     const struct err *err = NULL;
+    drop_wait(fiber);
     if (status != 0) {
         if (status != LUA_ERRMEM) /* the traceback itself needs memory */
             vm_keep_traceback(vm, fiber->co);
@@ -301,13 +313,7 @@ void fiber_close_all(struct vm *vm) {
     alarm_stop(vm->drain_alarm);
     while (vm->fibers != NULL) {
         struct fiber *fiber = vm->fibers;
-        struct wait *wait = fiber->wait;
-        fiber->wait = NULL;
-        if (wait != NULL) {
-            if (!fiber->wait_done)
-                wait->ops->cancel(wait);
-            wait->ops->free(wait);
-        }
+        drop_wait(fiber);
         while (fiber->watches != NULL)
             fiber_unwatch(fiber->watches);
         alarm_stop(fiber->alarm);
