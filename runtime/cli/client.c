@@ -17,6 +17,7 @@ struct client {
     char *url;
     char *token; /* NULL: none */
     const volatile sig_atomic_t *interrupt;
+    double seconds; /* that an answer may take */
     bool refused;
     char message[MESSAGE_SIZE];
 };
@@ -71,6 +72,7 @@ struct client *client_new(const char *url) {
         exit(out_fail(EXIT_FAILED, "%s", err.message));
     }
     struct client *client = memory_need(calloc(1, sizeof *client));
+    client->seconds = CALL_SECONDS;
     read_settings(client, url);
     for (size_t end = strlen(client->url); end > 0 && client->url[end - 1] == '/'; end--) {
         client->url[end - 1] = '\0';
@@ -90,6 +92,10 @@ void client_free(struct client *client) {
 
 const char *client_url(const struct client *client) {
     return client->url;
+}
+
+void client_set_patience(struct client *client, double seconds) {
+    client->seconds = seconds;
 }
 
 void client_watch_interrupt(struct client *client, const volatile sig_atomic_t *flag) {
@@ -266,7 +272,7 @@ int client_call(struct client *client, const char *method, const char *path, con
                 const char *key, json_t **reply) {
     struct transfer transfer = {.client = client};
     char *text = body ? memory_need(json_dumps(body, JSON_COMPACT)) : NULL;
-    int code = perform(&transfer, method, path, text, key, CALL_SECONDS);
+    int code = perform(&transfer, method, path, text, key, client->seconds);
     free(text);
     if (code == EXIT_OK && reply) {
         json_error_t error;

@@ -20,6 +20,9 @@ struct client *client_new(const char *url);
 void client_free(struct client *client);
 const char *client_url(const struct client *client);
 
+/* How long an answer may take; 90 s where nothing is said. */
+void client_set_patience(struct client *client, double seconds);
+
 /* A request begun or under way ends with EXIT_FAILED soon after *flag becomes non-zero. */
 void client_watch_interrupt(struct client *client, const volatile sig_atomic_t *flag);
 
