@@ -49,12 +49,16 @@ end
 ---@param severity "error"|"warning"|"hint"
 ---@param line integer|nil
 ---@param format string as string.format
+---@param ... any
 function Subject:add(severity, line, format, ...)
   self.problems[#self.problems + 1] = { path = self.path, origin = self.origin, line = line or 1, severity = severity,
     message = format:format(...) }
 end
 
 --- An error that was raised, at the place it names: often this script, sometimes one that it uses.
+---@param value any
+---@param format? string what to say before it, as string.format
+---@param ... any
 function Subject:add_raised(value, format, ...)
   local script, line, message = split_message(value)
   if script and script.path ~= self.path then
@@ -72,7 +76,9 @@ function Subject:line_of(pattern)
   return at and select(2, self.text:sub(1, at):gsub("\n", "")) + 1 or nil
 end
 
---- The line where a field of the returned table is set.
+--- The line where a field of the returned table is set, or else that of the `return`.
+---@param name string
+---@return integer|nil
 function Subject:line_of_field(name) return self:line_of("%f[%w_]" .. name .. "%s*=") or self:line_of "%f[%w_]return%f[^%w_]" end
 
 -- -- Globals and modules --------------------------------------------------------------------------------------------

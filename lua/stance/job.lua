@@ -51,6 +51,7 @@ end
 local as_error = M.as_error
 
 --- Raises `invalid` for a result that JSON cannot carry, and `too_large` for one over 1 MiB.
+---@param value any
 function M.check_result(value)
   if value == nil then return end
   local ok, text = pcall(json.encode, value)
@@ -117,8 +118,12 @@ function Step:try(value, why)
   return value
 end
 
+--- As `job:log`.
+---@param ... any
 function Step:log(...) self.job:log(...) end
 
+--- As `job:progress`.
+---@param ... any
 function Step:progress(...) self.job:progress(...) end
 
 -- -- The job --------------------------------------------------------------------------------------------------------

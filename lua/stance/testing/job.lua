@@ -142,12 +142,16 @@ local function spring(self, worker, key, when)
 end
 
 --- The worker is about to report a step.
+---@param worker stance.virtual.child
+---@param step { key: string }
 function Job:before_step(worker, step)
   self.counts[step.key] = (self.counts[step.key] or 0) + 1
   spring(self, worker, step.key, "before")
 end
 
 --- The host has kept it.
+---@param worker stance.virtual.child
+---@param step { key: string }
 function Job:after_step(worker, step) spring(self, worker, step.key, "after") end
 
 return M
