@@ -165,7 +165,7 @@ all)
     step gpu "kernels against their reference"
     step c "C tests"
     step lua "Lua specs"
-    SIM_COUNT=2500 step sim "simulated histories of jobs"
+    SIM_COUNT=2000 step sim "simulated histories of jobs"
     step e2e "end to end"
     step clang "build with clang"
     step asan "address and undefined sanitizers"

@@ -8,7 +8,7 @@ local virtual = require "stance.virtual"
 
 local M = {}
 
-local trouble_lasts, patience = 120, 900 -- virtual seconds
+local trouble_least, trouble_most, patience = 40, 120, 900 -- virtual seconds
 local transient = { closed = true, busy = true, no_space = true, io = true, timeout = true }
 
 local ends = { ["job.completed"] = true, ["job.failed"] = true, ["job.cancelled"] = true }
@@ -179,16 +179,20 @@ end
 
 --- Gives jobs the signals that they wait for.
 local function nurse(self)
-  local fiber, db = self.machine.client:require "fiber", self.machine.disk.db
+  local fiber, db, waits = self.machine.client:require "fiber", self.machine.disk.db, {}
+  local function look_for(id, params)
+    waits[id] = {}
+    program_of.walk(json.decode(params).program, function(at) if at.op == "wait" then table.insert(waits[id], at.name) end end)
+  end
   while true do
     fiber.sleep(self.chance:number(0.5, 3))
     for _, job in ipairs(assert(db.query "SELECT id, params FROM jobs WHERE status IN ('pending', 'processing') ORDER BY seq")) do
-      program_of.walk(json.decode(job.params).program, function(at)
-        if at.op ~= "wait" then return end
+      if not waits[job.id] then look_for(job.id, job.params) end
+      for _, name in ipairs(waits[job.id]) do
         local there = assert(db.query([[SELECT 1 FROM steps WHERE job_id = ?1 AND key = 'wait:' || ?2 UNION ALL
-          SELECT 1 FROM signals WHERE job_id = ?1 AND name = ?2]], job.id, at.name))
-        if #there == 0 then ask(self, "signal", job.id, at.name, { text = "payload of " .. at.name }) end
-      end)
+          SELECT 1 FROM signals WHERE job_id = ?1 AND name = ?2]], job.id, name))
+        if #there == 0 then ask(self, "signal", job.id, name, { text = "payload of " .. name }) end
+      end
     end
   end
 end
@@ -232,7 +236,7 @@ local function check_pace(self)
   end
 end
 
-local function settle(self)
+local function settle(self, trouble_lasts)
   local machine = self.machine
   machine:run(trouble_lasts)
   self.phases, machine.scheduler.interlude = {}, nil
@@ -307,8 +311,9 @@ function M.run(options)
   end
   self.machine.client:spawn("nurse", nurse, self)
   self.machine.client:spawn("watcher", watcher, self)
+  local trouble_lasts = chance:number(trouble_least, trouble_most)
   trouble.plan(self, trouble_lasts)
-  settle(self)
+  settle(self, trouble_lasts)
   invariants.check(self, function(words) self:wrong(words) end)
   if self.mix == "calm" then check_pace(self) end
   for _, failure in ipairs(self.machine.scheduler.failures) do
