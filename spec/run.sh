@@ -77,6 +77,8 @@ step_lua() { mapfile -t folders < <(unit_folders) && lua_specs build/stance-spec
 step_sim() { lua_specs build/stance-spec spec/sim; }
 step_e2e() { lua_specs build/stance-spec spec/e2e; }
 
+step_memcheck() { program 240 spec/memcheck.sh; }
+
 step_clang() { make -j"$jobs" CC=clang all; }
 
 # The wide address randomisation of newer kernels collides with the shadow memory of older sanitizers.
@@ -95,12 +97,12 @@ step_asan() {
     return $status
 }
 
-# Where threads meet; the makers of pictures and scenes have none.
+# Where threads meet; the makers of pictures and scenes have none, and those of faults are about what is left, after a fork.
 step_tsan() {
     make -j"$jobs" SAN=thread tests || return
     fix_addresses
     export TSAN_OPTIONS=halt_on_error=0:suppressions=$PWD/spec/tsan.supp
-    c_tests build/tsan '^(scene|mannequin|image|png|glb|lathe|draw|views|labels|config)'
+    c_tests build/tsan '^(scene|mannequin|image|png|glb|lathe|draw|views|labels|config|store_(nth|memory|power))'
 }
 
 bench() {
@@ -167,6 +169,7 @@ all)
     step lua "Lua specs"
     SIM_COUNT=2000 step sim "simulated histories of jobs"
     step e2e "end to end"
+    step memcheck "memcheck of a host and its worker"
     step clang "build with clang"
     step asan "address and undefined sanitizers"
     step tsan "thread sanitizer"
