@@ -13,6 +13,7 @@
 #include "cli/output.h"
 #include "core/generations.h"
 #include "core/log.h"
+#include "core/slow.h"
 #include "core/notify.h"
 #include "store/db.h"
 #include "store/objects.h"
@@ -230,6 +231,7 @@ int process_open(struct process *process, const char *role, struct config *confi
     if (code != 0)
         return code;
     services->loop = &process->loop;
+    slow_start(&process->loop, config_number(config, "slow_turn"));
     if (strcmp(role, "host") == 0) {
         struct db_options options = {.data_dir = services->data_dir};
         code = db_open(&process->loop, &options, &services->db, err);
@@ -311,6 +313,7 @@ void process_close(struct process *process) {
     link_free(process->services.link);
     db_close(process->services.db);
     notify_end();
+    slow_stop();
     if (process->services.loop != NULL)
         loop_deinit(&process->loop);
     objects_close(process->services.objects);

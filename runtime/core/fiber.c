@@ -6,14 +6,13 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/slow.h"
 
 enum {
     ID_SIZE = 64,
     TRACE_SIZE = 33,
     DRAIN_MAX = 1000, /* resumes before the loop gets its turn again */
 };
-
-static const double slow_seconds = 0.05;
 
 struct fiber {
     struct fiber *next, **previous; /* in vm->fibers while it has not ended */
@@ -201,8 +200,8 @@ static void resume(struct fiber *fiber) {
     fiber->since_ns = uv_hrtime();
     double held = (double)(fiber->since_ns - start) / 1e9;
     vm->running = NULL;
-    if (held > slow_seconds)
-        log_warn("fiber", "fiber '%s' held the loop for %.0f ms", fiber->name, held * 1000);
+    if (held > slow_limit())
+        slow_fiber_held(fiber, held);
     if (status != LUA_YIELD) {
         end_fiber(fiber, status);
     } else if (fiber->wait == NULL) {
@@ -590,6 +589,18 @@ struct fiber *fiber_next(struct vm *vm, struct fiber *fiber) {
 
 struct fiber *fiber_running(void) {
     return running;
+}
+
+struct vm *fiber_vm(const struct fiber *fiber) {
+    return fiber->vm;
+}
+
+void fiber_kind(const struct fiber *fiber, char *out, size_t size) {
+    const char *name = fiber->name;
+    size_t length = strcspn(name, "0123456789");
+    while (length > 0 && name[length] != 0 && strchr("_-/# ", name[length - 1]) != NULL)
+        length--;
+    snprintf(out, size, "%.*s", (int)length, name);
 }
 
 /* What yielded is the C function that fiber_register was given. */

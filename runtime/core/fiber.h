@@ -140,6 +140,10 @@ void fiber_push_traceback(struct fiber *fiber);
 /* The fiber that runs on the loop thread now, the innermost when vms nest, or NULL. May be asked
  * in a signal handler on that thread. */
 struct fiber *fiber_running(void);
+struct vm *fiber_vm(const struct fiber *fiber);
+
+/* A fiber's name without what differs from fiber to fiber: up to its first digit. `size` bytes. */
+void fiber_kind(const struct fiber *fiber, char *out, size_t size);
 
 /* A timer that rings once and frees itself; alarm_stop before that (NULL is fine). Without a delay
  * it rings when the loop has looked at everything else once. */

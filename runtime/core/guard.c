@@ -162,3 +162,22 @@ void guard_leave(struct guard_slice *slice) {
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_ON);
     guard_release(slice->guard);
 }
+
+/* -- Hooks of others -----------------------------------------------------------------------------
+ */
+
+bool guard_watches(const struct vm *vm) {
+    const struct guard_slice *slice = watch.slice; /* written by this thread only */
+    return slice != NULL && slice->vm == vm;
+}
+
+void guard_restore_hook(struct vm *vm) {
+    if (!guard_watches(vm)) {
+        lua_sethook(vm_lua(vm), NULL, 0, 0);
+        return;
+    }
+    uv_mutex_lock(&watch.lock);
+    lua_sethook(vm_lua(vm), watch.slice->hooked ? on_instruction : NULL,
+                watch.slice->hooked ? LUA_MASKCOUNT : 0, 1);
+    uv_mutex_unlock(&watch.lock);
+}

@@ -48,4 +48,13 @@ struct guard_slice {
 void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard);
 void guard_leave(struct guard_slice *slice);
 
+/* -- For those who lay a hook of their own (core/slow.c) -----------------------------------------
+ */
+
+/* Whether a guarded slice of this vm runs. May be asked in a signal handler on the loop thread. */
+bool guard_watches(const struct vm *vm);
+
+/* Takes the hook of another off, and lays the guard's again where it was due. Loop thread. */
+void guard_restore_hook(struct vm *vm);
+
 #endif

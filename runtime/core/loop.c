@@ -24,6 +24,9 @@ struct loop_private {
     double lag[2];        /* longest turn: of the present slot of time, and of the one before */
     uint64_t lag_slot_ns; /* when the present slot began */
     struct metric *turn_seconds;
+    volatile unsigned long turns;
+    double slow_seconds;
+    void (*slow_ended)(double took); /* may be NULL */
     struct loop_driver driver;
     bool stopping;
 };
@@ -66,11 +69,14 @@ void loop_turn_ended(struct loop *loop) {
     uint64_t now = uv_hrtime();
     double seconds = (double)(now - p->turn_began_ns) / 1e9;
     p->turn_began_ns = 0;
+    p->turns++;
     move_slot(p, now);
     if (seconds > p->lag[0])
         p->lag[0] = seconds;
     if (p->turn_seconds != NULL)
         metric_observe(p->turn_seconds, seconds);
+    if (p->slow_ended != NULL && seconds > p->slow_seconds)
+        p->slow_ended(seconds);
 }
 
 /* libuv runs callbacks on both sides of its uv_check_t: only its own count of what it waited tells
@@ -268,4 +274,13 @@ double loop_lag(struct loop *loop) {
     struct loop_private *p = loop->private;
     move_slot(p, uv_hrtime());
     return p->lag[0] > p->lag[1] ? p->lag[0] : p->lag[1];
+}
+
+unsigned long loop_turns(const struct loop *loop) {
+    return loop->private->turns;
+}
+
+void loop_watch_slow(struct loop *loop, double seconds, void (*ended)(double took)) {
+    loop->private->slow_seconds = seconds;
+    loop->private->slow_ended = ended;
 }

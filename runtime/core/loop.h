@@ -65,4 +65,11 @@ double loop_wall_seconds(void);
  * histogram loop_turn_seconds. Measuring wakes nobody. Loop thread. */
 double loop_lag(struct loop *loop);
 
+/* Turns so far. May be asked in a signal handler on the loop thread. */
+unsigned long loop_turns(const struct loop *loop);
+
+/* Calls `ended` at the end of each turn that took more than so many seconds. NULL ends that. One
+ * watcher a loop. Loop thread. */
+void loop_watch_slow(struct loop *loop, double seconds, void (*ended)(double took));
+
 #endif

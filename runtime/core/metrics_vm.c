@@ -46,21 +46,12 @@ static void publish(struct kinds *kinds) {
     }
 }
 
-/* "render_20260101_120000_0a1b2c3d" and its like are all "render": names end where a number
- * begins. */
-static void kind_of_name(const char *name, char *out) {
-    size_t size = strcspn(name, "0123456789");
-    while (size > 0 && name[size] != 0 && strchr("_-/# ", name[size - 1]) != NULL)
-        size--;
-    snprintf(out, KIND_SIZE, "%.*s", (int)size, size > 0 ? name : "");
-}
-
 static void count_vm(struct vm *vm) {
     find_kind(&vms, vm_name(vm))->count++;
     find_kind(&memory, vm_name(vm))->count += (double)vm_memory(vm);
     for (struct fiber *fiber = fiber_next(vm, NULL); fiber; fiber = fiber_next(vm, fiber)) {
         char name[KIND_SIZE];
-        kind_of_name(fiber_name(fiber), name);
+        fiber_kind(fiber, name, sizeof name);
         find_kind(&fibers, name)->count++;
     }
 }

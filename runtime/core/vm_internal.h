@@ -1,4 +1,4 @@
-/* vm_internal.h - what vm.c and fiber.c share; nobody else includes it. */
+/* vm_internal.h - what vm.c, fiber.c, guard.c and slow.c share; nobody else includes it. */
 #ifndef STANCE_CORE_VM_INTERNAL_H
 #define STANCE_CORE_VM_INTERNAL_H
 
