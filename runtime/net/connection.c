@@ -12,6 +12,8 @@
 #include "net/server_private.h"
 #include "net/ws_private.h"
 
+enum { HEAD_RESERVE = 1024 }; /* bytes beyond a head, for the next ones */
+
 /* -- Bytes ------------------------------------------------------------------------------------- */
 
 int bytes_add(struct bytes *bytes, const char *more, size_t size) {
@@ -47,6 +49,36 @@ void bytes_use(struct bytes *bytes, size_t count) {
 void bytes_free(struct bytes *bytes) {
     free(bytes->at);
     *bytes = (struct bytes){0};
+}
+
+/* -- Heads ------------------------------------------------------------------------------------- */
+
+static bool take_head_room(struct connection *c, size_t size) {
+    struct net_server *server = c->server;
+    if (c->head == NULL) {
+        c->head = server->spare_head;
+        server->spare_head = NULL;
+    }
+    if (c->head == NULL || c->head->size < size) {
+        free(c->head);
+        c->head = malloc(sizeof *c->head + size + HEAD_RESERVE);
+        if (c->head == NULL)
+            return false;
+        c->head->size = size + HEAD_RESERVE;
+    }
+    c->request.head.headers = c->head->headers;
+    return true;
+}
+
+/* Most connections are idle most of the time, and a head's room is larger than all else of them. */
+static void release_head_room(struct connection *c) {
+    struct net_server *server = c->server;
+    if (server->spare_head == NULL)
+        server->spare_head = c->head;
+    else
+        free(c->head);
+    c->head = NULL;
+    c->request.head = (struct http_head){0};
 }
 
 /* -- Deadlines --------------------------------------------------------------------------------- */
@@ -106,6 +138,8 @@ static enum deadline present_deadline(struct connection *c) {
 static void settle(struct connection *c) {
     if (c->want_close || c->wsi == NULL)
         return;
+    if (c->head != NULL && !c->request.active && c->state != STATE_REQUEST)
+        release_head_room(c);
     enum deadline deadline = present_deadline(c);
     if (deadline != c->deadline)
         connection_set_deadline(c, deadline);
@@ -193,21 +227,16 @@ static bool take_head(struct connection *c, char **bytes, size_t *size) {
     }
     if (head_size == 0)
         return false;
-    if (c->head_room < (size_t)head_size) {
-        char *room = realloc(c->head, (size_t)head_size + 256);
-        if (room == NULL) {
-            connection_close(c);
-            return false;
-        }
-        c->head = room;
-        c->head_room = (size_t)head_size + 256;
+    if (!take_head_room(c, (size_t)head_size)) {
+        connection_close(c);
+        return false;
     }
-    memcpy(c->head, *bytes, (size_t)head_size);
+    memcpy(c->head->bytes, *bytes, (size_t)head_size);
     *bytes += head_size;
     *size -= (size_t)head_size;
     c->head_scanned = 0;
     const char *why = NULL;
-    int status = http_parse_head(c->head, (size_t)head_size, &c->request.head, &why);
+    int status = http_parse_head(c->head->bytes, (size_t)head_size, &c->request.head, &why);
     if (status != 0) {
         response_reject(c, status, "invalid", why);
         return true;

@@ -35,10 +35,10 @@ struct http_header {
 
 struct http_head {
     enum http_method method;
-    struct http_span path;  /* as sent, starts with '/' */
-    struct http_span query; /* without '?'; at NULL when there is none */
-    int minor;              /* HTTP/1.x */
-    struct http_header headers[HTTP_HEADERS_MAX];
+    struct http_span path;       /* as sent, starts with '/' */
+    struct http_span query;      /* without '?'; at NULL when there is none */
+    int minor;                   /* HTTP/1.x */
+    struct http_header *headers; /* room for HTTP_HEADERS_MAX, given by who parses */
     size_t header_count;
     struct http_span host;
     int64_t length; /* Content-Length, or -1 */

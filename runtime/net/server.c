@@ -336,6 +336,7 @@ static void free_list(char **list) {
 }
 
 static void free_server(struct net_server *server) {
+    free(server->spare_head);
     free_list(server->hosts);
     free_list(server->origins);
     free(server);

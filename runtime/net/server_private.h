@@ -71,6 +71,13 @@ struct net_request {
     char traceparent[56];
 };
 
+/* What a head is read into. */
+struct head_room {
+    size_t size; /* of bytes */
+    struct http_header headers[HTTP_HEADERS_MAX];
+    char bytes[];
+};
+
 struct connection {
     struct connection *next, **previous; /* in server->all */
     struct connection *later, **earlier; /* in its deadline queue */
@@ -80,8 +87,8 @@ struct connection {
     enum deadline deadline;
     uint64_t due_ms;
     struct bytes input, output;
-    char *head; /* the bytes of the present head */
-    size_t head_room, head_scanned;
+    struct head_room *head; /* of the present request; NULL: none is under way */
+    size_t head_scanned;
     size_t lingered;
     unsigned requests;
     int depth; /* > 0: inside one of our entry points, closing waits */
@@ -105,6 +112,7 @@ struct net_server {
     uv_timer_t sweep;
     int handles; /* open libuv handles; freed at 0 */
     struct connection *all;
+    struct head_room *spare_head; /* most requests are over before the next one comes */
     size_t count;
     size_t counted[STATE_COUNT]; /* as /metrics knows it */
     struct deadline_queue queues[DEADLINE_COUNT];

@@ -548,7 +548,8 @@ static void test_parser_takes_anything(void) {
             random = random * 1103515245u + 12345u;
             bytes[(random >> 8) % size] = (char)(random >> 24);
         }
-        struct http_head head;
+        struct http_header headers[HTTP_HEADERS_MAX];
+        struct http_head head = {.headers = headers};
         const char *why = NULL;
         int status = http_parse_head(bytes, size, &head, &why);
         CHECK(status == 0 || why != NULL);
