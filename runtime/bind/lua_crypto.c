@@ -7,11 +7,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bind/modules.h"
+#include "core/sha256.h"
 #include "store/digest.h"
 
 enum { INLINE_MAX = 64 << 10, RANDOM_MAX = 1 << 20 };
@@ -33,10 +33,11 @@ struct job {
 static void digest_run(void *arg) {
     struct job *job = arg;
     unsigned size = 0;
-    job->ok = job->key == NULL
-                  ? EVP_Digest(job->data, job->size, job->digest, &size, EVP_sha256(), NULL) == 1
-                  : HMAC(EVP_sha256(), job->key, (int)job->key_size,
-                         (const unsigned char *)job->data, job->size, job->digest, &size) != NULL;
+    if (job->key == NULL)
+        sha256_of(job->data, job->size, job->digest);
+    job->ok = job->key == NULL ||
+              HMAC(EVP_sha256(), job->key, (int)job->key_size, (const unsigned char *)job->data,
+                   job->size, job->digest, &size) != NULL;
 }
 
 static int digest_push(lua_State *L, void *arg) {
@@ -109,7 +110,7 @@ static int hmac_sha256_raw(lua_State *L) {
  */
 
 static void fill_random(lua_State *L, unsigned char *bytes, size_t size) {
-    if (RAND_bytes(bytes, (int)size) != 1)
+    if (uv_random(NULL, NULL, bytes, size, 0, NULL) != 0)
         luaL_error(L, "the system gives no random bytes");
 }
 

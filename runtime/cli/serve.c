@@ -1,5 +1,6 @@
 /* serve.c - `stance serve`: the host process. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,16 @@
 #include "core/watch.h"
 #include "store/db.h"
 
-enum { TRIAL_ARGV_MAX = 64 };
+enum { TRIAL_ARGV_MAX = 64, SETTLED_MS = 1500 };
 
 static long ready_fd = -1;
 static bool is_up;
+
+/* Starting, and handing the scripts to workers, took more memory than running does. */
+static void give_back(uv_timer_t *timer) {
+    (void)timer;
+    malloc_trim(0);
+}
 
 /* Tells a parent by the descriptor it gave, and a person by what to try. */
 static void say_ready(struct services *services, const char *url) {
@@ -35,6 +42,10 @@ static void say_ready(struct services *services, const char *url) {
     notify_ready(status);
     log_info("host", "listening on %s, data in %s, up in %.0f ms", url, services->data_dir,
              (loop_seconds() - services->started) * 1000);
+    static uv_timer_t settled;
+    uv_timer_init(&services->loop->uv, &settled);
+    uv_timer_start(&settled, give_back, SETTLED_MS, 0);
+    uv_unref((uv_handle_t *)&settled);
     if (!isatty(STDERR_FILENO))
         return;
     bool elsewhere = strcmp(url, CLIENT_DEFAULT_URL) != 0; /* where commands would not look */

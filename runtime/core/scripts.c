@@ -4,13 +4,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "core/sha256.h"
 
 enum { SCRIPT_SIZE_MAX = 4 << 20, SCRIPT_DEPTH_MAX = 16 };
 
@@ -89,8 +90,8 @@ int scripts_add(struct scripts *scripts, const char *path, const char *text, siz
     }
     memcpy(script.text, text, size);
     script.text[size] = 0;
-    unsigned char digest[32];
-    EVP_Digest(text, size, digest, NULL, EVP_sha256(), NULL);
+    unsigned char digest[SHA256_SIZE];
+    sha256_of(text, size, digest);
     hex(digest, sizeof digest, script.hash);
 
     assert(scripts->list != NULL); /* grow has seen to it */
@@ -110,18 +111,16 @@ int scripts_add(struct scripts *scripts, const char *path, const char *text, siz
 }
 
 int scripts_seal(struct scripts *scripts, struct err *err) {
-    EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    if (digest == NULL)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    unsigned char sum[32];
-    EVP_DigestInit_ex(digest, EVP_sha256(), NULL);
+    (void)err;
+    struct sha256 sha;
+    unsigned char sum[SHA256_SIZE];
+    sha256_begin(&sha);
     for (size_t i = 0; i < scripts->count; i++) {
         const struct script *script = &scripts->list[i];
-        EVP_DigestUpdate(digest, script->path, strlen(script->path) + 1);
-        EVP_DigestUpdate(digest, script->hash, SCRIPT_HASH_SIZE);
+        sha256_add(&sha, script->path, strlen(script->path) + 1);
+        sha256_add(&sha, script->hash, SCRIPT_HASH_SIZE);
     }
-    EVP_DigestFinal_ex(digest, sum, NULL);
-    EVP_MD_CTX_free(digest);
+    sha256_end(&sha, sum);
     hex(sum, (SCRIPTS_NAME_SIZE - 1) / 2, scripts->name);
     return 0;
 }

@@ -17,7 +17,7 @@ struct net_private {
 };
 
 enum {
-    FDS_MAX = 65536, /* libwebsockets allocates and clears its tables by the descriptor limit */
+    FDS_MAX = 32768, /* libwebsockets fills tables of 16 bytes for each descriptor there may be */
     HEADER_POOL_BYTES = 16384,
 };
 

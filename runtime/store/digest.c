@@ -1,50 +1,42 @@
 #include "store/digest.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* An EVP_MD_CTX under a name of ours, so that OpenSSL stays in this file. */
-static EVP_MD_CTX *context_of(struct digest *digest) {
-    return (EVP_MD_CTX *)digest;
-}
+#include "core/sha256.h"
 
-static int fail(struct err *err) {
-    return err_set(err, ERR_INTERNAL, "SHA-256 is not available");
-}
+struct digest {
+    struct sha256 sha;
+};
 
 struct digest *digest_new(struct err *err) {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
-        return (struct digest *)context;
-    EVP_MD_CTX_free(context);
-    fail(err);
-    return NULL;
+    struct digest *digest = malloc(sizeof *digest);
+    if (digest != NULL)
+        sha256_begin(&digest->sha);
+    else
+        err_set(err, ERR_NO_MEMORY, "out of memory");
+    return digest;
 }
 
-int digest_add(struct digest *digest, const void *data, size_t size, struct err *err) {
-    return EVP_DigestUpdate(context_of(digest), data, size) == 1 ? 0 : fail(err);
+void digest_add(struct digest *digest, const void *data, size_t size) {
+    sha256_add(&digest->sha, data, size);
 }
 
-int digest_end(struct digest *digest, char hex[DIGEST_HEX_SIZE], struct err *err) {
+void digest_end(struct digest *digest, char hex[DIGEST_HEX_SIZE]) {
     unsigned char bytes[DIGEST_SIZE];
-    if (EVP_DigestFinal_ex(context_of(digest), bytes, NULL) != 1)
-        return fail(err);
+    sha256_end(&digest->sha, bytes);
     digest_hex(bytes, sizeof bytes, hex);
-    return 0;
 }
 
 void digest_free(struct digest *digest) {
-    EVP_MD_CTX_free(context_of(digest));
+    free(digest);
 }
 
-int digest_sha256(const void *data, size_t size, char hex[DIGEST_HEX_SIZE], struct err *err) {
+void digest_sha256(const void *data, size_t size, char hex[DIGEST_HEX_SIZE]) {
     unsigned char bytes[DIGEST_SIZE];
-    if (EVP_Digest(data, size, bytes, NULL, EVP_sha256(), NULL) != 1)
-        return fail(err);
+    sha256_of(data, size, bytes);
     digest_hex(bytes, sizeof bytes, hex);
-    return 0;
 }
 
 enum { PIECE = 128 << 10 };
@@ -58,9 +50,7 @@ static int add_all(struct digest *digest, int fd, char *piece, struct err *err) 
             return err_set_errno(err, errno, "cannot read a file to hash it");
         if (got == 0)
             return 0;
-        int code = digest_add(digest, piece, (size_t)got, err);
-        if (code < 0)
-            return code;
+        digest_add(digest, piece, (size_t)got);
     }
 }
 
@@ -73,7 +63,7 @@ int digest_sha256_fd(int fd, char hex[DIGEST_HEX_SIZE], struct err *err) {
     if (digest != NULL)
         code = add_all(digest, fd, piece, err);
     if (code == 0)
-        code = digest_end(digest, hex, err);
+        digest_end(digest, hex);
     digest_free(digest);
     free(piece);
     return code;
