@@ -5,7 +5,7 @@
 --- joins a group instead and gets what comes without any further script.
 local json, time, log = require "json", require "time", require("log").named "events"
 local fiber, ws = require "fiber", require "ws"
-local signal = require "stance.signal"
+local complaint, signal = require "stance.complaint", require "stance.signal"
 
 local M = {}
 
@@ -64,14 +64,15 @@ end
 function Bus:notify() self.dirty:notify() end
 
 function Bus:run()
+  local trouble = complaint.new(log, "cannot read events")
   local seen = -1 -- so that it reads once what came while it started
   while true do
     self.dirty:wait(nil, seen)
     seen = self.dirty.count
     repeat
       local rows, why = self.db.query("SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?", self.last, batch)
+      trouble:heed(not rows and why)
       if not rows then
-        log.warn("cannot read events", { reason = tostring(why) })
         fiber.sleep(0.5)
         seen, rows = -1, {}
       end

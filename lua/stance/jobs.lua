@@ -3,7 +3,7 @@ local crypto, json, time = require "crypto", require "json", require "time"
 local host, log, metrics = require "host", require("log").named "jobs", require "metrics"
 local fiber = require "fiber"
 local err, generations, ids = require "stance.err", require "stance.generations", require "stance.ids"
-local canonical, workflows = require "stance.canonical", require "stance.workflows"
+local canonical, complaint, workflows = require "stance.canonical", require "stance.complaint", require "stance.workflows"
 local events, signal, sqlite = require "stance.events", require "stance.signal", require "stance.queue.sqlite"
 
 local M = {}
@@ -497,12 +497,13 @@ end
 
 --- Runs for ever: leases and deadlines that nobody else watches.
 function Jobs:watch()
+  local trouble = complaint.new(log, "cannot expire jobs")
   while true do
     fiber.sleep(1)
     if self.queue:has_expired() then
       local back, failed = self.queue:expire()
-      if back then log.warn("jobs expired", { resumed = back, failed = failed })
-      else log.error("cannot expire jobs", { reason = tostring(failed) }) end
+      trouble:heed(not back and failed)
+      if back then log.warn("jobs expired", { resumed = back, failed = failed }) end
     end
   end
 end

@@ -1,6 +1,7 @@
 --- worker.lua - a worker process: claims jobs from the host and runs their workflows as fibers.
 local fiber, host, json = require "fiber", require "host", require "json"
 local log, time = require("log").named "worker", require "time"
+local complaint = require "stance.complaint"
 local err, inspect, job_api, workflows = require "stance.err", require "stance.inspect", require "stance.job", require "stance.workflows"
 
 local M = {}
@@ -142,7 +143,7 @@ local function obey()
 end
 
 local function keep_leases()
-  local every = host.config "job_lease" / 3
+  local every, trouble = host.config "job_lease" / 3, complaint.new(log, "cannot prolong leases")
   while true do
     fiber.sleep(every)
     local leases, asked = {}, {}
@@ -151,7 +152,7 @@ local function keep_leases()
       asked[id] = entry
     end
     local answer, why = call("extend", { leases = leases }, every)
-    if not answer then log.warn("cannot prolong leases", { reason = why.message }) end
+    trouble:heed(not answer and why)
     for _, id in ipairs(answer and answer.lost or {}) do
       if running[id] == asked[id] then abandon(asked[id]) end
     end
@@ -160,15 +161,14 @@ local function keep_leases()
 end
 
 local function claim_jobs()
+  local trouble = complaint.new(log, "cannot claim jobs")
   while not stopping do
     if active >= max_active then
       freed:get()
     else
       local claims, why = call("claim", { generation = host.generation(), limit = max_active - active, wait = claim_wait }, claim_wait + 30)
-      if not claims then
-        log.warn("cannot claim jobs", { reason = why.message })
-        fiber.sleep(1)
-      end
+      trouble:heed(not claims and why)
+      if not claims then fiber.sleep(1) end
       for _, claim in ipairs(claims or {}) do fiber.spawn(run, claim) end
       fiber.sleep(0) -- the new fibers take their slots
     end
