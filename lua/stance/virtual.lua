@@ -32,7 +32,8 @@ Machine.__index = Machine
 --- What goes wrong; the defaults let everything succeed after a few milliseconds. Replace what shall fail.
 ---@class stance.virtual.trouble
 ---@field delay fun(kind: "db"|"answer"|"objects"|"link"|"start"): number seconds that it takes
----@field db fun(process: stance.virtual.process, call: string, arguments: table): table|nil an error instead of running it
+---@field db fun(process: stance.virtual.process, call: string, arguments: table): table|nil, boolean|nil an error instead of what it
+---   gives; true: it is run all the same
 ---@field objects fun(process: stance.virtual.process): table|nil an error instead of keeping it
 ---@field link fun(worker: stance.virtual.process, way: "up"|"down", kind: "request"|"reply"|"event"): "drop"|"twice"|nil, number|nil
 ---   what becomes of a message, and seconds that it takes longer

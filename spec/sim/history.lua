@@ -266,6 +266,11 @@ local function break_sql(disk, change)
     exec = function(sql, ...) return whole.exec(change(sql), ...) end,
     read = function(list) return whole.read(transaction(list)) end,
     transaction = function(list) return whole.transaction(transaction(list)) end,
+    transactions = function(lists)
+      local changed = {}
+      for i, list in ipairs(lists) do changed[i] = transaction(list) end
+      return whole.transactions(changed)
+    end,
   }, { __index = whole })
 end
 

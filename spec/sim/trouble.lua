@@ -104,7 +104,8 @@ function M.install(history)
   local codes = { "busy", "no_space", "io" }
   function trouble.db()
     local often = history.phases.bad_database
-    if often and chance:chance(often) then return err(chance:pick(codes), "the simulation said so") end
+    if not (often and chance:chance(often)) then return end
+    return err(chance:pick(codes), "the simulation said so"), chance:chance(0.2) -- done all the same
   end
   function trouble.objects()
     local often = history.phases.bad_objects

@@ -73,8 +73,9 @@ function M.db(machine, process, disk)
         end
         scheduler:after(at - scheduler.now, function()
           if process.dead then return end
-          local why = trouble.db(process, kind, arguments)
-          local results = why and { nil, why } or { disk.db[kind](unpack(arguments, 1, count)) }
+          local why, happens = trouble.db(process, kind, arguments)
+          local results = (not why or happens) and { disk.db[kind](unpack(arguments, 1, count)) }
+          if why then results = { nil, why } end
           scheduler:after(trouble.delay "answer", function() finish(results[1], results[2]) end)
         end)
       end)
