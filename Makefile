@@ -5,6 +5,7 @@
 #   make DEBUG=1               build/debug/    -Og -g3
 #   make SAN=address,undefined build/asan/     -O1 with sanitizers
 #   make SAN=thread            build/tsan/
+#   make CC=clang SAN=fuzzer   build/clang-fuzzer/, for `make fuzz`
 #   make CC=clang              build/clang/    (and build/clang-debug/, ...)
 
 PREFIX ?= /usr/local
@@ -22,8 +23,11 @@ OPT := -O1 -g -w -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanit
 else ifeq ($(SAN),thread)
 FLAVOUR := tsan
 OPT := -O1 -g -w -fno-omit-frame-pointer -fsanitize=thread
+else ifeq ($(SAN),fuzzer)
+FLAVOUR := fuzzer
+OPT := -O1 -g -w -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined
 else ifneq ($(SAN),)
-$(error SAN is "address,undefined" or "thread", not "$(SAN)")
+$(error SAN is "address,undefined", "thread" or "fuzzer", not "$(SAN)")
 else ifneq ($(DEBUG),)
 FLAVOUR := debug
 OPT := -Og -g3
@@ -59,10 +63,11 @@ LDLIBS = $(PKG_LIBS) -lev -llua5.1-cjson -ldl -lm -pthread
 SOURCES := $(sort $(wildcard runtime/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 TESTS := $(patsubst spec/c/%.c,$(B)/spec/%,$(sort $(wildcard spec/c/*_test.c)))
+FUZZERS := $(patsubst spec/fuzz/%.c,$(B)/spec/fuzz/%,$(filter-out %/once.c,$(sort $(wildcard spec/fuzz/*.c))))
 GPU_LIB := $(if $(wildcard gpu/Makefile),$(B)/gpu/libstance_gpu.a)
 LUA_FILES = $(shell find lua policies -name '*.lua')
 
-.PHONY: all demo test test-fast tests bench gpu-check lint install clean help deps FORCE
+.PHONY: all demo test test-fast tests fuzz fuzzers bench gpu-check lint install clean help deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -136,7 +141,14 @@ $(B)/bench/%: $(B)/obj/spec/bench/peers/%.o
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $^ -lwebsockets -o $@
 
-tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) ## everything that the tests run, without running it
+# A fuzz target runs once over its seeds, but where libFuzzer brings its own main.
+$(B)/obj/spec/fuzz/%.o: CPPFLAGS += -Ispec/c -Ispec/fuzz
+$(B)/spec/fuzz/%: $(B)/obj/spec/fuzz/%.o $(if $(filter fuzzer,$(SAN)),,$(B)/obj/spec/fuzz/once.o) $(B)/libstance.a $(GPU_LIB)
+	@mkdir -p $(@D)
+	$(call say,link,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
@@ -152,6 +164,12 @@ test: ## install what is missing, then every check there is
 
 test-fast: tests ## C tests and unit specs, for the edit loop
 	@spec/run.sh fast
+
+fuzz: $(FUZZERS) ## with libFuzzer, FUZZ_SECONDS=30 a target (FUZZ=NAME: only that one); what it finds is kept in build/fuzz
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory CC=clang SAN=fuzzer fuzzers
+	@spec/run.sh fuzz
+
+fuzzers: $(FUZZERS)
 
 bench: $(B)/stance $(B)/stance-spec $(BENCHES) ## timings: drawing, jobs, requests, memory; BENCH_PEERS=1: beside other servers
 	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) bench
@@ -174,7 +192,7 @@ install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 compile_commands.json: FORCE ## one entry a C file, for editors and clang-tidy
 	@for file in runtime/main.c $(SOURCES) $(wildcard spec/*/*.c spec/bench/peers/*.c gpu/*/*.c); do \
 	    printf '{"directory":"%s","file":"%s","command":"clang %s -c %s"},\n' '$(CURDIR)' $$file \
-	        '$(strip $(CPPFLAGS)) -I$(B)/gen -std=c11 -pthread' $$file; \
+	        '$(strip $(CPPFLAGS)) -I$(B)/gen -Ispec/c -Ispec/fuzz -std=c11 -pthread' $$file; \
 	done | sed '1s/^/[/; $$s/,$$/]/' >$@
 
 clean: ## forget everything that was built

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the tests: `spec/run.sh all` (make test), `fast` (make test-fast), `bench` (make bench).
+# Runs the tests: `spec/run.sh all` (make test), `fast` (make test-fast), `bench` (make bench), `fuzz` (make fuzz).
 #
 # A step is a function below. What it prints is kept in build/logs/STEP.log; lines `N passed, N failed, N skipped` in it
 # are counted, lines `SKIP name: reason` (or `skipped: reason`) are listed at the end, and when it fails its log's complaints are shown. A failed
@@ -53,6 +53,18 @@ c_tests() {
     return $status
 }
 
+# Fuzz targets of a flavour, each once over its seeds. fuzz_seeds FOLDER
+fuzz_seeds() {
+    local file status=0
+    for file in $(fuzz_targets); do
+        echo "-- fuzz/$file"
+        program 300 "$1/spec/fuzz/$file" || status=1
+    done
+    return $status
+}
+
+fuzz_targets() { find spec/fuzz -name '*.c' ! -name once.c -printf '%f\n' | sed 's/\.c$//' | sort; }
+
 # Each folder of specs in a process of its own. lua_specs RUNNER FOLDER...
 lua_specs() {
     local runner=$1 folder status=0
@@ -72,7 +84,12 @@ unit_folders() { find spec -mindepth 1 -type d ! -path 'spec/c*' ! -path 'spec/e
 step_build() { make -j"$jobs" tests; }
 step_lint() { make -s lint; }
 step_gpu() { program 600 make -s gpu-check; }
-step_c() { c_tests build; }
+step_c() {
+    local status=0
+    c_tests build || status=1
+    fuzz_seeds build || status=1
+    return $status
+}
 step_lua() { mapfile -t folders < <(unit_folders) && lua_specs build/stance-spec "${folders[@]}"; }
 step_sim() { lua_specs build/stance-spec spec/sim; }
 step_e2e() { lua_specs build/stance-spec spec/e2e; }
@@ -91,6 +108,7 @@ step_asan() {
     export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
     export LSAN_OPTIONS=suppressions=$PWD/spec/lsan.supp:print_suppressions=0
     c_tests build/asan || status=1
+    fuzz_seeds build/asan || status=1
     mapfile -t folders < <(unit_folders)
     lua_specs build/asan/stance-spec "${folders[@]}" || status=1
     STANCE_BINARY=build/asan/stance STANCE_ATTACKS=100000 program 300 build/stance-spec spec/e2e/hostile_spec.lua || status=1
@@ -103,6 +121,45 @@ step_tsan() {
     fix_addresses
     export TSAN_OPTIONS=halt_on_error=0:suppressions=$PWD/spec/tsan.supp
     c_tests build/tsan '^(scene|mannequin|image|png|glb|lathe|draw|views|labels|config|store_(nth|memory|power))'
+}
+
+# Whose fault a crash is: an importer's own (it ends a worker, no more), or ours.
+blame() { if "$1" "$2" 2>&1 | grep -E '^ *#[0-9]+ ' | head -n 12 | grep -q 'libassimp'; then echo assimp; else echo ours; fi; }
+
+# fuzz_one NAME: what it finds is kept in build/fuzz/NAME.
+fuzz_one() {
+    local name=$1 folder=build/fuzz/$1 binary=build/clang-fuzzer/spec/fuzz/$1 options=() log before file ours=0 theirs=0
+    log=$folder/log
+    mkdir -p "$folder/seeds" "$folder/corpus"
+    build/spec/fuzz/"$name" --write "$folder/seeds" >/dev/null || return
+    # One goes on after a crash, for crashes of the importer are not ours to mend.
+    [ "$name" = scene ] && options=(-fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1)
+    before=$(mktemp)
+    "$binary" -max_total_time="${FUZZ_SECONDS:-30}" -timeout=20 -rss_limit_mb=3000 -print_final_stats=1 "${options[@]}" \
+        -artifact_prefix="$folder/" "$folder/corpus" "$folder/seeds" </dev/null >"$log" 2>&1
+    for file in "$folder"/*-*; do
+        [ "$file" -nt "$before" ] || continue
+        if [ "$(blame "$binary" "$file")" = ours ]; then
+            echo "FAIL fuzz/$name: $file"
+            ours=$((ours + 1))
+        else
+            theirs=$((theirs + 1))
+        fi
+    done
+    rm -f "$before"
+    printf '%-12s %s\n' "$name" "$(grep -oE '^#[0-9]+.* (DONE|cov: [0-9]+)|cov: [0-9]+' "$log" | tail -n 1)$([ $theirs = 0 ] || echo ", $theirs in assimp")"
+    echo "$((ours == 0)) passed, $ours failed, 0 skipped"
+}
+
+fuzz() {
+    local name status=0
+    fix_addresses
+    export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$PWD/spec/lsan.supp:print_suppressions=0
+    for name in ${FUZZ:-$(fuzz_targets)}; do
+        fuzz_one "$name" | tee -a $logs/fuzz.log
+    done
+    ! grep -q '^FAIL' $logs/fuzz.log || status=1
+    return $status
 }
 
 bench() {
@@ -175,7 +232,8 @@ all)
     step tsan "thread sanitizer"
     summary ;;
 bench) bench ;;
+fuzz) fuzz ;;
 *)
-    echo "usage: spec/run.sh all|fast|bench" >&2
+    echo "usage: spec/run.sh all|fast|bench|fuzz" >&2
     exit 2 ;;
 esac

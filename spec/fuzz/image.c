@@ -1,0 +1,108 @@
+/* Pictures: PNG, JPEG and WebP are decoded whole or refused, within the limits. */
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+#include <webp/encode.h>
+
+#include "fuzz.h"
+#include "media/image.h"
+#include "media/png.h"
+
+enum { PIXELS_MAX = 1 << 20 }; /* larger ones only cost time here */
+
+/* The size that the header tells, without decoding: large pictures are left out. */
+static bool is_small(const uint8_t *bytes, size_t size) {
+    if (size > 24 && memcmp(bytes, "\x89PNG", 4) == 0) {
+        uint64_t width = (uint64_t)bytes[16] << 24 | bytes[17] << 16 | bytes[18] << 8 | bytes[19];
+        uint64_t height = (uint64_t)bytes[20] << 24 | bytes[21] << 16 | bytes[22] << 8 | bytes[23];
+        return width * height <= PIXELS_MAX || width > IMAGE_MAX_SIDE || height > IMAGE_MAX_SIDE;
+    }
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+    struct image image = {0}, small = {0};
+    struct err err = {0};
+    if (!is_small(bytes, size))
+        return 0;
+    int code = image_decode(bytes, size, &image, &err);
+    FUZZ_CHECK(code == 0 || (err.message[0] != 0 && image.rgba == NULL));
+    if (code == 0) {
+        uint32_t sum = 0; /* all of it is there */
+        FUZZ_CHECK(image.width <= IMAGE_MAX_SIDE && image.height <= IMAGE_MAX_SIDE);
+        for (size_t i = 0; i < (size_t)image.width * image.height * 4; i++)
+            sum += image.rgba[i];
+        FUZZ_CHECK(sum <= UINT32_MAX);
+        if (image_scale(&image, 7, 5, &small, &err) == 0)
+            image_deinit(&small);
+    }
+    image_deinit(&image);
+    return 0;
+}
+
+enum { WIDTH = 24, HEIGHT = 17 };
+
+static void add_png(void (*add)(const void *bytes, size_t size), const uint8_t *pixels,
+                    uint32_t channels, int level) {
+    const struct png_source source = {WIDTH, HEIGHT, channels, 0, pixels};
+    uint8_t *png = NULL;
+    size_t size;
+    if (png_encode(&source, level, &png, &size, NULL) == 0)
+        add(png, size);
+    free(png);
+}
+
+static void add_jpeg(void (*add)(const void *bytes, size_t size), uint8_t *pixels, int quality,
+                     bool progressive) {
+    struct jpeg_compress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    unsigned char *bytes = NULL;
+    unsigned long size = 0;
+    jpeg.err = jpeg_std_error(&errors);
+    jpeg_create_compress(&jpeg);
+    jpeg_mem_dest(&jpeg, &bytes, &size);
+    jpeg.image_width = WIDTH;
+    jpeg.image_height = HEIGHT;
+    jpeg.input_components = 3;
+    jpeg.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&jpeg);
+    jpeg_set_quality(&jpeg, quality, TRUE);
+    if (progressive)
+        jpeg_simple_progression(&jpeg);
+    jpeg_start_compress(&jpeg, TRUE);
+    for (int y = 0; y < HEIGHT; y++) {
+        JSAMPROW row = pixels + (size_t)y * WIDTH * 3;
+        jpeg_write_scanlines(&jpeg, &row, 1);
+    }
+    jpeg_finish_compress(&jpeg);
+    jpeg_destroy_compress(&jpeg);
+    add(bytes, size);
+    free(bytes);
+}
+
+static void add_webp(void (*add)(const void *bytes, size_t size), const uint8_t *pixels,
+                     bool lossless) {
+    uint8_t *bytes = NULL;
+    size_t size = lossless ? WebPEncodeLosslessRGBA(pixels, WIDTH, HEIGHT, WIDTH * 4, &bytes)
+                           : WebPEncodeRGBA(pixels, WIDTH, HEIGHT, WIDTH * 4, 60, &bytes);
+    add(bytes, size);
+    WebPFree(bytes);
+}
+
+void fuzz_seeds(void (*add)(const void *bytes, size_t size)) {
+    static uint8_t pixels[WIDTH * HEIGHT * 4];
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * i / 7 + i);
+    for (int level = 0; level < 10; level += 3) {
+        add_png(add, pixels, 3, level);
+        add_png(add, pixels, 4, level);
+    }
+    add_jpeg(add, pixels, 90, false);
+    add_jpeg(add, pixels, 20, true);
+    add_webp(add, pixels, false);
+    add_webp(add, pixels, true);
+    add("", 0);
+    add("\x89PNG\r\n\x1a\n", 8);
+}
