@@ -38,10 +38,13 @@ static void wake(struct lua_request *request) {
 
 static void on_body(struct net_request *net, const char *bytes, size_t size) {
     struct lua_request *request = net_request_user(net);
-    if (bytes_add(&request->body, bytes, size) < 0) {
+    int added = lua_http_add_body(request, bytes, size);
+    if (added == ERR_TOO_LARGE)
+        net_respond_problem(net, 503, "busy", "too many request bodies come at once; try again");
+    else if (added < 0)
         net_request_abort(net);
+    if (added < 0)
         return;
-    }
     size_t held = request->body.size - request->body.start;
     if (request->whole) {
         if ((int64_t)held <= request->whole_limit)

@@ -27,7 +27,7 @@ struct lua_http_server {
  * stands in the registry then. */
 struct lua_request {
     struct lua_request *next, **previous; /* of the server's */
-    struct net_request *net; /* NULL: answered, or its client is gone */
+    struct net_request *net;              /* NULL: answered, or its client is gone */
     struct lua_http_server *server;
     struct fiber *fiber; /* its handler's, then its writer's; NULL: ended */
     int self_ref;
@@ -41,6 +41,12 @@ struct lua_request {
     struct wait *waiting; /* of a read or a write */
     bool waits_to_write;
 };
+
+/* Bytes of the body that came and were not taken yet: all requests together may hold BODIES_MAX. */
+enum { BODIES_MAX = 256 << 20 };
+int lua_http_add_body(struct lua_request *request, const char *bytes,
+                      size_t size); /* ERR_TOO_LARGE when that is full, ERR_NO_MEMORY */
+void lua_http_use_body(struct lua_request *request, size_t size);
 
 struct lua_request *lua_http_check_request(lua_State *L, int index);
 

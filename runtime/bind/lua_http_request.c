@@ -32,9 +32,36 @@ struct lua_request *lua_http_push_request(lua_State *L, struct lua_http_server *
     return request;
 }
 
+static size_t bodies_held;
+
+static size_t held(const struct lua_request *request) {
+    return request->body.size - request->body.start;
+}
+
+int lua_http_add_body(struct lua_request *request, const char *bytes, size_t size) {
+    if (bodies_held + size > BODIES_MAX)
+        return ERR_TOO_LARGE;
+    if (bytes_add(&request->body, bytes, size) < 0)
+        return ERR_NO_MEMORY;
+    bodies_held += size;
+    return 0;
+}
+
+void lua_http_use_body(struct lua_request *request, size_t size) {
+    bodies_held -= size;
+    bytes_use(&request->body, size);
+}
+
+/* The collector knows nothing of its size, so it is not left to it. */
+static void drop_body(struct lua_request *request) {
+    bodies_held -= held(request);
+    bytes_free(&request->body);
+}
+
 void lua_http_let_go(struct lua_request *request) {
     if (request->net != NULL || request->fiber != NULL || request->self_ref == LUA_NOREF)
         return;
+    drop_body(request);
     luaL_unref(request->server->L, LUA_REGISTRYINDEX, request->self_ref);
     request->self_ref = LUA_NOREF;
     *request->previous = request->next;
@@ -56,7 +83,7 @@ static void push_kept(lua_State *L, struct lua_request *request) {
 
 static int request_gc(lua_State *L) {
     struct lua_request *request = lua_touserdata(L, 1);
-    bytes_free(&request->body);
+    drop_body(request);
     return 0;
 }
 
@@ -223,10 +250,6 @@ struct body_wait {
     size_t most;
 };
 
-static size_t held(const struct lua_request *request) {
-    return request->body.size - request->body.start;
-}
-
 /* A piece of at most `most` bytes, nil at the end. Lets more come in. */
 static int push_piece(lua_State *L, struct lua_request *request, size_t most) {
     size_t size = held(request) < most ? held(request) : most;
@@ -238,7 +261,7 @@ static int push_piece(lua_State *L, struct lua_request *request, size_t most) {
         return vm_failf(L, ERR_CLOSED, "the request is over");
     }
     lua_pushlstring(L, request->body.at + request->body.start, size);
-    bytes_use(&request->body, size);
+    lua_http_use_body(request, size);
     if (request->net != NULL && !request->body_end)
         net_request_resume(request->net);
     return 1;
@@ -253,7 +276,7 @@ static int push_whole(lua_State *L, struct lua_request *request) {
         return vm_failf(L, ERR_CLOSED, "the request is over");
     lua_pushlstring(L, request->body.at ? request->body.at + request->body.start : "",
                     held(request));
-    bytes_free(&request->body);
+    drop_body(request);
     return 1;
 }
 

@@ -218,7 +218,7 @@ static void add_row(const uint8_t *row, const struct span *columns, uint32_t wid
 
 static uint8_t to_byte(float value) {
     value += 0.5f;
-    return (uint8_t)value;
+    return value < 256 ? (uint8_t)value : 255; /* long sums round up, too */
 }
 
 static void store_row(const float *sums, uint32_t width, uint8_t *row) {

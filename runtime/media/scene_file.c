@@ -334,7 +334,8 @@ static int open_source(struct scene_source *source, const struct scene_options *
     *out = scene;
     scene = NULL;
 end:
-    aiReleaseImport(tree);
+    if (tree != NULL) /* else the importer may not even be loaded */
+        aiReleaseImport(tree);
     free(prepared);
     scene_gltf_release(source);
     scene_release(scene);

@@ -282,7 +282,8 @@ void connection_process(struct connection *c, char *bytes, size_t size) {
             c->lingered += size;
             if (c->lingered > LINGER_DRAIN_MAX)
                 connection_close(c);
-            bytes += size, size = 0;
+            if (size > 0)
+                bytes += size, size = 0;
             moving = false;
             break;
         case STATE_SOCKET:

@@ -132,9 +132,8 @@ static bool refuse(struct connection *c) {
     const struct net_server_options *options = &c->server->options;
     const struct http_head *head = &r->head;
     if (c->turned_away) {
-        struct net_header header = {"Retry-After", "1"};
         c->keep_alive = false;
-        net_respond(r, 503, &header, 1, NULL, 0);
+        net_respond_problem(r, 503, "busy", "this host has as many connections as it may have");
         return true;
     }
     if (!guard_host(head->host, c->server->address, options->hosts)) {

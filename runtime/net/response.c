@@ -314,8 +314,9 @@ int net_respond_problem(struct net_request *r, int status, const char *code, con
     PUT(&out, "\",\"requestId\":\"");
     put_text(&out, r->id);
     PUT(&out, "\"}\n");
-    struct net_header header = {"Content-Type", "application/problem+json"};
-    return net_respond(r, status, &header, 1, body, out.size);
+    const struct net_header headers[] = {{"Content-Type", "application/problem+json"},
+                                         {"Retry-After", "1"}};
+    return net_respond(r, status, headers, status == 503 ? 2 : 1, body, out.size);
 }
 
 /* An answer to a request that is malformed or came too slowly; the connection ends with it. */

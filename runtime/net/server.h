@@ -103,7 +103,7 @@ struct net_header {
 int net_respond(struct net_request *request, int status, const struct net_header *headers,
                 size_t header_count, const char *body, size_t size);
 
-/* A problem+json of this status and code. */
+/* A problem+json of this status and code; 503 with Retry-After. */
 int net_respond_problem(struct net_request *request, int status, const char *code,
                         const char *detail);
 

@@ -14,9 +14,7 @@ enum {
     HELD_BETWEEN = 4096, /* bytes of a message's buffer that an idle WebSocket may keep */
 };
 
-static struct {
-    struct metric *open, *cut, *received;
-} counted;
+static struct { struct metric *open, *cut, *received; } counted;
 
 static struct metric *find(enum metric_type type, const char *name, const char *help) {
     return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
@@ -233,7 +231,7 @@ static void take(struct ws *ws, const struct ws_piece *piece) {
 }
 
 bool ws_feed(struct ws *ws, char **bytes, size_t *size) {
-    if (ws->failed) {
+    if (ws->failed && *size > 0) {
         *bytes += *size;
         *size = 0;
     }

@@ -98,6 +98,8 @@ static const char *judge(const struct slot *slot) {
     struct answers answers = read_answers(slot->answer, slot->got, run.statuses);
     if (answers.wrong != NULL)
         return answers.wrong;
+    if (attack->refused && answers.smuggled)
+        return "a smuggled request was answered";
     if (attack->refused && !(slot->ended && answers.count == 1 && answers.last_status / 100 == 4))
         return "it was not refused";
     if (attack->answers > 0 &&

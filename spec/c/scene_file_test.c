@@ -55,6 +55,14 @@ static void textures_come_from_the_folder_only(void) {
     scene_release(scene);
 }
 
+/* Before anything has loaded the importer; first in the list for that. */
+static void the_first_file_may_be_bad(void) {
+    struct scene *scene = NULL;
+    struct err err = {0};
+    CHECK(scene_open_bytes("{\"asset\":", 9, "cut.gltf", NULL, &scene, &err) == ERR_CORRUPT);
+    CHECK(scene == NULL);
+}
+
 /* -- Colours ----------------------------------------------------------------------------------- */
 
 /* The mean colour of the body, seen from the front. */
@@ -189,9 +197,10 @@ static void truncated_files_never_crash(void) {
 
 int main(void) {
     static const struct test tests[] = {
-        TEST(textures_come_from_the_folder_only),  TEST(colors_of_vertices_are_taken),
-        TEST(foreign_files_are_refused),           TEST(damaged_numbers_are_refused),
-        TEST(paths_that_are_no_files_are_refused), TEST(truncated_files_never_crash),
+        TEST(the_first_file_may_be_bad),    TEST(textures_come_from_the_folder_only),
+        TEST(colors_of_vertices_are_taken), TEST(foreign_files_are_refused),
+        TEST(damaged_numbers_are_refused),  TEST(paths_that_are_no_files_are_refused),
+        TEST(truncated_files_never_crash),
     };
     return RUN(tests);
 }

@@ -30,13 +30,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
     int code = image_decode(bytes, size, &image, &err);
     FUZZ_CHECK(code == 0 || (err.message[0] != 0 && image.rgba == NULL));
     if (code == 0) {
-        uint32_t sum = 0; /* all of it is there */
+        size_t count = (size_t)image.width * image.height * 4, sum = 0; /* all of it is there */
         FUZZ_CHECK(image.width <= IMAGE_MAX_SIDE && image.height <= IMAGE_MAX_SIDE);
-        for (size_t i = 0; i < (size_t)image.width * image.height * 4; i++)
+        for (size_t i = 0; i < count; i++)
             sum += image.rgba[i];
-        FUZZ_CHECK(sum <= UINT32_MAX);
-        if (image_scale(&image, 7, 5, &small, &err) == 0)
+        if (image_scale(&image, 7, 5, &small, &err) == 0) {
+            for (size_t i = 0; sum == count * 255 && i < 7 * 5 * 4; i++)
+                FUZZ_CHECK(small.rgba[i] == 255); /* white stays white */
             image_deinit(&small);
+        }
     }
     image_deinit(&image);
     return 0;
@@ -103,6 +105,15 @@ void fuzz_seeds(void (*add)(const void *bytes, size_t size)) {
     add_jpeg(add, pixels, 20, true);
     add_webp(add, pixels, false);
     add_webp(add, pixels, true);
+    enum { WIDE = 16000, HIGH = 60 };
+    uint8_t *white = malloc((size_t)WIDE * HIGH * 3), *png = NULL;
+    const struct png_source source = {WIDE, HIGH, 3, 0, white};
+    size_t png_size;
+    memset(white, 255, (size_t)WIDE * HIGH * 3);
+    FUZZ_CHECK(png_encode(&source, PNG_LEVEL_MOST, &png, &png_size, NULL) == 0);
+    add(png, png_size);
+    free(png);
+    free(white);
     add("", 0);
     add("\x89PNG\r\n\x1a\n", 8);
 }

@@ -73,6 +73,25 @@ describe("http", function()
       assert.equal("too_large", assert(http.post(url, "0123456789a")).body)
     end)
 
+    it("that are given up leave nothing behind", function()
+      local handlers = 0
+      local url = serve(function(request)
+        handlers = handlers + 1
+        return 200, assert(request:body(64 * 1024 * 1024))
+      end)
+      local size = 32 * 1024 * 1024 -- ten of them are more than all requests may hold
+      for i = 1, 10 do
+        local task = fiber.spawn(function()
+          return http.request { method = "POST", url = url, body = ("x"):rep(size), headers = { ["Content-Length"] = tostring(size + 1) },
+            timeout = 0.3 }
+        end)
+        task:join()
+        assert.equal(i, handlers)
+      end
+      local answer = assert(http.post(url, "there is room"))
+      assert.same({ 200, "there is room" }, { answer.status, answer.body })
+    end)
+
     it("refuse a body above the server's limit", function()
       local url = serve(function(request) return 200, request:body() end, { body_limit = 100 })
       local answer = assert(http.post(url, ("x"):rep(101)))
