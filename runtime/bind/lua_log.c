@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/lua_log.h"
 #include "bind/modules.h"
 #include "core/log.h"
 #include "core/text.h"
@@ -254,5 +255,7 @@ int lua_open_log(lua_State *L) {
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "encode");
     lua_replace(L, -2);
-    return push_logger(L);
+    push_logger(L);
+    lua_log_add_follow(L);
+    return 1;
 }

@@ -577,6 +577,10 @@ void fiber_set_guard(struct fiber *fiber, struct guard *guard) {
     fiber->guard = guard;
 }
 
+struct guard *fiber_guard(const struct fiber *fiber) {
+    return fiber->guard;
+}
+
 /* -- Looking ----------------------------------------------------------------------------------- */
 
 size_t fiber_count(const struct vm *vm) {

@@ -122,6 +122,15 @@ void guard_stop(struct guard *guard, enum err_code code, const char *reason) {
     uv_mutex_unlock(&watch.lock);
 }
 
+void guard_stop_stuck(struct guard *guard, double seconds, enum err_code code, const char *reason) {
+    uv_mutex_lock(&watch.lock);
+    const struct guard_slice *slice = watch.slice;
+    if (slice != NULL && slice->guard == guard &&
+        (double)(uv_hrtime() - slice->began) / 1e9 >= seconds)
+        stop(guard, code, reason);
+    uv_mutex_unlock(&watch.lock);
+}
+
 bool guard_stopped(const struct guard *guard) {
     uv_mutex_lock(&watch.lock);
     bool stopped = guard->stopped;
@@ -133,14 +142,15 @@ bool guard_stopped(const struct guard *guard) {
 
 void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard) {
     lua_State *L = vm_lua(vm);
-    *slice = (struct guard_slice){.guard = guard, .vm = vm, .compiled = vm->options.jit};
+    *slice = (struct guard_slice){
+        .guard = guard, .vm = vm, .began = uv_hrtime(), .compiled = vm->options.jit};
     guard_retain(guard);
     if (slice->compiled) {
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_FLUSH);
     }
     if (guard->seconds > 0)
-        slice->deadline = uv_hrtime() + (unsigned long long)(guard->seconds * 1e9);
+        slice->deadline = slice->began + (unsigned long long)(guard->seconds * 1e9);
     uv_mutex_lock(&watch.lock);
     slice->outer = watch.slice;
     watch.slice = slice;

@@ -8,8 +8,9 @@
  * flushed. What hangs inside one C function (a pattern that backtracks for ever) only the end of
  * the process stops.
  *
- * Guards are counted references. Only guard_stop may be called from any thread; all else is for the
- * loop thread. The deadline is watched by one thread a process, made when first needed. */
+ * Guards are counted references. Only guard_stop and guard_stop_stuck may be called from any
+ * thread; all else is for the loop thread. The deadline is watched by one thread a process, made
+ * when first needed. */
 #ifndef STANCE_CORE_GUARD_H
 #define STANCE_CORE_GUARD_H
 
@@ -29,11 +30,15 @@ void guard_release(struct guard *guard); /* NULL-safe */
 /* Ends the running slice with {code, message = "FILE:LINE: reason"}, and every later one at once;
  * the first call counts. Does not wake fibers that wait: fiber_cancel does. Any thread. */
 void guard_stop(struct guard *guard, enum err_code code, const char *reason);
+
+/* The same, but only when a slice under this guard has been running for `seconds` already. */
+void guard_stop_stuck(struct guard *guard, double seconds, enum err_code code, const char *reason);
 bool guard_stopped(const struct guard *guard); /* by its deadline, or by guard_stop */
 
 /* Takes a reference; NULL takes the guard off. Fibers keep the guard they were spawned under. */
 void vm_set_guard(struct vm *vm, struct guard *guard);
 void fiber_set_guard(struct fiber *fiber, struct guard *guard);
+struct guard *fiber_guard(const struct fiber *fiber); /* NULL: none */
 
 /* -- For fiber.c ------------------------------------------------------------------------------- */
 
@@ -41,7 +46,7 @@ void fiber_set_guard(struct fiber *fiber, struct guard *guard);
 struct guard_slice {
     struct guard *guard;
     struct vm *vm;
-    unsigned long long deadline; /* uv_hrtime, 0: none */
+    unsigned long long began, deadline; /* uv_hrtime; no deadline: 0 */
     bool hooked, compiled;
     struct guard_slice *outer;
 };

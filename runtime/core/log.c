@@ -33,11 +33,17 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static struct {
     atomic_int least;
+    atomic_int least_of_all; /* the least that stderr or a follower wants */
     atomic_int format;
     atomic_int fd;
     atomic_bool is_text; /* worked out from format and fd */
     atomic_bool has_colours;
-} state = {LOG_INFO, LOG_JSON, STDERR_FILENO, false, false};
+} state = {LOG_INFO, LOG_INFO, LOG_JSON, STDERR_FILENO, false, false};
+
+static struct {
+    pthread_mutex_t lock;
+    struct log_follower *first;
+} followers = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* -- Settings ---------------------------------------------------------------------------------- */
 
@@ -53,8 +59,20 @@ static void apply_format(void) {
     atomic_store(&state.has_colours, terminal && !plain);
 }
 
+/* Under the followers' lock. */
+static void apply_least(void) {
+    int least = atomic_load(&state.least);
+    for (struct log_follower *each = followers.first; each != NULL; each = each->next) {
+        least = (int)each->least < least ? (int)each->least : least;
+    }
+    atomic_store(&state.least_of_all, least);
+}
+
 void log_configure(enum log_level least, enum log_format format) {
+    pthread_mutex_lock(&followers.lock);
     atomic_store(&state.least, (int)least);
+    apply_least();
+    pthread_mutex_unlock(&followers.lock);
     atomic_store(&state.format, (int)format);
     apply_format();
 }
@@ -75,7 +93,7 @@ bool log_parse_level(const char *name, enum log_level *out) {
 }
 
 bool log_enabled(enum log_level level) {
-    return (int)level >= atomic_load_explicit(&state.least, memory_order_relaxed);
+    return (int)level >= atomic_load_explicit(&state.least_of_all, memory_order_relaxed);
 }
 
 /* -- A line ------------------------------------------------------------------------------------ */
@@ -257,11 +275,10 @@ static void format_json(struct line *line, enum log_level level, const char *ser
 
 /* -- Text form --------------------------------------------------------------------------------- */
 
-static void format_text(struct line *line, enum log_level level, const char *service,
+static void format_text(struct line *line, bool colour, enum log_level level, const char *service,
                         const char *message, const struct log_field *fields, size_t field_count) {
     static const char *const colours[] = {"\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
     static const char *const words[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
-    bool colour = atomic_load(&state.has_colours);
     const char *dim = colour ? "\x1b[2m" : "";
     const char *plain = colour ? "\x1b[0m" : "";
     struct timespec now;
@@ -321,6 +338,42 @@ static void find_counters(void) {
     }
 }
 
+void log_follow(struct log_follower *follower) {
+    pthread_mutex_lock(&followers.lock);
+    follower->next = followers.first;
+    followers.first = follower;
+    apply_least();
+    pthread_mutex_unlock(&followers.lock);
+}
+
+void log_unfollow(struct log_follower *follower) {
+    pthread_mutex_lock(&followers.lock);
+    struct log_follower **at = &followers.first;
+    while (*at != NULL && *at != follower) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) {
+        *at = follower->next;
+    }
+    apply_least();
+    pthread_mutex_unlock(&followers.lock);
+}
+
+/* `line` is room to write in. */
+static void tell_followers(struct line *line, enum log_level level, const char *service,
+                           const char *message, const struct log_field *fields,
+                           size_t field_count) {
+    pthread_mutex_lock(&followers.lock);
+    for (struct log_follower *each = followers.first; each != NULL; each = each->next) {
+        if (level >= each->least) {
+            line->used = 0;
+            format_text(line, each->colour, level, service, message, fields, field_count);
+            each->line(each, line->bytes, line->used);
+        }
+    }
+    pthread_mutex_unlock(&followers.lock);
+}
+
 void log_write(enum log_level level, const char *service, const char *message,
                const struct log_field *fields, size_t field_count) {
     static pthread_once_t counters = PTHREAD_ONCE_INIT;
@@ -328,17 +381,22 @@ void log_write(enum log_level level, const char *service, const char *message,
         return;
     }
     pthread_once(&counters, find_counters);
-    metric_add(lines_total[level], 1);
     int saved_errno = errno;
     struct line line;
     line.used = 0;
     line.truncated = false;
-    if (atomic_load(&state.is_text)) {
-        format_text(&line, level, service, message, fields, field_count);
-    } else {
+    bool is_written = (int)level >= atomic_load(&state.least);
+    if (is_written && atomic_load(&state.is_text)) {
+        format_text(&line, atomic_load(&state.has_colours), level, service, message, fields,
+                    field_count);
+    } else if (is_written) {
         format_json(&line, level, service, message, fields, field_count);
     }
-    write_line(&line);
+    if (is_written) {
+        metric_add(lines_total[level], 1);
+        write_line(&line);
+    }
+    tell_followers(&line, level, service, message, fields, field_count);
     errno = saved_errno;
 }
 

@@ -26,6 +26,17 @@ bool log_enabled(enum log_level level);
 /* What processes and tests may redirect: default stderr. */
 void log_set_fd(int fd);
 
+/* Somebody who is told every line from `least` on, whether it is written or not. Embed it. `line`
+ * gets a readable line with its newline, in whichever thread writes it; it must not log. */
+struct log_follower {
+    struct log_follower *next;
+    enum log_level least;
+    bool colour;
+    void (*line)(struct log_follower *follower, const char *text, size_t size);
+};
+void log_follow(struct log_follower *follower);
+void log_unfollow(struct log_follower *follower); /* once it returns, `line` is called no more */
+
 void log_write(enum log_level level, const char *service, const char *message,
                const struct log_field *fields, size_t field_count);
 void log_printf(enum log_level level, const char *service, const char *format, ...)

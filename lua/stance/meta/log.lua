@@ -52,4 +52,22 @@ function Logger.with(fields) end
 ---@return log.Logger
 function Logger.named(service) end
 
+--- Log lines of this process, as text, while they come.
+---@class log.Tail
+local Tail = {}
+
+--- The lines that came since the last call, at least one; waits for it. Lines that come faster than they are taken are left out,
+--- and counted in a last line.
+---@return string lines
+function Tail:get() end
+
+function Tail:close() end
+
+--- Follows the log of this process, also at levels that are not written. The module only, not loggers made by it.
+---@param level? log.Level  least level; "info"
+---@param options? { color: boolean? }
+---@return log.Tail? tail
+---@return stance.Error? err
+function Logger.follow(level, options) end
+
 return Logger
