@@ -364,6 +364,10 @@ static struct fiber *check_fiber(lua_State *L, int index) {
     return ((struct handle *)luaL_checkudata(L, index, fiber_type))->fiber;
 }
 
+struct fiber *lua_fiber_check(lua_State *L, int index) {
+    return check_fiber(L, index);
+}
+
 static void push_handle(lua_State *L, struct fiber *fiber) {
     struct handle *handle = lua_newuserdata(L, sizeof *handle);
     handle->fiber = fiber;

@@ -1,6 +1,7 @@
 #include "bind/modules.h"
 
 #define MODULES(X)                                                                                 \
+    X(console)                                                                                     \
     X(crypto)                                                                                      \
     X(db)                                                                                          \
     X(fiber)                                                                                       \

@@ -16,6 +16,7 @@ struct db;
 struct generations;
 struct link;
 struct lua_http_server;
+struct lua_console;
 struct objects;
 struct roots;
 struct workers;
@@ -32,8 +33,10 @@ struct services {
     struct generations *generations; /* the host only */
     struct workers *workers;         /* the host only; made when first needed */
     struct lua_http_server *lasting; /* the server that goes from one generation to the next */
+    struct lua_console *console;     /* the host only */
     const char *role;                /* "host", "worker", "trial", "spec" */
     const char *data_dir;
+    const char *lua_dir; /* the built-in scripts on disk; NULL: there are none */
     int worker_index;
     double started; /* loop_seconds when the process began */
     int exit_code;

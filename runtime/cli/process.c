@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bind/lua_console.h"
 #include "bind/lua_host.h"
 #include "cli/output.h"
 #include "core/generations.h"
@@ -232,6 +233,8 @@ int process_open(struct process *process, const char *role, struct config *confi
         return code;
     services->loop = &process->loop;
     slow_start(&process->loop, config_number(config, "slow_turn"));
+    if (process_lua_dir(process->lua_dir, sizeof process->lua_dir, NULL) == 0)
+        services->lua_dir = process->lua_dir;
     if (strcmp(role, "host") == 0) {
         struct db_options options = {.data_dir = services->data_dir};
         code = db_open(&process->loop, &options, &services->db, err);
@@ -241,6 +244,27 @@ int process_open(struct process *process, const char *role, struct config *confi
     if (code == 0)
         code = grant_roots(process, err);
     return code;
+}
+
+int process_open_console(struct process *process, struct err *err) {
+    const char *given = config_string(process->config, "socket");
+    char path[PATH_MAX];
+    process_socket_path(process->config, path, sizeof path);
+    struct err why;
+    int code = lua_console_open(&process->services, path, &why);
+    if (code == ERR_INVALID && (given == NULL || *given == 0)) {
+        log_warn("console", "%s; this host has no console", why.message);
+        return 0; /* nobody asked for one: a long data folder is no reason not to start */
+    }
+    return code == 0 ? 0 : err_set(err, code, "%s", why.message);
+}
+
+void process_socket_path(const struct config *config, char *path, size_t size) {
+    const char *given = config_string(config, "socket");
+    if (given != NULL && *given != 0)
+        snprintf(path, size, "%s", given);
+    else
+        snprintf(path, size, "%s/console.sock", config_string(config, "data"));
 }
 
 /* -- Running ----------------------------------------------------------------------------------- */
@@ -311,6 +335,7 @@ void process_close(struct process *process) {
     vm_free(process->vm);
     lua_host_free_workers(process->services.workers);
     link_free(process->services.link);
+    lua_console_close(&process->services);
     db_close(process->services.db);
     notify_end();
     slow_stop();

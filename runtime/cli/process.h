@@ -19,6 +19,7 @@ struct process {
     struct config *config;
     struct scripts *scripts; /* of `vm` */
     struct vm *vm;           /* a worker's; the host's belong to services.generations */
+    char lua_dir[PATH_MAX];  /* the built-in scripts on disk */
     uv_signal_t signals[3];
     uv_timer_t drain;
     int stops; /* how often we were asked to end */
@@ -47,6 +48,10 @@ int process_read_scripts(const struct config *config, struct scripts **out, stru
 
 /* Where the built-in scripts are: $STANCE_LUA, or beside the program. `size` bytes. */
 int process_lua_dir(char *folder, size_t size, struct err *err);
+
+/* Listens for consoles, where the setting `socket` says. */
+int process_open_console(struct process *process, struct err *err);
+void process_socket_path(const struct config *config, char *path, size_t size);
 
 /* Makes the VM of process->scripts and runs boot.lua in a fiber; `ended` as in fiber_start. */
 int process_start(struct process *process, const struct vm_options *options, fiber_ended ended,

@@ -207,6 +207,8 @@ static int run(struct host *host) {
     struct err err;
     int code = notify_start(&host->process.loop, &err);
     if (code == 0)
+        code = process_open_console(&host->process, &err);
+    if (code == 0)
         code = start_generations(host, &err);
     if (code == 0)
         code = start_watch(host, &err);

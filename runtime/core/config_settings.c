@@ -37,6 +37,8 @@ static const struct config_setting settings[] = {
      60000, NULL, false},
     {"ws_send_budget", CONFIG_SIZE, "1 MiB", "unsent bytes after which a slow watcher is cut off",
      16 * KIB, GIB, NULL, false},
+    {"socket", CONFIG_PATH, NULL, "where the console listens (default: DATA/console.sock)", 0, 0,
+     NULL, false},
     {"job_lease", CONFIG_DURATION, "30s", "how long a silent worker keeps a job", 1, 3600, NULL,
      false},
     {"job_max_attempts", CONFIG_INT, "5",
