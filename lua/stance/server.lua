@@ -4,7 +4,7 @@
 --- the generation before it uses; from there on it is the host, and takes over the listener, the workers and the queue.
 local db, fiber, host = require "db", require "fiber", require "host"
 local http, log = require "http", require("log").named "host"
-local access, jobs_service = require "stance.access", require "stance.jobs"
+local access, console, jobs_service = require "stance.access", require "stance.console", require "stance.jobs"
 local check, generations = require "stance.check", require "stance.generations"
 local gauges, migration, router = require "stance.gauges", require "stance.migration", require "stance.http"
 local workers, workflows = require "stance.workers", require "stance.workflows"
@@ -119,6 +119,7 @@ function M.start()
   host.on_retire(retire(app, spawn_watchers(app)))
   migration.run(db)
   app.workers:start()
+  console.serve(app)
   host.ready("http://" .. app.address)
 end
 
