@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"reload", cli_reload, "load changed scripts into the running host"},
     {"rollback", cli_rollback, "go back to an earlier generation of scripts"},
     {"generations", cli_generations, "which scripts run, and how the last loads went"},
+    {"console", cli_console, "Lua on the running host"},
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},
