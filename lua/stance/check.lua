@@ -11,6 +11,10 @@ local kinds = require "stance.check.kinds"
 
 local M = {}
 
+--- The scripts of this vm's generation, by path; they do not change.
+local by_path = {}
+for _, script in ipairs(host.scripts()) do by_path[script.path] = script end
+
 ---@class stance.problem
 ---@field path string as scripts are required: "workflows/render.lua"
 ---@field origin string the file it was read from
@@ -29,19 +33,12 @@ Subject.__index = Subject
 
 -- -- Places ---------------------------------------------------------------------------------------------------------
 
---- The script that Lua names so in its messages.
-local function script_of(source)
-  for _, script in ipairs(host.scripts()) do
-    if script.path == source then return script end
-  end
-end
-
 --- What was raised as its place, if it is one of ours, and the rest: "FILE:LINE: MESSAGE".
 local function split_message(value)
   local ok, text = pcall(tostring, value)
   if not ok then text = "(an error that cannot be shown)" end
   local source, line, message = text:match "^(.-):(%d+): (.*)$"
-  local script = source and script_of(source)
+  local script = source and by_path[source]
   if script then return script, tonumber(line), message end
   return nil, nil, text
 end
@@ -199,14 +196,11 @@ end
 ---@param path string
 ---@return stance.problem[] problems by line
 function M.script(path)
-  for _, script in ipairs(host.scripts()) do
-    if script.path == path then
-      local subject = setmetatable({ path = path, origin = script.origin, text = assert(host.script(path)), problems = {} }, Subject)
-      if check_text(subject) then kinds.check(subject) end
-      return sort(subject.problems)
-    end
-  end
-  error(("there is no script %s in this generation"):format(path), 2)
+  local script = by_path[path]
+  if not script then error(("there is no script %s in this generation"):format(path), 2) end
+  local subject = setmetatable({ path = path, origin = script.origin, text = assert(host.script(path)), problems = {} }, Subject)
+  if script.known or check_text(subject) then kinds.check(subject) end -- the active generation's text needs no second look
+  return sort(subject.problems)
 end
 
 --- Checks all scripts of the generation that this VM holds. Pauses between two, so that a host goes on answering meanwhile.

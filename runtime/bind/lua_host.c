@@ -23,13 +23,13 @@ static int host_generation(lua_State *L) {
     return 1;
 }
 
-/* host.scripts() -> { {path=, hash=, size=, origin=}, ... } */
+/* host.scripts() -> { {path=, hash=, size=, origin=, known=}, ... } */
 static int host_scripts(lua_State *L) {
     struct scripts *scripts = own_scripts(L);
     lua_createtable(L, (int)scripts_count(scripts), 0);
     for (size_t i = 0; i < scripts_count(scripts); i++) {
         const struct script *script = scripts_at(scripts, i);
-        lua_createtable(L, 0, 4);
+        lua_createtable(L, 0, 5);
         lua_pushstring(L, script->path);
         lua_setfield(L, -2, "path");
         lua_pushstring(L, script->hash);
@@ -38,6 +38,8 @@ static int host_scripts(lua_State *L) {
         lua_setfield(L, -2, "size");
         lua_pushstring(L, script->origin);
         lua_setfield(L, -2, "origin");
+        lua_pushboolean(L, script->known);
+        lua_setfield(L, -2, "known");
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;

@@ -292,6 +292,8 @@ static void try_scripts(struct generations *all) {
         prepare(all);
         return;
     }
+    if (all->current != NULL)
+        scripts_mark_known(all->request.scripts, all->current->scripts);
     if (trial_start(all->options.loop, all->options.trial_argv, all->request.scripts,
                     all->options.load_seconds, trial_ended, all, &all->trial, &err) != 0)
         end_load(all, "failed", err.message);

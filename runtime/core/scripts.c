@@ -125,12 +125,19 @@ int scripts_seal(struct scripts *scripts, struct err *err) {
     return 0;
 }
 
+void scripts_mark_known(struct scripts *scripts, const struct scripts *earlier) {
+    for (size_t i = 0; i < scripts->count; i++) {
+        const struct script *same = scripts_find(earlier, scripts->list[i].path);
+        scripts->list[i].known = same != NULL && strcmp(same->hash, scripts->list[i].hash) == 0;
+    }
+}
+
 /* -- Packed ------------------------------------------------------------------------------------ */
 
-/* Of each: path and origin, ended by zero bytes, the text's size as a size_t, the text. */
+/* Of each: '=' when it is known, else '+', path and origin, ended by zero bytes, the text's size as a size_t, the text. */
 
 static size_t packed_size(const struct script *script) {
-    return strlen(script->path) + strlen(script->origin) + 2 + sizeof script->size + script->size;
+    return strlen(script->path) + strlen(script->origin) + 3 + sizeof script->size + script->size;
 }
 
 char *scripts_pack(const struct scripts *scripts, size_t *size) {
@@ -142,6 +149,7 @@ char *scripts_pack(const struct scripts *scripts, size_t *size) {
         return NULL;
     for (size_t i = 0; i < scripts->count; i++) {
         const struct script *script = &scripts->list[i];
+        *at++ = script->known ? '=' : '+';
         at = stpcpy(at, script->path) + 1;
         at = stpcpy(at, script->origin) + 1;
         memcpy(at, &script->size, sizeof script->size);
@@ -153,7 +161,8 @@ char *scripts_pack(const struct scripts *scripts, size_t *size) {
 }
 
 static int unpack_one(struct scripts *scripts, const char **at, const char *end, struct err *err) {
-    const char *path = *at, *origin = memchr(path, 0, (size_t)(end - path));
+    bool known = **at == '=';
+    const char *path = *at + 1, *origin = memchr(path, 0, (size_t)(end - path));
     const char *text = origin ? memchr(origin + 1, 0, (size_t)(end - origin - 1)) : NULL;
     size_t size;
     if (text == NULL || (size_t)(end - ++text) < sizeof size)
@@ -163,7 +172,12 @@ static int unpack_one(struct scripts *scripts, const char **at, const char *end,
     if ((size_t)(end - text) < size)
         return err_set(err, ERR_CORRUPT, "the packed scripts are cut short");
     *at = text + size;
-    return scripts_add(scripts, path, text, size, origin + 1, err);
+    int code = scripts_add(scripts, path, text, size, origin + 1, err);
+    if (code == 0) {
+        bool found;
+        scripts->list[place(scripts, path, &found)].known = known;
+    }
+    return code;
 }
 
 int scripts_unpack(const char *packed, size_t size, struct scripts **out, struct err *err) {

@@ -20,6 +20,7 @@ struct script {
     char *text;
     size_t size;
     char hash[SCRIPT_HASH_SIZE]; /* SHA-256 of the text, hex */
+    bool known;   /* an earlier generation had the same (scripts_mark_known) */
     char *origin; /* the file it was read from, for chunk names; the path itself for stored texts */
 };
 
@@ -31,6 +32,9 @@ struct scripts;
  * than 16 deep are errors. */
 int scripts_read(const char *lua_dir, const char *policies_dir, const char *workspace,
                  struct scripts **out, struct err *err);
+
+/* Marks those that `earlier` has with the same text, which need not be looked through again. */
+void scripts_mark_known(struct scripts *scripts, const struct scripts *earlier);
 
 /* Seconds since a file or folder that was read had last changed. */
 double scripts_untouched(const struct scripts *scripts);

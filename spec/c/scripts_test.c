@@ -348,6 +348,39 @@ static void paths_have_a_greatest_length(void) {
     free(lua);
 }
 
+static void packed_scripts_come_back_whole(void) {
+    struct err err;
+    struct scripts *scripts, *earlier, *back = NULL;
+    const char text[] = "return 'a\0b'";
+    CHECK(scripts_begin(&scripts, &err) == 0 && scripts_begin(&earlier, &err) == 0);
+    CHECK(scripts_add(scripts, "a.lua", text, sizeof text - 1, "/x/a.lua", &err) == 0);
+    CHECK(scripts_add(scripts, "b/c.lua", "", 0, "/x/b/c.lua", &err) == 0);
+    CHECK(scripts_add(earlier, "a.lua", text, sizeof text - 1, "/y/a.lua", &err) == 0);
+    CHECK(scripts_seal(scripts, &err) == 0 && scripts_seal(earlier, &err) == 0);
+    scripts_mark_known(scripts, earlier);
+    size_t size;
+    char *packed = scripts_pack(scripts, &size);
+    CHECK(scripts_unpack(packed, size, &back, &err) == 0);
+    CHECK_TEXT(scripts_name(back), scripts_name(scripts));
+    const struct script *first = scripts_at(back, 0), *second = scripts_at(back, 1);
+    CHECK(first->size == sizeof text - 1 && memcmp(first->text, text, sizeof text) == 0);
+    CHECK_TEXT(first->origin, "/x/a.lua");
+    CHECK_TEXT(second->path, "b/c.lua");
+    CHECK(first->known && !second->known);
+    for (size_t cut = 1; cut < size; cut++) {
+        struct scripts *half = NULL;
+        if (scripts_unpack(packed, cut, &half, &err) == 0)
+            CHECK(scripts_count(half) == 1); /* cut between the two */
+        else
+            CHECK(err.code == ERR_CORRUPT);
+        scripts_free(half);
+    }
+    free(packed);
+    scripts_free(scripts);
+    scripts_free(earlier);
+    scripts_free(back);
+}
+
 int main(void) {
     static const struct test tests[] = {
         TEST(scripts_are_found_by_their_paths),
@@ -363,6 +396,7 @@ int main(void) {
         TEST(links_are_followed_but_not_in_circles),
         TEST(folders_have_a_greatest_depth),
         TEST(paths_have_a_greatest_length),
+        TEST(packed_scripts_come_back_whole),
     };
     return RUN(tests);
 }

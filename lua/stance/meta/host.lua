@@ -25,6 +25,7 @@ function host.generation() end
 ---@field hash string  SHA-256, hex
 ---@field size integer  bytes
 ---@field origin string  the file that it was read from
+---@field known boolean  in a trial: the active generation has the same text
 
 ---@return host.Script[]
 function host.scripts() end
