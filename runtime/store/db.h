@@ -1,7 +1,7 @@
 /* db.h - the database of a host: SQLite in WAL mode, one writer thread, readers on pool threads.
  *
  * Writes are transactions of one or more statements. The writer takes all that wait (at most 256),
- * runs each in a savepoint of its own, and commits them together with one fsync; a transaction is
+ * runs one after the other, and commits them together with one fsync; a transaction is
  * acknowledged after that commit. One that fails rolls back alone. When the commit itself fails
  * (disk full, read-only, I/O), every transaction of the group gets that error and none is visible;
  * the writer goes on with the next group. A read that starts after an acknowledgement sees the

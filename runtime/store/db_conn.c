@@ -77,7 +77,7 @@ int db_conn_fail(struct db_conn *conn, int status, struct err *err) {
 static int authorize(void *arg, int action, const char *a, const char *b, const char *c,
                      const char *d) {
     (void)b, (void)c, (void)d;
-    const struct db_conn *conn = arg;
+    struct db_conn *conn = arg;
     if (!conn->guarded)
         return SQLITE_OK;
     switch (action) {
@@ -91,6 +91,7 @@ static int authorize(void *arg, int action, const char *a, const char *b, const 
     case SQLITE_INSERT:
     case SQLITE_UPDATE:
     case SQLITE_DELETE:
+        conn->alters = conn->alters || (a != NULL && strstr(a, "_master") != NULL);
         return a != NULL && strcmp(a, "schema_version") == 0 ? SQLITE_DENY : SQLITE_OK;
     default:
         return SQLITE_OK;
@@ -231,13 +232,12 @@ static bool has_more(struct db_conn *conn, const char *tail) {
     return more;
 }
 
-/* From the cache or anew; it stays the cache's. */
-static int prepare(struct db_conn *conn, const char *sql, sqlite3_stmt **out, struct err *err) {
-    sqlite3_stmt **slot = &conn->cache[slot_of(sql)];
-    if (*slot != NULL && strcmp(sqlite3_sql(*slot), sql) == 0) {
-        *out = *slot;
+/* From the cache or anew; `*out` is its place in the cache. */
+static int prepare(struct db_conn *conn, const char *sql, sqlite3_stmt ***out, struct err *err) {
+    sqlite3_stmt **slot = *out = &conn->cache[slot_of(sql)];
+    conn->alters = false;
+    if (*slot != NULL && strcmp(sqlite3_sql(*slot), sql) == 0)
         return 0;
-    }
     const char *tail = NULL;
     sqlite3_stmt *statement = NULL;
     int status =
@@ -258,7 +258,7 @@ static int prepare(struct db_conn *conn, const char *sql, sqlite3_stmt **out, st
                       : err_set(err, ERR_DENIED, "a query only reads: this statement writes");
     }
     sqlite3_finalize(*slot);
-    *slot = *out = statement;
+    *slot = statement;
     return 0;
 }
 
@@ -322,10 +322,11 @@ static int check_expected(const struct db_statement *statement, sqlite3_stmt *pr
 
 static int run(struct db_conn *conn, const struct db_statement *statement, struct db_rows **out,
                struct err *err) {
-    sqlite3_stmt *prepared = NULL;
-    int code = prepare(conn, statement->sql, &prepared, err);
+    sqlite3_stmt **slot;
+    int code = prepare(conn, statement->sql, &slot, err);
     if (code < 0)
         return code;
+    sqlite3_stmt *prepared = *slot;
     struct db_rows *rows = NULL;
     code = bind_all(conn, prepared, statement, err);
     if (code == 0 && (rows = db_rows_new(prepared)) == NULL)
@@ -336,6 +337,7 @@ static int run(struct db_conn *conn, const struct db_statement *statement, struc
         code = step_all(conn, prepared, rows, err);
         /* sqlite3_changes keeps what an earlier statement did, when this one is no write. */
         bool wrote = sqlite3_total_changes(conn->sqlite) != before;
+        conn->wrote = conn->wrote || wrote || conn->alters;
         db_rows_set_effects(rows, wrote ? sqlite3_changes(conn->sqlite) : 0,
                             sqlite3_last_insert_rowid(conn->sqlite));
     }
@@ -343,6 +345,10 @@ static int run(struct db_conn *conn, const struct db_statement *statement, struc
         code = check_expected(statement, prepared, rows, err);
     sqlite3_reset(prepared);
     sqlite3_clear_bindings(prepared);
+    if (conn->alters) { /* only preparing it again would tell so again */
+        sqlite3_finalize(prepared);
+        *slot = NULL;
+    }
     if (code < 0) {
         db_rows_free(rows);
         return code;

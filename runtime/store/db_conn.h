@@ -25,6 +25,8 @@ struct db_conn {
     sqlite3 *sqlite;
     bool writer;
     bool guarded;               /* a statement of our callers is being prepared or run */
+    bool alters;                /* the statement being prepared changes the schema */
+    bool wrote;                 /* a caller's statement has left something to be undone */
     const atomic_bool *closing; /* ends what runs; NULL: never */
     double seconds;             /* that a statement may run; 0: any */
     double deadline;            /* on loop_seconds, while one runs; 0: none */

@@ -1,9 +1,10 @@
 /* The queue, and the thread that commits what is in it.
  *
- * A turn: take what waits (at most 256), BEGIN, each in a savepoint, COMMIT with its fsync, answer
- * all, fold the log when it has grown. Statements come from scripts and may fail in any way: a
- * failure undoes its savepoint; some (a full disk, OR ROLLBACK) make SQLite undo the whole group,
- * which then runs again without that member. */
+ * A turn: take what waits (at most 256), BEGIN, run each, COMMIT with its fsync, answer all, fold
+ * the log when it has grown. Statements come from scripts and may fail in any way. One that fails
+ * before its transaction wrote anything (a guard that is not met) leaves nothing to undo; else the
+ * group is rolled back and runs again, each member in a savepoint. Some failures (a full disk, OR
+ * ROLLBACK) make SQLite undo the whole group, which then runs again without that member. */
 #include <assert.h>
 #include <math.h>
 #include <signal.h>
@@ -45,47 +46,67 @@ static void fail_all(struct group *group, const struct err *err) {
     }
 }
 
-/* One member, in its savepoint. False: the whole group was rolled back by SQLite (as it does when a
- * disk is full). */
-static bool run_member(struct db_conn *conn, struct db_transaction *transaction) {
+/* How a group's transaction goes on after one of its members. */
+enum turn {
+    GOES_ON,
+    SPOILT, /* a member failed after it had written, and there is no savepoint to go back to */
+    ENDED,  /* SQLite has rolled all of it back, as it does when a disk is full */
+};
+
+/* One member. Savepoints cost a copy of each page that is written, and hardly a member fails: the
+ * first try does without. */
+static enum turn run_member(struct db_conn *conn, struct db_transaction *transaction,
+                            bool savepoint) {
     struct err *err = &transaction->err;
-    int code = db_conn_exec(conn, "SAVEPOINT member", err);
+    conn->wrote = false;
+    int code = savepoint ? db_conn_exec(conn, "SAVEPOINT member", err) : 0;
     if (code == 0)
         code = db_transaction_run(transaction, conn);
-    if (code == 0 && db_conn_exec(conn, "RELEASE member", err) == 0)
-        return true;
+    if (code == 0 && savepoint)
+        code = db_conn_exec(conn, "RELEASE member", err);
+    if (code == 0)
+        return GOES_ON;
     db_transaction_forget(transaction);
     if (sqlite3_get_autocommit(conn->sqlite))
-        return false;
+        return ENDED;
+    if (!savepoint)
+        return conn->wrote ? SPOILT : GOES_ON;
     struct err ignored;
-    return db_conn_exec(conn, "ROLLBACK TO member; RELEASE member", &ignored) == 0;
+    code = db_conn_exec(conn, "ROLLBACK TO member; RELEASE member", &ignored);
+    return code == 0 ? GOES_ON : ENDED;
 }
 
-/* Runs all members in one open transaction. False: one of them, now left out, has ended it. */
-static bool run_members(struct db_conn *conn, struct group *group) {
+/* Runs all members in one open transaction. Else it is rolled back, and what `turn` says came of
+ * it; a member that has ended it is left out from now on. */
+static enum turn run_members(struct db_conn *conn, struct group *group, bool savepoints) {
     for (struct db_transaction *t = group->first; t != NULL; t = t->next) {
         if (t->left_out)
             continue;
         t->err = (struct err){0};
-        if (run_member(conn, t))
+        enum turn turn = run_member(conn, t, savepoints);
+        if (turn == GOES_ON)
             continue;
-        t->left_out = true;
+        t->left_out = turn == ENDED;
         db_conn_roll_back(conn);
-        return false;
+        return turn;
     }
-    return true;
+    return GOES_ON;
 }
 
 /* Runs and commits a group. Each member then carries its outcome. */
 static void run_group(struct db *db, struct group *group) {
     struct db_conn *conn = &db->writer;
     struct err err;
+    enum turn turn;
+    bool savepoints = false;
     do {
         if (db_conn_exec(conn, "BEGIN IMMEDIATE", &err) < 0) {
             fail_all(group, &err);
             return;
         }
-    } while (!run_members(conn, group));
+        turn = run_members(conn, group, savepoints);
+        savepoints = savepoints || turn == SPOILT;
+    } while (turn != GOES_ON);
     double start = loop_seconds();
     if (db_conn_exec(conn, "COMMIT", &err) < 0) {
         db_conn_roll_back(conn);

@@ -244,6 +244,23 @@ static void fails_whole(void) {
     db_close(db);
 }
 
+/* What fails before anything was written needs no undoing; a new table does, though it changes no
+ * row. */
+static void undoes_new_tables_too(void) {
+    struct db *db = open_db(scratch("data"));
+    for (int again = 0; again < 2; again++) {
+        struct db_transaction *t = db_transaction_new();
+        db_transaction_add(t, "CREATE TABLE extra (a)", NULL, 0, false, DB_ANY, NULL);
+        db_transaction_add(t, "SELECT 1 FROM events", NULL, 0, false, 1, NULL);
+        CHECK(db_write(db, t, NULL) == ERR_CONFLICT);
+        db_transaction_free(t);
+        CHECK(read_int(db, "SELECT count(*) FROM sqlite_schema WHERE name = 'extra'") == 0);
+    }
+    CHECK(write_one(db, "CREATE TABLE extra (a)") == 0);
+    CHECK(write_one(db, "CREATE TABLE extra (a)") == ERR_INVALID);
+    db_close(db);
+}
+
 /* -- Groups --------------------------------------------------------------------------------------
  */
 
@@ -445,6 +462,7 @@ int main(void) {
         TEST(gives_rows_and_effects),
         TEST(says_why_a_statement_failed),
         TEST(fails_whole),
+        TEST(undoes_new_tables_too),
         TEST(commits_in_groups_and_fails_alone),
         TEST(serves_threads),
         TEST(reads_one_snapshot),

@@ -103,6 +103,24 @@ describe("db", function()
     assert.has_error(function() db.transaction({ { insert, 1, "a", expect = "one" } }) end)
   end)
 
+  it("runs several transactions, each for itself, in order", function()
+    local outcomes = assert(db.transactions {
+      { { insert, 1, "a" } },
+      { { insert, 2, "b" }, { "UPDATE events SET data = 'x' WHERE type = 'none'", expect = 1 } },
+      { { "SELECT 1 FROM events WHERE type = 'a'", expect = 1 }, { insert, 3, "c" } },
+      { { "SELECT 1 FROM events WHERE type = 'b'", expect = 1 } },
+    })
+    assert.are.same({ true, true }, { outcomes[1], outcomes[3] })
+    assert.are.same({ "conflict", 2 }, { outcomes[2].code, outcomes[2].statement })
+    assert.are.same({ "conflict", 1 }, { outcomes[4].code, outcomes[4].statement })
+    assert.are.same({ { type = "a" }, { type = "c" } }, assert(db.query "SELECT type FROM events ORDER BY seq"))
+    assert.are.same({ true }, db.memory().transactions { { { insert, 1, "a" } } })
+    for _, bad in ipairs { {}, { {} }, { { "SELECT 1" } }, { { { insert, 1, "a" } }, { { insert, {}, "b" } } }, 7 } do
+      assert.has_error(function() db.transactions(bad) end)
+    end
+    assert.are.equal(2, #db.query "SELECT 1 FROM events")
+  end)
+
   it("reads several statements on one snapshot", function()
     assert(db.exec(insert, 1, "a", nil, nil))
     local results = assert(db.read { { "SELECT count(*) AS n FROM events" }, { "SELECT type FROM events WHERE ts = ?", 1 } })
@@ -190,7 +208,7 @@ describe("the schema of the job engine", function()
 
   it("finds what to claim without a search or a sort", function()
     local plan = assert(db.query([[EXPLAIN QUERY PLAN SELECT id FROM jobs
-      WHERE status = ? AND run_at <= ? ORDER BY priority DESC, seq LIMIT 1]], "pending", 5))
+      WHERE status = 'pending' AND generation = ? AND run_at <= ? ORDER BY priority DESC, seq LIMIT 1]], "g", 5))
     assert.are.equal(1, #plan)
     assert.is_truthy(plan[1].detail:find("jobs_claim", 1, true))
     assert(db.exec(submit, "s1", 0, 0, nil, nil))

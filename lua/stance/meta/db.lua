@@ -75,13 +75,21 @@ function db.exec(sql, ...) end
 ---@return db.Error? err
 function db.transaction(statements) end
 
+--- Runs several transactions at once, each for itself: one that fails does not undo the others. They are in order, and usually
+--- in one commit. What their statements returned is not told.
+---@param transactions db.Statement[][]
+---@return (true|db.Error)[]? outcomes  one a transaction
+---@return stance.Error? err
+function db.transactions(transactions) end
+
 --- Marks bytes to be kept as BLOB.
 ---@param bytes string
 ---@return db.Blob
 function db.blob(bytes) end
 
 --- A database in memory with the host's schema, empty, for tests; in any process. It has `query`, `read`, `exec`, `transaction`,
---- `blob` and `null`, which do what those of this module do, but at once: none waits, and they may be called outside a fiber.
+--- `transactions`, `blob` and `null`, which do what those of this module do, but at once: none waits, and they may be called outside a
+--- fiber.
 ---@return table? database
 ---@return stance.Error? err
 function db.memory() end

@@ -82,7 +82,8 @@ function M.db(machine, process, disk)
     end
   end
   return { query = call("query", false), read = call("read", false), exec = call("exec", true), transaction = call("transaction", true),
-    blob = disk.db.blob, null = disk.db.null, memory = function() return nil, err("unsupported", "this is one") end }
+    transactions = call("transactions", true), blob = disk.db.blob, null = disk.db.null,
+    memory = function() return nil, err("unsupported", "this is one") end }
 end
 
 --- An open file of `objects` or `fs`.
