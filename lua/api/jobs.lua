@@ -147,8 +147,9 @@ return function(route, app)
   --- NDJSON until the job has ended and all its lines are out.
   local function follow_logs(id, cursor)
     return function(writer)
+      local changes = jobs:changes_of(id)
       while true do
-        local seen = jobs.events:cursor()
+        local since = changes.count
         local job = jobs:get(id)
         local page = jobs:logs(id, cursor, 1000)
         if not page then return end
@@ -156,7 +157,7 @@ return function(route, app)
         cursor = page.next
         local over = jobs.retired or not job or job.status == "completed" or job.status == "failed" or job.status == "cancelled"
         if over and #page.entries == 0 then return end
-        if not over and #page.entries == 0 then jobs.events:wait(5, seen) end
+        if not over and #page.entries == 0 then changes:wait(5, since) end
       end
     end
   end

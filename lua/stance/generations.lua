@@ -121,7 +121,8 @@ end
 ---@return { active: string, generations: table[], loads: table[] }|nil, table|nil err
 function Generations:list()
   local rows, why = self.db.query([[SELECT name, activated_at, (SELECT count(*) FROM jobs WHERE generation = generations.name AND
-      status IN ('pending', 'processing')) AS open_jobs FROM generations ORDER BY activated_at DESC LIMIT ?]], keep_newest)
+      status = 'pending') + (SELECT count(*) FROM jobs WHERE generation = generations.name AND status = 'processing' AND
+      lease_until IS NOT NULL) AS open_jobs FROM generations ORDER BY activated_at DESC LIMIT ?]], keep_newest)
   if not rows then return nil, why end
   local vms = {}
   for _, vm in ipairs(host.generations()) do vms[vm.name] = vms[vm.name] or vm end

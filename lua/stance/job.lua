@@ -141,7 +141,7 @@ function M.new(options)
   local claim = options.claim
   local self = setmetatable({ id = claim.id, type = claim.type, attempt = claim.attempt, epoch = claim.epoch, call = options.call,
     slot = options.slot, journal = {}, unread = 0, in_steps = 0, crashes = {}, careful = claim.careful, used = {}, events = {} }, Job)
-  for _, step in ipairs(claim.journal) do
+  for _, step in ipairs(claim.journal or {}) do
     if step.crashes then
       self.crashes[step.key] = step.crashes
     else
@@ -149,11 +149,13 @@ function M.new(options)
       self.unread = self.unread + 1
     end
   end
-  self.flusher = fiber.spawn(self.keep_flushing, self)
   return self
 end
 
-function Job:close() self.flusher:cancel "the job has ended" end
+function Job:close()
+  self.closed = true
+  if self.flusher then self.flusher:cancel "the job has ended" end
+end
 
 -- Errors that tell nothing of the job: whether the host has kept what it was told is not known, or it cannot keep anything.
 local unreachable = { timeout = true, closed = true, upstream = true, internal = true, no_memory = true, busy = true, no_space = true,
@@ -205,13 +207,16 @@ end
 --- The last words of a run that failed; its failure is reported whether they arrive or not.
 function Job:end_note() pcall(self.flush, self) end
 
-function Job:keep_flushing()
-  while not self:is_over() do
+--- Sends what comes into memory from now on, a little later.
+function Job:flush_soon()
+  if self.flusher or self.closed then return end
+  self.flusher = fiber.spawn(function()
     fiber.sleep(flush_every)
+    self.flusher = nil
+    if self:is_over() then return end
     local ok, why = pcall(self.flush, self)
-    if not ok and as_error(why).code == "cancelled" then return end
-    if not ok then log.warn("cannot send a job's notes", { reason = tostring(why) }) end
-  end
+    if not ok and as_error(why).code ~= "cancelled" then log.warn("cannot send a job's notes", { reason = tostring(why) }) end
+  end)
 end
 
 --- The stable key of a step: its name, with #2, #3 where the same name comes again.
@@ -236,8 +241,9 @@ local function attempt_step(self, key, opts, fn)
 end
 
 local function journal(self, key, name, attempt, started, outcome, step)
+  local note = self:take_note(step and step.artifacts)
   self:ask("step", { step = { key = key, name = name, attempt = attempt, started_at = started, result = outcome.result,
-    error = outcome.error }, note = self:take_note(step and step.artifacts) })
+    error = outcome.error, was_poison = self.careful }, note = next(note) and note or nil })
 end
 
 --- After a crash steps are begun one at a time and on record, so that the one that takes the worker down again is known, and fails
@@ -282,8 +288,10 @@ end
 function Job:step(name, opts, fn)
   if fn == nil then opts, fn = {}, opts end
   if type(name) ~= "string" then error("step: the name must be a string", 2) end
+  local named = opts.key or name
+  if type(named) ~= "string" and type(named) ~= "number" then error("step: the key must be a string", 2) end
   if type(fn) ~= "function" then error("step: there must be a function", 2) end
-  local key = self:key(opts.key or name)
+  local key = self:key(tostring(named))
   local done = self:past(key)
   if not done then return run_step(self, key, name, opts, fn) end
   if done.error then
@@ -349,6 +357,7 @@ function Job:progress(done, total, note)
   if type(done) ~= "number" or type(total) ~= "number" then error("progress: done and total must be numbers", 2) end
   if self:is_replaying() then return end
   self.unsent_progress = { done = done, total = total, note = note }
+  self:flush_soon()
 end
 
 --- A line in the job's log. The level may be left out. Lines between steps that an earlier attempt has passed are not written again.
@@ -360,6 +369,7 @@ function Job:log(level, message, fields)
   if not log[level] then level, message, fields = "info", level, message end
   log[level](tostring(message), fields)
   self.events[#self.events + 1] = { type = "job.log", data = { level = level, message = tostring(message), fields = fields } }
+  self:flush_soon()
 end
 
 --- Sleeps until a moment that is kept: after a restart only the rest.

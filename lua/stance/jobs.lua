@@ -2,9 +2,11 @@
 local crypto, json, time = require "crypto", require "json", require "time"
 local host, log, metrics = require "host", require("log").named "jobs", require "metrics"
 local fiber = require "fiber"
+local canonical, claims, complaint = require "stance.canonical", require "stance.claims", require "stance.complaint"
 local err, generations, ids = require "stance.err", require "stance.generations", require "stance.ids"
-local canonical, complaint, workflows = require "stance.canonical", require "stance.complaint", require "stance.workflows"
+local workflows = require "stance.workflows"
 local events, signal, sqlite = require "stance.events", require "stance.signal", require "stance.queue.sqlite"
+local running = require("stance.queue.statements").running
 
 local M = {}
 
@@ -28,10 +30,12 @@ end
 ---@return stance.jobs
 function M.new(options)
   local self = setmetatable({ db = options.db, clock = steady_clock(), lease = options.lease,
-    max_attempts = options.max_attempts, work = signal.shared "jobs.work", alive = {}, retired = false }, Jobs)
+    max_attempts = options.max_attempts, alive = {}, limits = {}, watched = setmetatable({}, { __mode = "v" }), retired = false,
+    elsewhere = signal.shared "jobs.elsewhere" }, Jobs)
   self.events = events.new(options.db)
   self.queue = sqlite.new { db = options.db, now = time.now, clock = self.clock,
-    changed = function(claimable) self:on_change(claimable) end }
+    changed = function(claimable, id) self:on_change(claimable, id) end }
+  self.claims = claims.new { queue = self.queue, clock = self.clock, lease = options.lease, rooms = function() return self:rooms() end }
   self.ended_total = metrics.counter { name = "jobs_ended_total", help = "Jobs that ended, by type and status.",
     labels = { "type", "status" } }
   self.claimed_total = metrics.counter { name = "jobs_claimed_total", help = "Jobs given to a worker, by type.", labels = { "type" } }
@@ -54,29 +58,65 @@ end
 ---@return true|nil, table|nil err
 function Jobs:open(is_first)
   self.events:start()
-  if not is_first then return true end
-  local back, why = self.queue:recover()
-  if not back then return nil, why end
-  if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
+  if is_first then
+    local back, why = self.queue:recover()
+    if not back then return nil, why end
+    if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
+  end
+  local known, failure = self.queue:learn()
+  if not known then return nil, failure end
+  for _, job_type in ipairs(known) do self:learn_limit(job_type, workflows.load(job_type)) end
+  self.minder = fiber.spawn(self.mind_others, self)
+  self.minder:name "changes elsewhere"
   return true
+end
+
+--- What a generation that was retired still changes is told to the one that follows.
+function Jobs:mind_others()
+  local seen = self.elsewhere.count
+  while true do
+    self.elsewhere:wait(nil, seen)
+    seen = self.elsewhere.count
+    self.queue:forget()
+    self:wake_all()
+  end
 end
 
 --- Another generation goes on with the queue: what still waits here returns at once with what it has, and its askers ask again.
 function Jobs:retire()
   self.retired = true
-  self.work:notify()
+  if self.minder then self.minder:cancel "another generation is active" end
+  self:wake_all()
   self.events:close()
 end
 
 --- Whoever waits looks again whether there is still reason to.
 function Jobs:wake_all()
-  self.work:notify()
+  self.claims:notify()
   self.events:wake()
+  for _, changes in pairs(self.watched) do changes:notify() end
 end
 
-function Jobs:on_change(claimable)
+--- A commit has changed job `id`, or several when it is nil.
+function Jobs:on_change(claimable, id)
   self.events:notify()
-  if claimable then self.work:notify() end
+  if self.retired then self.elsewhere:notify() end
+  if claimable then self.claims:notify() end
+  if id then
+    local changes = self.watched[id]
+    if changes then changes:notify() end
+  else
+    for _, changes in pairs(self.watched) do changes:notify() end
+  end
+end
+
+--- Is notified of each change of a job. Take its `count` before looking at what may change.
+---@param id string
+---@return stance.signal
+function Jobs:changes_of(id)
+  local changes = self.watched[id] or signal.new()
+  self.watched[id] = changes -- while somebody holds it
+  return changes
 end
 
 -- -- Looking --------------------------------------------------------------------------------------------------------
@@ -100,7 +140,8 @@ local function decode(value) return value and json.decode(value) or nil end
 ---@return table
 local function manifest(row)
   return {
-    job_id = row.id, job_type = row.type, status = row.status, reason = row.reason, params = decode(row.params),
+    job_id = row.id, job_type = row.type, status = row.status, reason = row.reason,
+    params = type(row.params) == "string" and json.decode(row.params) or row.params,
     schema_version = 1, generation = row.generation, attempt = row.attempt, error = decode(row.error), priority = row.priority,
     created_at = time.iso(row.created_at), started_at = row.started_at and time.iso(row.started_at),
     ended_at = row.ended_at and time.iso(row.ended_at), progress = decode(row.progress), result = decode(row.result),
@@ -131,15 +172,19 @@ end
 
 --- Waits until the job has ended, at most `timeout` seconds; returns its manifest either way.
 function Jobs:wait(id, timeout)
-  local until_time = time.monotonic() + timeout
+  local until_time, changes = time.monotonic() + timeout, self:changes_of(id)
   while true do
-    local cursor = self.events:cursor()
+    local since = changes.count
     local job, why = self:get(id)
     local left = until_time - time.monotonic()
     if not job or ended[job.status] or left <= 0 or self.retired then return job, why end
-    self.events:wait(left, cursor)
+    changes:wait(left, since)
   end
 end
+
+--- Each in the words of the index that finds them.
+local status_clauses = { pending = "status = ?", processing = "status = ? AND lease_until IS NOT NULL" }
+for status in pairs(ended) do status_clauses[status] = "status = ? AND ended_at IS NOT NULL" end
 
 --- Jobs, newest first.
 ---@param filter { status?: string, type?: string, parent?: string, limit?: integer, after?: integer }
@@ -150,7 +195,7 @@ function Jobs:list(filter)
     if value == nil then return end
     where[#where + 1], parameters[#parameters + 1] = clause, value
   end
-  add("status = ?", filter.status)
+  add(status_clauses[filter.status], filter.status)
   add("type = ?", filter.type)
   add("parent = ?", filter.parent)
   add("seq < ?", filter.after)
@@ -165,26 +210,19 @@ end
 
 --- How many jobs there are in each state.
 ---@return table<string, integer>|nil, table|nil err
-function Jobs:counts()
-  local counts = { pending = 0, processing = 0, completed = 0, failed = 0, cancelled = 0 }
-  local rows, why = self.db.query "SELECT status, count(*) AS n FROM jobs GROUP BY status"
-  if not rows then return nil, why end
-  for _, row in ipairs(rows) do counts[row.status] = row.n end
-  return counts
-end
+function Jobs:counts() return self.queue:counts() end
 
 --- The jobs that have not ended, by type and status: how many, and how long the one that is due longest has been due.
 ---@return { type: string, status: string, count: integer, oldest_s: number }[]|nil, table|nil err
 function Jobs:open_counts()
-  local rows, why = self.db.query([[SELECT type, status, count(*) AS count, max(0, ? - min(run_at)) AS oldest_s FROM jobs
-    WHERE status IN ('pending', 'processing') GROUP BY type, status]], self.clock())
-  return rows, why
+  local columns = "SELECT type, status, count(*) AS count, max(0, ?1 - min(run_at)) AS oldest_s FROM jobs WHERE "
+  return self.db.query(columns .. "status = 'pending' GROUP BY type UNION ALL " .. columns .. running .. " GROUP BY type", self.clock())
 end
 
 --- How many jobs each worker has, by its id.
 ---@return table<string, integer>|nil, table|nil err
 function Jobs:by_worker()
-  local rows, why = self.db.query "SELECT worker, count(*) AS n FROM jobs WHERE status = 'processing' GROUP BY worker"
+  local rows, why = self.db.query ("SELECT worker, count(*) AS n FROM jobs WHERE " .. running .. " GROUP BY worker")
   if not rows then return nil, why end
   local counts = {}
   for _, row in ipairs(rows) do counts[row.worker or ""] = row.n end
@@ -250,12 +288,14 @@ function Jobs:submit(submission)
   local params
   params, why = workflow.params:check(submission.params or {}, { at = "params" })
   if not params then return nil, why end
-  local clock, job_type = self.clock(), submission.job_type
+  local now, clock, job_type = time.now(), self.clock(), submission.job_type
+  self:learn_limit(job_type, workflow)
   local job = {
-    id = ids.job(job_type, time.now()), type = job_type, params = params, generation = host.generation(),
-    priority = submission.priority, max_attempts = self.max_attempts, run_at = clock + (submission.delay_s or 0),
+    id = ids.job(job_type, now), type = job_type, params = params, generation = host.generation(),
+    priority = submission.priority or 0, max_attempts = self.max_attempts, created_at = now, run_at = clock + (submission.delay_s or 0),
     deadline = submission.deadline_s and clock + submission.deadline_s, principal = submission.principal, parent = submission.parent,
-    version = workflow.version, parent_epoch = submission.parent_epoch, traceparent = submission.traceparent, idempotency_key = submission.idempotency_key,
+    version = workflow.version, parent_epoch = submission.parent_epoch, traceparent = submission.traceparent,
+    idempotency_key = submission.idempotency_key,
   }
   -- A child is its key alone: what its parent made params of (a clock, say) may be another when its step runs again.
   if job.idempotency_key and not job.parent then job.request_hash = crypto.sha256(job_type .. canonical(submission.params or {})) end
@@ -265,7 +305,8 @@ function Jobs:submit(submission)
     self.submitted_total:inc { type = job_type }
     log.info("job accepted", { jobId = job.id })
     if self.retired and self.on_old_job then self.on_old_job() end
-    return self:get(job.id)
+    job.status, job.attempt, job.artifact_count = "pending", 0, 0
+    return manifest(job)
   end
   if not why.job_id then return nil, why end
   if why.request_hash ~= job.request_hash then
@@ -293,6 +334,7 @@ end
 function Jobs:retry(id)
   local row, why = self:row(id)
   if not row then return nil, why end
+  self:learn_limit(row.type, workflows.load(row.type))
   local ok
   ok, why = self.queue:retry(id)
   if not ok then
@@ -305,51 +347,46 @@ end
 
 -- -- Workers --------------------------------------------------------------------------------------------------------
 
---- Job types that may not start now, because as many run as their workflow allows.
-function Jobs:full_types()
-  local full = {}
-  for _, row in ipairs(assert(self.db.query "SELECT type, count(*) AS n FROM jobs WHERE status = 'processing' GROUP BY type")) do
-    local workflow = workflows.load(row.type)
-    if workflow and workflow.concurrency and row.n >= workflow.concurrency then full[#full + 1] = row.type end
+--- Keeps in mind how many jobs of a type may run at once.
+function Jobs:learn_limit(job_type, workflow) self.limits[job_type] = workflow and workflow.concurrency end
+
+--- How many more jobs may start now, of the types that have a limit; nil when none has.
+---@return table<string, integer>|nil
+function Jobs:rooms()
+  if not next(self.limits) then return nil end
+  local rooms = {}
+  for job_type, limit in pairs(self.limits) do rooms[job_type] = limit end
+  for _, row in ipairs(assert(self.db.query("SELECT type, count(*) AS n FROM jobs WHERE " .. running .. " GROUP BY type"))) do
+    if rooms[row.type] then rooms[row.type] = rooms[row.type] - row.n end
   end
-  return full
+  return rooms
 end
 
 local ops = {}
 
 --- Waits for work: returns as soon as there is some, or an empty list after `wait` seconds.
 function ops.claim(self, worker, request)
-  local until_time = time.monotonic() + (request.wait or 20)
-  while self.alive[worker] and not self.retired do
-    local since = self.work.count
-    local jobs, why = self.queue:claim { worker = worker, generation = request.generation, limit = request.limit, lease = self.lease,
-      without = self:full_types() }
-    if not jobs then return nil, why end
-    local claims = {}
-    for i, job in ipairs(jobs) do
+  local jobs, why = self.claims:ask(worker, request, function() return self.alive[worker] and not self.retired end)
+  if not jobs then return nil, why end
+  local list = json.array {}
+  for i, job in ipairs(jobs) do
+    if not self.alive[worker] then -- it died, or left, while it claimed
+      self.queue:release(job.id, job.epoch)
+    else
       self.claimed_total:inc { type = job.type }
       self.wait_seconds:observe(math.max(0, self.clock() - job.run_at))
-      claims[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
+      list[i] = { id = job.id, type = job.type, params = job.params, epoch = job.epoch, attempt = job.attempt,
         failures = job.failures, seconds_left = job.deadline and job.deadline - self.clock(), careful = job.poison > 0,
-          traceparent = job.traceparent, journal = assert(self.queue:journal(job.id)) }
+        traceparent = job.traceparent, journal = job.epoch > 1 and assert(self.queue:journal(job.id)) or nil }
     end
-    if #claims > 0 and not self.alive[worker] then -- it died, or left, while it claimed
-      for _, job in ipairs(jobs) do self.queue:release(job.id, job.epoch) end
-      return {}
-    end
-    local left = until_time - time.monotonic()
-    if #claims > 0 or left <= 0 then return claims end
-    local due = self.queue:next_due()
-    if due then left = math.min(left, math.max(0.001, due - self.clock())) end
-    self.work:wait(left, since)
   end
-  return {}
+  return list
 end
 
 --- A worker that is stopping takes no more jobs, or it would be given what it gives back.
 function ops.leave(self, worker)
   self.alive[worker] = nil
-  self.work:notify()
+  self.claims:notify()
   return true
 end
 
@@ -357,51 +394,58 @@ function ops.extend(self, _, request)
   return self.queue:extend(request.leases, self.lease)
 end
 
-function ops.step(self, _, request)
-  local ok, why = self.queue:step(request.id, request.epoch, request.step, request.note)
-  if not ok then return nil, why end
-  self.steps_total:inc { type = type_of(request.id), outcome = request.step.error and "failed" or "done" }
-  self:count_note(request.id, request.note)
-  return true
-end
-
-function ops.begin(self, _, request)
-  local ok, why = self.queue:begin(request.id, request.epoch, request.key, request.name)
-  return ok and true, why
-end
-
-function ops.note(self, _, request)
-  local ok, why = self.queue:note(request.id, request.epoch, request.note)
-  if not ok then return nil, why end
-  self:count_note(request.id, request.note)
-  return true
-end
-
---- What the end of a run is called, and how the queue keeps it.
-local ends = {
-  completed = function(queue, request) return queue:complete(request.id, request.epoch, request.result) end,
-  cancelled = function(queue, request) return queue:cancelled(request.id, request.epoch, request.reason) end,
-  failed = function(queue, request)
-    return queue:fail(request.id, request.epoch, request.error, request.retry_in and queue.clock() + request.retry_in)
-  end,
+--- What a worker's report is to the queue.
+local reports = {
+  step = function(r) return { "step", r.id, r.epoch, r.step, r.note, n = 5 } end,
+  begin = function(r) return { "begin", r.id, r.epoch, r.key, r.name } end,
+  note = function(r) return { "note", r.id, r.epoch, r.note } end,
+  complete = function(r) return { "complete", r.id, r.epoch, r.result, n = 4 } end,
+  cancelled = function(r) return { "cancelled", r.id, r.epoch, r.reason } end,
+  fail = function(r, clock) return { "fail", r.id, r.epoch, r.error, r.retry_in and clock() + r.retry_in, n = 5 } end,
+  release = function(r) return { "release", r.id, r.epoch } end,
 }
 
-local function finish(status)
-  return function(self, _, request)
-    local ok, why = ends[status](self.queue, request)
-    if not ok then return nil, why end
-    local shown = request.retry_in and "retrying" or status
-    self.ended_total:inc { type = request.type, status = shown }
-    log.info("job " .. shown, { jobId = request.id, reason = request.reason or request.error and request.error.message })
-    return true
+local ended_as = { complete = "completed", cancelled = "cancelled", fail = "failed" }
+
+--- After a report was kept: metrics and the log.
+function Jobs:count_report(report)
+  self:count_note(report.id, report.note)
+  if report.op == "step" then
+    self.steps_total:inc { type = type_of(report.id), outcome = report.step.error and "failed" or "done" }
   end
+  if not ended_as[report.op] then return end
+  local shown = report.retry_in and "retrying" or ended_as[report.op]
+  self.ended_total:inc { type = report.type, status = shown }
+  log.info("job " .. shown, { jobId = report.id, reason = report.reason or report.error and report.error.message })
 end
 
-ops.complete, ops.fail, ops.cancelled = finish "completed", finish "failed", finish "cancelled"
+--- Outcomes of reports, in order; when they cannot be written down together, each for itself.
+local function keep(queue, list)
+  local ok, outcomes, why = pcall(queue.report, queue, list)
+  if ok then return outcomes, why end
+  if type(outcomes) ~= "string" then error(outcomes, 0) end
+  if #list == 1 then return { err("invalid", "%s", outcomes) } end
+  local all = {}
+  for i, one in ipairs(list) do
+    local alone, failure = keep(queue, { one })
+    if not alone then return nil, failure end
+    all[i] = alone[1]
+  end
+  return all
+end
 
-function ops.release(self, _, request)
-  local ok, why = self.queue:release(request.id, request.epoch)
-  return ok and true, why
+--- What happened to jobs, in order; each is kept, or refused, for itself. Gives for each `true` or {code, message}.
+function ops.report(self, _, request)
+  local list, answers = {}, {}
+  for i, report in ipairs(request.reports) do list[i] = reports[report.op](report, self.clock) end
+  local outcomes, why = keep(self.queue, list)
+  if not outcomes then return nil, why end
+  for i, report in ipairs(request.reports) do
+    local outcome = outcomes[i]
+    answers[i] = outcome == true or { code = outcome.code, message = outcome.message }
+    if outcome == true then self:count_report(report) end
+  end
+  return answers
 end
 
 --- job:spawn: the key makes it the same child however often the parent's step runs.
@@ -417,15 +461,15 @@ function ops.join(self, _, request) return self:wait(request.child, request.wait
 
 --- Waits up to `wait` seconds for a signal and journals it; false when none came.
 function ops.signal(self, _, request)
-  local until_time = time.monotonic() + (request.wait or 20)
+  local until_time, changes = time.monotonic() + (request.wait or 20), self:changes_of(request.id)
   while true do
-    local cursor = self.events:cursor()
+    local since = changes.count
     local taken, why = self.queue:take_signal(request.id, request.epoch, request.name, request.key)
     if taken then return taken end
     if why then return nil, why end
     local left = until_time - time.monotonic()
     if left <= 0 or self.retired then return false end
-    self.events:wait(left, cursor)
+    changes:wait(left, since)
   end
 end
 
@@ -453,8 +497,8 @@ end
 ---@return string[]
 function Jobs:old_generations()
   local names = {}
-  for i, row in ipairs(assert(self.db.query([[SELECT DISTINCT generation FROM jobs WHERE status IN ('pending', 'processing')
-      AND generation <> ?]], host.generation()))) do names[i] = row.generation end
+  for i, row in ipairs(assert(self.db.query("SELECT generation FROM jobs WHERE status = 'pending' AND generation <> ?1 UNION " ..
+    "SELECT generation FROM jobs WHERE " .. running .. " AND generation <> ?1", host.generation()))) do names[i] = row.generation end
   return names
 end
 
@@ -462,7 +506,7 @@ end
 ---@return table<string, true>
 function Jobs:busy_workers()
   local busy = {}
-  for _, row in ipairs(assert(self.db.query "SELECT DISTINCT worker FROM jobs WHERE status = 'processing'")) do busy[row.worker] = true end
+  for _, row in ipairs(assert(self.db.query("SELECT DISTINCT worker FROM jobs WHERE " .. running))) do busy[row.worker] = true end
   return busy
 end
 

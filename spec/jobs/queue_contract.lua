@@ -143,6 +143,66 @@ return function(name, new_queue)
       end)
     end)
 
+    describe("report", function()
+      it("keeps each for itself, in order", function()
+        local a, b = submit(), submit()
+        claim()
+        local outcomes = assert(queue:report {
+          { "note", a, 1, { events = { { type = "job.log", data = { level = "info", message = "first" } } } } },
+          { "step", a, 1, { key = "s", name = "s", result = 1 } },
+          { "step", b, 7, { key = "s", name = "s", result = 2 } },
+          { "step", a, 1, { key = "s", name = "s", result = 3 } },
+          { "complete", a, 1, { fine = true } },
+          { "note", a, 1, { progress = { done = 1, total = 1 } } },
+          { "step", b, 1, { key = "s", name = "s", result = 4 } },
+        })
+        local codes = {}
+        for i, outcome in ipairs(outcomes) do codes[i] = outcome == true and "kept" or outcome.code end
+        assert.same({ "kept", "kept", "conflict", "conflict", "kept", "conflict", "kept" }, codes)
+        assert.equal("1", queue:journal(a)[1].result)
+        assert.equal("4", queue:journal(b)[1].result)
+      end)
+    end)
+
+    describe("counts", function()
+      local function counts()
+        local all = assert(queue:counts())
+        return ("%d %d %d %d %d"):format(all.pending, all.processing, all.completed, all.failed, all.cancelled)
+      end
+
+      for _, known in ipairs { true, false } do
+        it(("follow every change%s"):format(known and "" or ", also when they are first asked for at the end"), function()
+          local function is(text) if known then assert.equal(text, counts()) end end
+          is "0 0 0 0 0"
+          for _ = 1, 7 do submit() end
+          submit { max_attempts = 1 }
+          submit { run_at = 5000, deadline = 2000 }
+          is "9 0 0 0 0"
+          claim { limit = 7 }
+          queue:complete("t_1", 1, {})
+          queue:fail("t_2", 1, { code = "x", message = "x" })
+          queue:cancel("t_3", "x")
+          queue:cancelled("t_3", 1, "x")
+          queue:cancel("t_4", "x")
+          queue:release("t_4", 1)
+          queue:fail("t_5", 1, { code = "x", message = "x" }, 4000)
+          queue:complete("t_1", 1, {})
+          is "3 2 1 1 2"
+          queue:cancel("t_5", "x")
+          queue:cancel("t_6", "x")
+          queue:worker_died("w1", "killed")
+          claim()
+          queue:worker_died("w1", "killed")
+          is "2 0 1 2 4"
+          clock.now = 3000
+          queue:expire()
+          queue:retry "t_2"
+          queue:retry "t_3"
+          assert.equal("3 0 1 2 3", counts())
+        end)
+      end
+    end)
+
     describe("lease", function()
       it("is prolonged by extend", function()
         local id = submit()
@@ -188,8 +248,8 @@ return function(name, new_queue)
       it("lost after a finished step begins the count of poison anew", function()
         local id = submit { max_attempts = 2 }
         for epoch = 1, 5 do
-          claim()
-          assert(queue:step(id, epoch, { key = "s" .. epoch, name = "s" }))
+          local was_poison = claim()[1].poison > 0
+          assert(queue:step(id, epoch, { key = "s" .. epoch, name = "s", was_poison = was_poison }))
           assert.equal(1, (queue:worker_died("w1", "killed")))
         end
       end)

@@ -1,7 +1,7 @@
 local ids = require "stance.ids"
 
 describe("ids.job", function()
-  it("names type, UTC date and time, and eight random hex digits", function()
+  it("names type, UTC date and time, and eight hex digits", function()
     for _, case in ipairs {
       { "render", 0, "render_19700101_000000" },
       { "render", 1795173753.9, "render_20261120_112233" },
@@ -15,12 +15,21 @@ describe("ids.job", function()
     end
   end)
 
-  it("does not come twice in a second", function()
+  it("does not come twice in a microsecond", function()
     local seen = {}
-    for _ = 1, 1000 do
+    for _ = 1, 4096 do
       local id = ids.job("t", 1e9)
       assert.is_nil(seen[id])
       seen[id] = true
+    end
+  end)
+
+  it("comes in the order of time", function()
+    local last = ids.job("t", 1e9)
+    for i = 1, 1000 do
+      local id = ids.job("t", 1e9 + i * 0.0037)
+      assert.is_true(id > last, id)
+      last = id
     end
   end)
 end)

@@ -9,6 +9,9 @@
 --- * A step's journal entry, its artifacts and its events commit together, or not at all.
 local json = require "json"
 local err = require "stance.err"
+local reports, statements = require "stance.queue.reports", require "stance.queue.statements"
+
+local guard, running, text = statements.guard, statements.running, statements.text
 
 local M = {}
 
@@ -23,63 +26,61 @@ local M = {}
 ---@field private db table the db module
 ---@field private now fun(): number seconds since 1970, for people
 ---@field private clock fun(): number about the same, but it never jumps: leases, delays, deadlines
----@field private changed fun(claimable: boolean) called after every commit that wrote events; claimable: there may be a job to claim
+---@field private changed fun(claimable: boolean, id?: string) see M.new
+---@field private due? number what next_due found; nil: to be looked up
+---@field private ended? table<string, integer> how many jobs have ended, by status; nil: to be counted
 local Queue = {}
 Queue.__index = Queue
 
----@param options { db: table, now: fun(): number, clock?: fun(): number, changed?: fun(claimable: boolean) }
+--- `changed` is called after every commit that wrote events: `claimable` says that there may be a job to claim, `id` which job it
+--- was (nil: several).
+---@param options { db: table, now: fun(): number, clock?: fun(): number, changed?: fun(claimable: boolean, id?: string) }
 ---@return stance.queue.sqlite
 function M.new(options)
   return setmetatable({ db = options.db, now = options.now, clock = options.clock or options.now,
-    changed = options.changed or function() end }, Queue)
+    changed = options.changed or function() end, delays = 0, may_have_signals = true, may_cancel = true }, Queue)
 end
 
-local guard_sql = "SELECT 1 FROM jobs WHERE id = ? AND epoch = ? AND status = 'processing'"
-local event_sql = "INSERT INTO events (ts, type, job_id, data) VALUES (?, ?, ?, ?)"
+function Queue:event(type, id, data) return statements.event(self.now(), type, id, data) end
 
-local function text(value)
-  if value == nil then return nil end
-  return json.encode(value)
-end
-
---- A statement that fails the whole transaction when the epoch is not the job's any more.
-local function guard(id, epoch) return { guard_sql, id, epoch, expect = 1 } end
-
---- The same for a step that has ended: a job that gets on is no poison.
-local function guard_progress(id, epoch)
-  return { "UPDATE jobs SET poison = 0 WHERE id = ? AND epoch = ? AND status = 'processing'", id, epoch, expect = 1 }
-end
-
-function Queue:event(type, id, data) return { event_sql, self.now(), type, id, text(data or { }), n = 4 } end
-
---- Runs statements as one transaction and tells those who watch events.
----@param statements table[]
+--- Runs statements as one transaction and tells those who watch.
+---@param list table[] statements
 ---@param claimable? boolean
-function Queue:commit(statements, claimable)
-  local results, why = self.db.transaction(statements)
+---@param id? string
+function Queue:commit(list, claimable, id)
+  local results, why = self.db.transaction(list)
   if not results then return nil, why end
-  self.changed(claimable or false)
+  self.changed(claimable or false, id)
   return results
 end
 
+--- A job waits for `run_at`.
+function Queue:delayed(run_at)
+  self.delays = self.delays + 1
+  if self.due then self.due = math.min(self.due, run_at) end
+end
+
 --- Keeps a new job. `exists` with the earlier job's id in `job_id` when the idempotency key was used before.
----@param job table id, type, params, priority, generation, max_attempts, run_at, deadline, principal, idempotency_key, ...; with
---- `parent_epoch` it is a conflict unless the parent runs under it and is not to be cancelled
+---@param job table id, type, params, priority, generation, max_attempts, created_at, run_at, deadline, principal, idempotency_key, ...;
+--- with `parent_epoch` it is a conflict unless the parent runs under it and is not to be cancelled
 function Queue:submit(job)
   local clock = self.clock()
-  local statements = {
+  local list = {
     { [[INSERT INTO jobs (id, type, params, priority, generation, max_attempts, created_at, run_at, deadline, principal,
           idempotency_key, request_hash, parent, traceparent, queued_at, version)
           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)]],
-      job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, self.now(),
+      job.id, job.type, text(job.params), job.priority or 0, job.generation, job.max_attempts or 3, job.created_at or self.now(),
       job.run_at or clock, job.deadline, job.principal, job.idempotency_key, job.request_hash, job.parent, job.traceparent, clock,
       job.version, n = 16 },
     self:event("job.submitted", job.id, { job_type = job.type }),
   }
   if job.parent_epoch then
-    table.insert(statements, 1, { guard_sql .. " AND cancel_requested = 0", job.parent, job.parent_epoch, expect = 1 })
+    local parent = guard(job.parent, job.parent_epoch)
+    parent[1] = parent[1] .. " AND cancel_requested = 0"
+    table.insert(list, 1, parent)
   end
-  local ok, why = self:commit(statements, true)
+  local ok, why = self:commit(list, true, job.id)
+  if ok and job.run_at and job.run_at > clock then self:delayed(job.run_at) end
   if ok then return true end
   if why.code ~= "exists" or not job.idempotency_key then return nil, why end
   local rows, failure = self.db.query([[SELECT id, request_hash FROM jobs WHERE idempotency_key = ?
@@ -98,36 +99,40 @@ end
 ---@field lease number seconds
 ---@field without? string[] job types to pass over
 
---- Gives out pending jobs whose time has come, by priority, then in the order of submission.
+local claimed = "seq, id, type, params, priority, epoch, attempt, failures, poison, run_at, deadline, traceparent"
+
+--- Gives out pending jobs whose time has come, by priority, then in the order of submission. Where there is none, nothing is
+--- written.
 ---@param claim stance.queue.claim
 ---@return stance.queue.job[]|nil, table|nil err
 function Queue:claim(claim)
-  local clock, without = self.clock(), claim.without or {}
-  local marks = ("?, "):rep(#without):sub(1, -3)
-  local select_sql = [[SELECT id FROM jobs INDEXED BY jobs_claim WHERE status = 'pending' AND run_at <= ? AND generation = ?
-      AND cancel_requested = 0]] .. (#without > 0 and " AND type NOT IN (" .. marks .. ")" or "") .. [[
-      ORDER BY priority DESC, seq LIMIT ?]]
-  local parameters = { clock, claim.generation, unpack(without) }
-  parameters[#parameters + 1] = claim.limit
-  local found, failure = self.db.query(select_sql, unpack(parameters)) -- so that an idle host writes nothing
-  if not found then return nil, failure end
-  if #found == 0 then return {} end
-  local statement = { [[UPDATE jobs SET status = 'processing', epoch = epoch + 1, attempt = attempt + 1, worker = ?, lease_until = ?,
-      started_at = ifnull(started_at, ?), reason = NULL WHERE id IN (]] .. select_sql .. ") RETURNING *",
-    claim.worker, clock + claim.lease, self.now(), unpack(parameters) }
-  local event = { [[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.started', id,
-      json_object('attempt', attempt, 'worker', worker) FROM jobs WHERE worker = ? AND status = 'processing' AND lease_until = ?]],
-    self.now(), claim.worker, clock + claim.lease }
-  local results, why = self.db.transaction { statement, event }
+  local now, clock, without = self.now(), self.clock(), claim.without or {}
+  local marks = #without > 0 and " AND type NOT IN (" .. ("?, "):rep(#without):sub(1, -3) .. ")" or ""
+  local first_ones = [[FROM jobs INDEXED BY jobs_claim WHERE status = 'pending' AND run_at <= ? AND generation = ?
+      AND cancel_requested = 0]] .. marks .. " ORDER BY priority DESC, seq LIMIT ?"
+  local function with(sql, ...)
+    local statement = { sql, ... }
+    for _, parameter in ipairs { clock, claim.generation, unpack(without) } do statement[#statement + 1] = parameter end
+    statement[#statement + 1] = claim.limit
+    return statement
+  end
+  local results, why = self.db.transaction {
+    with([[INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.started', id,
+      json_object('attempt', attempt + 1, 'worker', ?) ]] .. first_ones, now, claim.worker),
+    with([[UPDATE jobs SET status = 'processing', epoch = epoch + 1, attempt = attempt + 1, worker = ?, lease_until = ?,
+      started_at = ifnull(started_at, ?), reason = NULL WHERE seq IN (SELECT seq ]] .. first_ones ..
+      ") RETURNING " .. claimed, claim.worker, clock + claim.lease, now),
+  }
   if not results then return nil, why end
-  local jobs = results[1].rows
-  if #jobs == 0 then return jobs end
-  self.changed(false)
+  local jobs = results[2].rows
   table.sort(jobs, function(a, b)
     if a.priority ~= b.priority then return a.priority > b.priority end
     return a.seq < b.seq
   end)
-  for _, job in ipairs(jobs) do job.params = json.decode(job.params) end
+  for _, job in ipairs(jobs) do
+    job.params = json.decode(job.params)
+    self.changed(false, job.id)
+  end
   return jobs
 end
 
@@ -142,13 +147,13 @@ end
 --- Prolongs leases. Returns the ids whose lease is lost and those that shall be cancelled.
 ---@param leases { id: string, epoch: integer }[]
 function Queue:extend(leases, seconds)
-  local statements, clock = {}, self.clock()
+  local updates, clock = {}, self.clock()
   for i, lease in ipairs(leases) do
-    statements[i] = { [[UPDATE jobs SET lease_until = ? WHERE id = ? AND epoch = ? AND status = 'processing'
+    updates[i] = { [[UPDATE jobs SET lease_until = ? WHERE id = ? AND epoch = ? AND status = 'processing'
         RETURNING cancel_requested]], clock + seconds, lease.id, lease.epoch }
   end
-  if #statements == 0 then return { lost = {}, cancel = {} } end
-  local results, why = self.db.transaction(statements)
+  if #updates == 0 then return { lost = {}, cancel = {} } end
+  local results, why = self.db.transaction(updates)
   if not results then return nil, why end
   local lost, cancel = {}, {}
   for i, lease in ipairs(leases) do
@@ -159,109 +164,34 @@ function Queue:extend(leases, seconds)
   return { lost = lost, cancel = cancel }
 end
 
-local function add_note(self, statements, id, note)
-  if note.progress then
-    statements[#statements + 1] = { "UPDATE jobs SET progress = ? WHERE id = ?", text(note.progress), id }
-    statements[#statements + 1] = self:event("job.progress", id, note.progress)
+-- -- What workers report ---------------------------------------------------------------------------------------------
+
+--- Several reports at once, each for itself: one that fails does not spoil the others. Gives for each `true` or its error.
+---@param list { [1]: string, [2]: string, n?: integer }[] the report's name and what it takes: {"complete", id, epoch, result}
+---@return (true|table)[]|nil outcomes, table|nil err
+function Queue:report(list)
+  local transactions, ends, delays = {}, {}, {}
+  for i, one in ipairs(list) do
+    transactions[i], ends[i], delays[i] = reports[one[1]](self, unpack(one, 2, one.n or #one))
   end
-  for _, event in ipairs(note.events or {}) do statements[#statements + 1] = self:event(event.type, id, event.data) end
-  for _, artifact in ipairs(note.artifacts or {}) do
-    statements[#statements + 1] = { [[INSERT INTO artifacts (job_id, name, hash, size, media_type, created_at) VALUES (?, ?, ?, ?, ?, ?)
-        ON CONFLICT (job_id, name) DO UPDATE SET hash = excluded.hash, size = excluded.size, media_type = excluded.media_type,
-        created_at = excluded.created_at]], id, artifact.name, artifact.hash, artifact.size, artifact.media_type, self.now() }
-    statements[#statements + 1] = self:event("job.artifact", id, { name = artifact.name, size = artifact.size })
+  local outcomes, why = self.db.transactions(transactions)
+  if not outcomes then return nil, why end
+  for i, one in ipairs(list) do
+    if outcomes[i] == true then
+      if ends[i] == "pending" then self:put_back(delays[i]) elseif ends[i] then self:count_ended(ends[i], 1) end
+      self.changed(ends[i] ~= nil, one[2]) -- its type may have been full
+    end
   end
+  return outcomes
 end
 
----@class stance.queue.note progress, events and artifacts of a running job; all optional
----@field progress? table
----@field events? { type: string, data: table }[]
----@field artifacts? { name: string, hash: string, size: integer, media_type: string }[]
-
---- Keeps progress, log lines and artifacts.
----@param note stance.queue.note
-function Queue:note(id, epoch, note)
-  local statements = { guard(id, epoch) }
-  add_note(self, statements, id, note)
-  return self:commit(statements)
-end
-
---- Marks a step as begun, so that a crash can be laid at its door (see worker_died).
-function Queue:begin(id, epoch, key, name)
-  return self:commit {
-    guard(id, epoch),
-    { "INSERT OR IGNORE INTO steps (job_id, key, name, attempt, started_at) VALUES (?, ?, ?, 0, ?)", id, key, name, self.now() },
-  }
-end
-
---- Journals a finished step with what belongs to it. A key that is journalled already is a conflict.
----@param step { key: string, name: string, attempt: integer, result: any, error: table|nil, started_at: number }
----@param note? stance.queue.note
-function Queue:step(id, epoch, step, note)
-  local statements = {
-    guard_progress(id, epoch),
-    { [[INSERT INTO steps (job_id, key, name, attempt, result, error, started_at, ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-        ON CONFLICT (job_id, key) DO UPDATE SET attempt = excluded.attempt, result = excluded.result, error = excluded.error,
-        started_at = excluded.started_at, ended_at = excluded.ended_at WHERE ended_at IS NULL]],
-      id, step.key, step.name, step.attempt or 1, text(step.result), text(step.error), step.started_at, self.now(), n = 8, expect = 1 },
-  }
-  add_note(self, statements, id, note or {})
-  return self:commit(statements)
-end
-
-local function finish(self, id, epoch, status, fields, event)
-  local now = self.now()
-  return self:commit({
-    { [[UPDATE jobs SET status = ?, reason = ?, result = ?, error = ?, ended_at = ?, lease_until = NULL, worker = NULL
-        WHERE id = ? AND epoch = ? AND status = 'processing']], status, fields.reason, text(fields.result), text(fields.error), now, id,
-      epoch, n = 7, expect = 1 },
-    { "DELETE FROM signals WHERE job_id = ?", id },
-    self:event("job." .. status, id, event),
-  }, true) -- its type may have been full
-end
-
-function Queue:complete(id, epoch, result) return finish(self, id, epoch, "completed", { result = result }) end
-
---- The job's fiber has ended because it was told to.
-function Queue:cancelled(id, epoch, reason)
-  return finish(self, id, epoch, "cancelled", { reason = reason }, { reason = reason })
-end
-
---- Ends a job that is pending, or only one of those that somebody has cancelled meanwhile.
-local function cancel_pending(self, id, reason, only_asked)
-  local clause = " WHERE id = ? AND status = 'pending'" .. (only_asked and " AND cancel_requested = 1" or "")
-  local now = self.now()
-  return { "INSERT INTO events (ts, type, job_id, data) SELECT ?, 'job.cancelled', id, json_object('reason', ?) FROM jobs" .. clause, now,
-    reason, id },
-    { "UPDATE jobs SET status = 'cancelled', reason = ?, ended_at = ?" .. clause, reason, now, id }
-end
-
---- Statements that put a job back, and end it there when it was to be cancelled: nobody would claim it.
-local function put_back(self, id, ...)
-  local statements = { ... }
-  statements[#statements + 1], statements[#statements + 2] = cancel_pending(self, id, "cancelled", true)
-  return statements
-end
-
---- Ends the job as failed, or with `retry_at` puts it back until then.
----@param why { code: string, message: string }
-function Queue:fail(id, epoch, why, retry_at)
-  if not retry_at then
-    return finish(self, id, epoch, "failed", { reason = why.message, error = why }, { reason = why.message, code = why.code })
+for name in pairs(reports) do
+  Queue[name] = function(self, ...)
+    local outcomes, why = self:report { { name, n = select("#", ...) + 1, ... } }
+    if not outcomes then return nil, why end
+    if outcomes[1] ~= true then return nil, outcomes[1] end
+    return true
   end
-  return self:commit(put_back(self, id,
-    { [[UPDATE jobs SET status = 'pending', queued_at = ?, run_at = ?, failures = failures + 1, error = ?, reason = ?,
-        lease_until = NULL, worker = NULL WHERE id = ? AND epoch = ? AND status = 'processing']], self.clock(), retry_at, text(why),
-      why.message, id, epoch, expect = 1 },
-    self:event("job.retrying", id, { reason = why.message, run_at = retry_at })), true)
-end
-
---- Gives the job back unfinished, as if this claim had not been: the worker is stopping.
-function Queue:release(id, epoch)
-  return self:commit(put_back(self, id,
-    { [[UPDATE jobs SET status = 'pending', attempt = attempt - 1, lease_until = NULL, worker = NULL
-        WHERE id = ? AND epoch = ? AND status = 'processing']], id, epoch, expect = 1 },
-    self:event("job.released", id)), true)
 end
 
 -- -- Ends that nobody reports ---------------------------------------------------------------------------------------
@@ -275,7 +205,7 @@ local function orphan(self, where, why, ...)
     for _, parameter in ipairs(parameters) do statement[#statement + 1] = parameter end
     return statement
   end
-  local clause = " WHERE status = 'processing' AND " .. where
+  local clause = " WHERE " .. running .. " AND " .. where
   local poisoned = " AND poison + " .. poison .. " >= ifnull(max_attempts, 3) AND " .. poison .. " > 0"
   local results, failure = self:commit({
     with("UPDATE steps SET attempt = attempt + ? WHERE ended_at IS NULL AND job_id IN (SELECT id FROM jobs" .. clause .. ")",
@@ -294,6 +224,8 @@ local function orphan(self, where, why, ...)
       why.message),
   }, true)
   if not results then return nil, failure end
+  self:count_ended("cancelled", results[3].changes)
+  self:count_ended("failed", results[5].changes)
   return results[7].changes, results[5].changes
 end
 
@@ -311,11 +243,31 @@ function Queue:recover()
   local back, failed = orphan(self, "1", { message = "the host was restarted", innocent = true })
   if not back then return nil, failed end
   -- The wall clock was set back meanwhile: what waits would wait the longer.
-  local clock = self.clock()
   local moved, why = self.db.exec([[UPDATE jobs SET run_at = ?1 + (run_at - queued_at), deadline = deadline - (queued_at - ?1),
-    queued_at = ?1 WHERE status = 'pending' AND queued_at > ?1]], clock)
+    queued_at = ?1 WHERE status = 'pending' AND queued_at > ?1]], self.clock())
   if not moved then return nil, why end
   return back, failed
+end
+
+--- Looks once at what most changes cannot touch. Returns the types of the jobs that wait.
+---@return string[]|nil, table|nil err
+function Queue:learn()
+  self:forget()
+  local found, why = self.db.query("SELECT EXISTS (SELECT 1 FROM signals) OR EXISTS (SELECT 1 FROM jobs WHERE " .. running ..
+    " AND cancel_requested = 1) AS odd")
+  if not found then return nil, why end
+  local types
+  types, why = self.db.query "SELECT DISTINCT type FROM jobs WHERE status = 'pending'"
+  if not types then return nil, why end
+  if found[1].odd == 0 then self.may_have_signals, self.may_cancel = false, false end
+  for i, row in ipairs(types) do types[i] = row.type end
+  return types
+end
+
+--- Somebody else has changed the queue: what is known of it holds no more.
+function Queue:forget()
+  self.due, self.ended, self.may_have_signals, self.may_cancel = nil, nil, true, true
+  self.delays = self.delays + 1
 end
 
 --- Puts back jobs whose lease ran out, and fails pending jobs past their deadline. Returns how many each.
@@ -331,6 +283,7 @@ function Queue:expire()
         error = '{"code":"timeout","message":"the deadline has passed"}' WHERE status = 'pending' AND deadline < ?]], now, clock },
   }
   if not results then return nil, why end
+  self:count_ended("failed", results[2].changes)
   return back, results[2].changes
 end
 
@@ -341,46 +294,91 @@ function Queue:has_expired()
   return rows and rows[1].expired ~= 0
 end
 
---- When the next job that waits for its time comes due, or nil.
+--- When the next job that waits for its time comes due, or nil. Looked up only when it may have changed.
 function Queue:next_due()
-  local rows = self.db.query("SELECT min(run_at) AS due FROM jobs WHERE status = 'pending' AND run_at > ?", self.clock())
-  return rows and rows[1].due
+  local clock = self.clock()
+  if not self.due or self.due <= clock then
+    local delays = self.delays
+    local rows = self.db.query("SELECT min(run_at) AS due FROM jobs WHERE status = 'pending' AND run_at > queued_at AND run_at > ?", clock)
+    if not rows then return nil end
+    if delays ~= self.delays then return self:next_due() end
+    self.due = rows[1].due or math.huge
+  end
+  return self.due < math.huge and self.due or nil
+end
+
+-- -- Counts ---------------------------------------------------------------------------------------------------------
+
+function Queue:count_ended(status, by)
+  if self.ended then self.ended[status] = self.ended[status] + by end
+end
+
+--- After a report that put a job back: it was cancelled there if somebody had asked for it, and only the table knows.
+function Queue:put_back(run_at)
+  if run_at then self:delayed(run_at) end
+  if self.may_cancel then self.ended = nil end
+end
+
+--- How many jobs there are in each state. Those that have ended are counted once, then kept count of.
+---@return table<string, integer>|nil, table|nil err
+function Queue:counts()
+  local rows, why = self.db.query("SELECT (SELECT count(*) FROM jobs WHERE status = 'pending') AS pending, " ..
+    "(SELECT count(*) FROM jobs WHERE " .. running .. ") AS processing")
+  if not rows then return nil, why end
+  if not self.ended then
+    -- By the writer, whose answers come in the order of its commits: what ends before is in the count, what ends later adds to it.
+    local results
+    results, why = self.db.transaction { { "SELECT status, count(*) AS n FROM jobs WHERE ended_at IS NOT NULL GROUP BY status" } }
+    if not results then return nil, why end
+    self.ended = { completed = 0, failed = 0, cancelled = 0 }
+    for _, row in ipairs(results[1].rows) do self.ended[row.status] = row.n end
+  end
+  local counts = rows[1]
+  for status, count in pairs(self.ended) do counts[status] = count end
+  return counts
 end
 
 -- -- From outside ---------------------------------------------------------------------------------------------------
 
 --- Asks for the end of a job. Returns "cancelled" when it was pending, "cancelling" when a worker has it, and which worker.
 function Queue:cancel(id, reason)
-  local event, cancel = cancel_pending(self, id, reason)
-  local results, why = self:commit {
+  local event, cancel = statements.cancel_pending(self.now(), id, reason)
+  local results, why = self:commit({
     event, cancel,
     { "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND status = 'processing' RETURNING worker", id },
-  }
+  }, false, id)
   if not results then return nil, why end
+  self:count_ended("cancelled", results[2].changes)
   if results[2].changes > 0 then return "cancelled" end
   local row = results[3].rows[1]
+  self.may_cancel = true
   if row then return "cancelling", row.worker end
   return nil, err("conflict", "%s has ended already", id)
 end
 
 --- Puts a failed or cancelled job back, keeping what its finished steps returned. `conflict` in any other state.
 function Queue:retry(id)
-  return self:commit({
+  local results, why = self:commit({
+    { "SELECT status FROM jobs WHERE id = ?", id },
     { [[UPDATE jobs SET status = 'pending', run_at = ?1, queued_at = ?1, reason = NULL, error = NULL, result = NULL, ended_at = NULL,
         cancel_requested = 0, poison = 0, failures = 0, deadline = NULL WHERE id = ?2 AND status IN ('failed', 'cancelled')]],
       self.clock(), id, expect = 1 },
     { "DELETE FROM steps WHERE job_id = ? AND (error IS NOT NULL OR ended_at IS NULL)", id },
     self:event("job.retried", id),
-  }, true)
+  }, true, id)
+  if not results then return nil, why end
+  self:count_ended(results[1].rows[1].status, -1)
+  return true
 end
 
 --- Sends a running or future `job:wait(name)` its payload.
 function Queue:signal(id, name, payload)
-  return self:commit {
+  self.may_have_signals = true
+  return self:commit({
     { "SELECT 1 FROM jobs WHERE id = ? AND status IN ('pending', 'processing')", id, expect = 1 },
     { "INSERT INTO signals (job_id, name, payload, created_at) VALUES (?, ?, ?, ?)", id, name, text(payload), self.now(), n = 4 },
     self:event("job.signal", id, { name = name }),
-  }
+  }, false, id)
 end
 
 --- Takes the oldest signal of that name and journals it as a step, in one. nil without error: there is none.
