@@ -96,6 +96,13 @@ describe("the console of a host", function()
       assert.equal(1, console("-e ':help no_such_thing'").status)
     end)
 
+    it("shows what the host does", function()
+      assert.matches("leases +waiting +[%d.]+ s", console("-e ':fibers lease'").out)
+      assert.matches("generation %x+.*worker%-1", console("-e :top").out)
+      assert.matches("no Lua pattern", console("-e ':fibers ['").err)
+      assert.matches("ms, script memory", console("-e ':time jobs:counts()'").out)
+    end)
+
     it("audits each evaluation", function()
       console [[-e '"marked " .. 1']]
       console [[-e 'error("marked 2")']]

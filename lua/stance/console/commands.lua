@@ -2,7 +2,7 @@
 local fiber, host, json, log, time = require "fiber", require "host", require "json", require "log", require "time"
 local err, evaluate, help, pretty = require "stance.err", require "stance.console.evaluate", require "stance.console.help",
   require "stance.console.pretty"
-local complete = require "stance.console.complete"
+local complete, inspect = require "stance.console.complete", require "stance.inspect"
 
 local M = {}
 
@@ -115,11 +115,12 @@ commands.workers = {
 -- -- The host -------------------------------------------------------------------------------------------------------
 
 commands.fibers = {
-  usage = "[PATTERN]", about = "fibers of the host, those whose line matches",
+  usage = "[PATTERN]", about = "fibers of the host and what each waits in, those whose line matches",
   run = function(_, argument)
-    local rows = { { "FIBER", "STATUS", "REQUEST", "JOB" } }
-    for _, each in ipairs(fiber.list()) do
-      local row = { each:name(), each:status(), each:request(), each:job() }
+    if not pcall(string.find, "", argument) then return nil, err("invalid", "'%s' is no Lua pattern", argument) end
+    local rows = { { "FIBER", "STATUS", "SINCE", "IN", "WHERE", "FOR" } }
+    for _, each in ipairs(inspect.answer "fibers") do
+      local row = { each.name, each.status, duration(each.since), each.call or "", each.where or "", each.request or each.job or "" }
       if argument == "" or table.concat(row, " "):find(argument) then rows[#rows + 1] = row end
     end
     return columns(rows)
@@ -136,7 +137,7 @@ commands.top = {
       ("host     stance %s, process %d, up %s"):format(host.version, host.pid, duration(host.uptime())),
       ("scripts  generation %s"):format(host.generation()),
       ("memory   %s resident, %s in scripts"):format(bytes(memory.resident), bytes(memory.vm)),
-      ("loop     longest turn %.1f ms since it was last looked at, %d fibers"):format(host.lag() * 1000, fiber.count()),
+      ("loop     longest turn of late %.1f ms, %d fibers"):format(host.lag() * 1000, fiber.count()),
       "jobs     " .. table.concat(jobs, ", "),
     }
     return table.concat(lines, "\n") .. "\n" .. commands.workers.run(context, "")
