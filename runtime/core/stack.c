@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <ucontext.h>
 #include <unwind.h>
 
@@ -12,18 +13,19 @@ enum { RANGES_MAX = 256 };
 
 struct range {
     uintptr_t begin, end;
+    bool is_lua; /* its interpreter and the exits of compiled code do not tell how to leave them */
 };
 
 /* Only ever grows, so that a signal handler may read it at any time. */
 static struct range ranges[RANGES_MAX];
 static atomic_int range_count;
 
-static bool is_in_file(uintptr_t address) {
+static const struct range *find_range(uintptr_t address) {
     int count = atomic_load(&range_count);
     for (int i = 0; i < count; i++)
         if (address >= ranges[i].begin && address < ranges[i].end)
-            return true;
-    return false;
+            return &ranges[i];
+    return NULL;
 }
 
 static int take_ranges(struct dl_phdr_info *info, size_t size, void *arg) {
@@ -32,10 +34,11 @@ static int take_ranges(struct dl_phdr_info *info, size_t size, void *arg) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
         uintptr_t begin = info->dlpi_addr + part->p_vaddr;
         int count = atomic_load(&range_count);
-        if (part->p_type != PT_LOAD || (part->p_flags & PF_X) == 0 || is_in_file(begin) ||
+        if (part->p_type != PT_LOAD || (part->p_flags & PF_X) == 0 || find_range(begin) ||
             count == RANGES_MAX)
             continue;
-        ranges[count] = (struct range){begin, begin + part->p_memsz};
+        bool is_lua = strstr(info->dlpi_name, "libluajit") != NULL;
+        ranges[count] = (struct range){begin, begin + part->p_memsz, is_lua};
         atomic_store(&range_count, count + 1);
     }
     return 0;
@@ -71,12 +74,13 @@ static _Unwind_Reason_Code take_frame(struct _Unwind_Context *frame, void *arg) 
     if (at == 0 || taking->count == taking->most)
         return _URC_END_OF_STACK;
     taking->addresses[taking->count++] = (void *)at;
-    return is_in_file(at) ? _URC_NO_REASON : _URC_END_OF_STACK;
+    const struct range *range = find_range(at);
+    return range != NULL && !range->is_lua ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
 int stack_take(const void *context, void **addresses, int most) {
     struct taking taking = {.from = interrupted(context), .addresses = addresses, .most = most};
-    if (is_in_file(taking.from))
+    if (find_range(taking.from) != NULL)
         _Unwind_Backtrace(take_frame, &taking);
     if (taking.count == 0)
         addresses[taking.count++] = (void *)taking.from;

@@ -1,7 +1,7 @@
 /* stack.h - the C stack of a thread, taken in a signal handler.
  *
- * It ends where compiled Lua code begins: the unwinder cannot pass that, and tried, it ends the
- * process. */
+ * It ends where Lua begins, compiled or interpreted: the unwinder cannot pass that, and tried, it
+ * ends the process. */
 #ifndef STANCE_CORE_STACK_H
 #define STANCE_CORE_STACK_H
 

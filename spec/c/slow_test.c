@@ -61,7 +61,7 @@ static void the_log_tells_who_while_it_runs(void) {
     CHECK(count(text, "busy for more than 20 ms, by fiber busy one") >= 1);
     CHECK(strstr(text, "\"jobId\":\"j-1\"") != NULL);
     CHECK(strstr(text, "test:2: in function 'spin'") != NULL);
-    CHECK(strstr(text, "fiber_start") != NULL); /* of the C stack */
+    CHECK(strstr(text, "\"stack\":\"") != NULL); /* in C: down to where Lua begins */
 }
 
 static void compiled_code_is_told_of_by_its_fiber(void) {
