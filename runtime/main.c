@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"render", cli_render, "render labelled views of characters"},
     {"job", cli_job, "submit, list, show, logs, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
+    {"top", cli_top, "what the host does right now, live"},
     {"download", cli_download, "fetch what a job made"},
     {"new", cli_new, "write a workflow, route, policy or test to begin with"},
     {"check", cli_check, "find what is wrong with scripts"},

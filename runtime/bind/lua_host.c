@@ -8,6 +8,7 @@
 #include "core/config.h"
 #include "core/generations.h"
 #include "core/log.h"
+#include "core/metrics_process.h"
 #include "core/scripts.h"
 #include "core/version.h"
 
@@ -104,6 +105,20 @@ static int host_memory(lua_State *L) {
     return 1;
 }
 
+/* host.usage() -> {resident=bytes, cpu_seconds=, threads=} of this process */
+static int host_usage(lua_State *L) {
+    struct process_usage usage = {0};
+    process_read_usage(getpid(), &usage);
+    lua_createtable(L, 0, 3);
+    lua_pushnumber(L, usage.resident);
+    lua_setfield(L, -2, "resident");
+    lua_pushnumber(L, usage.cpu_seconds);
+    lua_setfield(L, -2, "cpu_seconds");
+    lua_pushnumber(L, usage.threads);
+    lua_setfield(L, -2, "threads");
+    return 1;
+}
+
 static int host_lag(lua_State *L) {
     lua_pushnumber(L, loop_lag(services_of(L)->loop));
     return 1;
@@ -153,6 +168,7 @@ static const luaL_Reg functions[] = {
     {"uptime", host_uptime},
     {"memory", host_memory},
     {"lag", host_lag},
+    {"usage", host_usage},
     {"ready", host_ready},
     {"on_stop", host_on_stop},
     {"stop", host_stop},

@@ -20,6 +20,7 @@ int cli_rollback(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_test(int argc, char **argv);
+int cli_top(int argc, char **argv);
 int cli_version(int argc, char **argv);
 int cli_worker(int argc, char **argv);
 

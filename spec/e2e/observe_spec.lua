@@ -1,10 +1,10 @@
-local ws = require "ws"
+local json, ws = require "json", require "ws"
 local lint, support = require "spec.e2e.exposition_lint", require "spec.e2e.support"
 
 local workflows = {
   waits = [[
 local t = require "stance.schema"
-return { name = "waits", version = 1, params = t.object {}, run = function(job) return { got = job:wait("go", 20) } end }]],
+return { name = "waits", version = 1, params = t.object {}, run = function(job) return { got = job:wait("go", 300) } end }]],
   makes = [[
 local t = require "stance.schema"
 return { name = "makes", version = 1, params = t.object {}, run = function(job)
@@ -67,6 +67,47 @@ describe("what a host tells of itself", function()
         assert.is_true(most > 0, name)
       end)
     end
+  end)
+
+  describe("/api/top", function()
+    it("shows queues, workers and rates", function()
+      local status, view = host:get "/api/top?interval=0.1"
+      assert.equal(200, status)
+      assert.same({ { type = "waits", pending = 0, processing = 1, oldest_s = 0 } }, view.queues)
+      assert.equal(2, #view.workers)
+      assert.equal(1, view.workers[1].jobs + view.workers[2].jobs)
+      assert.is_true(view.workers[1].memory_bytes > 1e6 and view.host.memory_bytes > 1e6)
+      assert.equal(0, view.rates.failed)
+      assert.is_true(view.interval_s >= 0.1 and view.host.busy >= 0)
+    end)
+
+    local function top(arguments)
+      return support.shell(("STANCE_URL=%s timeout 20 %s top </dev/null 2>&1 %s"):format(host.url, support.binary, arguments))
+    end
+
+    it("is a page of text where there is no terminal", function()
+      local page = top "--interval 0.1"
+      assert.matches("^stance %d", page)
+      assert.matches("\nworker%-2 +%d+ ", page)
+      assert.matches("\nwaits +0 +1 ", page)
+      assert.is_nil(page:find "\27")
+    end)
+
+    it("is one object, or a stream of them", function()
+      assert.equal(2, #json.decode(top "--json").workers)
+      local lines = top "--json --interval 0.1 | head -3"
+      for line in lines:gmatch "[^\n]+" do assert.equal(2, #json.decode(line).workers) end
+    end)
+
+    it("keeps a screen up to date, sorts, and leaves the terminal as it was", function()
+      local command = ("(sleep 1; printf s; sleep 1; printf q) | timeout 20 script -qec '%s top --interval 0.2 --url %s' /dev/null")
+        :format(support.binary, host.url)
+      local screen = support.shell(command)
+      assert.matches("^[^\n]*\27%[%?1049h", screen)
+      assert.matches("worker%-1", screen)
+      assert.matches("sort by memory", screen)
+      assert.matches("\27%[%?1049l%s*$", screen)
+    end)
   end)
 
   describe("/api/fibers", function()

@@ -49,6 +49,10 @@ function host.uptime() end
 ---@return { resident: integer, vm: integer }  bytes of the process, and of this vm
 function host.memory() end
 
+--- What this process uses.
+---@return { resident: number, cpu_seconds: number, threads: number }
+function host.usage() end
+
 --- The longest turn of the event loop in the last five to ten seconds, in seconds: for so long nothing else was answered.
 ---@return number
 function host.lag() end
