@@ -430,6 +430,20 @@ return function(name, new_queue)
         assert.equal(2, #queue:journal(id))
       end)
 
+      it("go to one of those who wait for the same", function()
+        local fiber = require "fiber"
+        local id, waits, taken = submit(), {}, 0
+        assert(queue:signal(id, "go"))
+        claim()
+        for i = 1, 4 do waits[i] = fiber.spawn(queue.take_signal, queue, id, 1, "go", "wait:go#" .. i) end
+        for _, wait in ipairs(waits) do
+          local _, signal, why = wait:join()
+          assert.is_nil(why)
+          taken = taken + (signal and 1 or 0)
+        end
+        assert.equal(1, taken)
+      end)
+
       it("for a job that has ended are refused", function()
         local id = submit()
         queue:cancel(id, "x")

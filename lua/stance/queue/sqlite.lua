@@ -395,6 +395,7 @@ function Queue:take_signal(id, epoch, name, key)
     { "INSERT INTO steps (job_id, key, name, attempt, result, started_at, ended_at) VALUES (?, ?, ?, 1, ?, ?, ?)", id, key, name,
       signal.payload, now, now, n = 6 },
   }
+  if not results and why.statement == 2 then return self:take_signal(id, epoch, name, key) end -- another wait of the job took it
   if not results then return nil, why end
   return { payload = signal.payload and json.decode(signal.payload) }
 end
