@@ -83,6 +83,9 @@ static void number_add(atomic_number *number, double delta) {
 }
 
 void metric_add(struct metric *metric, double delta) {
+    if (metric == NULL) {
+        return;
+    }
     bool is_counter = metric->family->type == METRIC_COUNTER;
     assert(metric->family->type != METRIC_HISTOGRAM);
     assert(!is_counter || !(delta < 0));
@@ -92,11 +95,17 @@ void metric_add(struct metric *metric, double delta) {
 }
 
 void metric_set(struct metric *metric, double value) {
+    if (metric == NULL) {
+        return;
+    }
     assert(metric->family->type == METRIC_GAUGE);
     atomic_store_explicit(&metric->value, bits_of(value), memory_order_relaxed);
 }
 
 void metric_observe(struct metric *metric, double value) {
+    if (metric == NULL) {
+        return;
+    }
     struct metric_family *family = metric->family;
     assert(family->type == METRIC_HISTOGRAM);
     if (isnan(value)) {
@@ -301,6 +310,7 @@ static int settle_labels(struct metric_family *family, const char *const *names,
     }
     if (!family->labels_known) {
         for (size_t i = 0; i < count; i++) {
+            free(family->label_names[i]); /* of a time when memory was short */
             family->label_names[i] = strdup(names[i]);
             if (family->label_names[i] == NULL) {
                 return err_set(err, ERR_NO_MEMORY, "no memory for metric %s", family->name);
@@ -406,8 +416,9 @@ static bool is_known(const struct metric_family *family, const char *labels) {
 
 static struct metric *series_locked(struct metric_family *family, const char *const *names,
                                     const char *const *values, size_t count) {
-    if (settle_labels(family, names, count, NULL) < 0) {
-        assert(!"labels that the family does not have");
+    int code = settle_labels(family, names, count, NULL);
+    if (code < 0) {
+        assert(code == ERR_NO_MEMORY); /* else they are labels that the family does not have */
         return family->lost;
     }
     const char *ordered[LABELS_MAX] = {NULL};
@@ -426,6 +437,9 @@ struct metric *metrics_series(struct metric_family *family, const char *const *l
     const char *names[LABELS_MAX + 1] = {NULL};
     const char *values[LABELS_MAX + 1] = {NULL};
     size_t count = 0;
+    if (family == NULL) {
+        return NULL;
+    }
     while (labels != NULL && count <= LABELS_MAX && labels[2 * count] != NULL) {
         names[count] = labels[2 * count];
         values[count] = labels[2 * count + 1];

@@ -32,7 +32,8 @@ int metrics_labels(struct metric_family *family, const char *const *names, size_
 /* The series with these label values, made on first use: names and values as alternating strings,
  * ended by NULL
  * ({"method", "GET", NULL}); NULL or empty: no labels. A family holds at most 1,000 series; beyond
- * that all further ones share the series with every value "other". */
+ * that all further ones share the series with every value "other". What there is no memory for is
+ * not counted: NULL as family gives NULL, and NULL as series is passed over below. */
 struct metric *metrics_series(struct metric_family *family, const char *const *labels);
 
 void metric_add(struct metric *metric, double delta);
