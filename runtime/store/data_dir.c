@@ -95,6 +95,27 @@ static long read_holder(int fd) {
     return strtol(text, NULL, 10);
 }
 
+/* No such process, or only what waits for its parent. */
+static bool has_ended(long pid) {
+    char link[64], target[8];
+    snprintf(link, sizeof link, "/proc/%ld/exe", pid);
+    return readlink(link, target, sizeof target) < 0 && errno == ENOENT;
+}
+
+/* Of a process that was killed, threads may still be ending, and children that have not come to
+ * their own program yet: they let go of the lock in a moment. 0, or errno. */
+static int take_lock(int fd) {
+    int status = EWOULDBLOCK;
+    for (int tries = 0; tries < 500 && status == EWOULDBLOCK; tries++) {
+        if (tries > 0)
+            usleep(10000);
+        status = flock(fd, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+        if (status == EWOULDBLOCK && !has_ended(read_holder(fd)))
+            break;
+    }
+    return status;
+}
+
 int data_dir_lock(const char *path, struct err *err) {
     char file[PATH_MAX];
     if (snprintf(file, sizeof file, "%s/lock", path) >= (int)sizeof file)
@@ -103,11 +124,12 @@ int data_dir_lock(const char *path, struct err *err) {
     if (fd < 0)
         return err_set_errno(err, errno, "cannot open %s", file);
     int code;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        code = errno == EWOULDBLOCK
+    int status = take_lock(fd);
+    if (status != 0) {
+        code = status == EWOULDBLOCK
                    ? err_set(err, ERR_BUSY, "data folder %s is in use by process %ld", path,
                              read_holder(fd))
-                   : err_set_errno(err, errno, "cannot lock %s", file);
+                   : err_set_errno(err, status, "cannot lock %s", file);
         close(fd);
         return code;
     }

@@ -98,6 +98,24 @@ static void keeps_what_it_acknowledged_when_killed(void) {
     }
 }
 
+static int leave_the_lock_to_a_child(void *arg) {
+    open_db(arg);
+    if (fork() == 0) {
+        usleep(200000);
+        _exit(0);
+    }
+    return 0;
+}
+
+static void waits_for_what_a_dead_holder_left(void) {
+    char *folder = strdup(scratch("data"));
+    CHECK(in_child(leave_the_lock_to_a_child, folder) == 0);
+    struct db *db = open_db(folder);
+    CHECK(db != NULL);
+    db_close(db);
+    free(folder);
+}
+
 /* -- Half a file --------------------------------------------------------------------------------
  */
 
@@ -357,6 +375,7 @@ static void goes_on_without_descriptors(void) {
 int main(void) {
     static const struct test tests[] = {
         TEST(keeps_what_it_acknowledged_when_killed),
+        TEST(waits_for_what_a_dead_holder_left),
         TEST(says_what_to_do_with_half_a_file),
         TEST(survives_a_full_disk),
         TEST(says_that_a_disk_is_read_only),
