@@ -53,13 +53,13 @@ static double now_ms(void) {
 /* -- Attacks under way ------------------------------------------------------------------------- */
 
 struct slot {
-    int fd; /* -1: free */
     uint64_t index;
     size_t sent, got;
     double active_ms;
-    bool ended; /* by the server */
-    struct attack attack;
     char *answer; /* ANSWER_MAX bytes and a NUL */
+    struct attack attack;
+    int fd;     /* -1: free */
+    bool ended; /* by the server */
 };
 
 static struct slot slots[SLOTS];
@@ -322,7 +322,8 @@ static int attack_here(void) {
         return 1;
     }
     run.job = "a_20260101_000000_00000000";
-    run.seed = getenv("STANCE_SEED") ? strtoull(getenv("STANCE_SEED"), NULL, 10) : 1;
+    const char *seed = getenv("STANCE_SEED");
+    run.seed = seed != NULL ? strtoull(seed, NULL, 10) : 1;
     run.count = IN_PROCESS;
     aim(net_server_address(server));
     pthread_create(&thread, NULL, run_client, NULL);

@@ -30,10 +30,10 @@ static void on_body(struct net_request *request, const char *bytes, size_t size)
     char kind = *(char *)net_request_user(request);
     if (kind == 'e')
         net_respond(request, 200, NULL, 0, bytes, size);
-    else if (kind == 's' && net_respond_start(request, 200, NULL, 0, -1) == 0)
-        net_respond_write(request, bytes, size);
-    else if (kind == 's')
-        net_respond_write(request, bytes, size);
+    if (kind != 's')
+        return;
+    net_respond_start(request, 200, NULL, 0, -1); /* the first time; later it is refused */
+    net_respond_write(request, bytes, size);
 }
 
 static void on_body_end(struct net_request *request) {
