@@ -171,7 +171,7 @@ fuzz: $(FUZZERS) ## with libFuzzer, FUZZ_SECONDS=30 a target (FUZZ=NAME: only th
 
 fuzzers: $(FUZZERS)
 
-bench: $(B)/stance $(B)/stance-spec $(BENCHES) ## timings: drawing, jobs, requests, memory; BENCH_PEERS=1: beside other servers
+bench: $(B)/stance $(B)/stance-spec $(B)/spec/net_many_test $(BENCHES) ## timings: drawing, jobs, requests, memory; BENCH_PEERS=1: beside other servers
 	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) bench
 	@spec/run.sh bench
 

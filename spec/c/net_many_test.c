@@ -1,6 +1,9 @@
 /* net_many_test.c - thousands of clients that do nothing, or nearly: idle ones, slow heads, slow
  * bodies, slow readers, and more than are let in. The server is a process of its own, so that each
- * side has its descriptors to itself. Times are printed, and judged by nobody. */
+ * side has its descriptors to itself. Times are printed, and judged by nobody.
+ *
+ * net_many_test PORT PID: the same beside 100 slow uploads to a host (spec/bench/slow_bench.lua).
+ */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -210,14 +213,18 @@ static int by_size(const void *a, const void *b) {
 
 #define GET "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
+static const char *path = "/";
+
 /* Requests of a client that behaves, while the others are there. */
 static void good_requests(const char *beside) {
+    char text[128];
+    snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
     static double took[REQUESTS];
     int good = 0;
     for (int i = 0; i < REQUESTS; i++) {
         double began = now_us();
         int fd = dial();
-        say(fd, GET);
+        say(fd, text);
         good += starts(hear(fd), 200);
         close(fd);
         took[i] = now_us() - began;
@@ -390,11 +397,50 @@ static void test_no_descriptors(void) {
     CHECK(count(end(), "turned away: no descriptor left") == 1);
 }
 
-int main(void) {
+/* -- A host --------------------------------------------------------------------------------------
+ */
+
+/* 100 clients that upload a job of 4 MiB each, a kilobyte every few milliseconds, until killed. */
+static void upload_slowly(void) {
+    enum { UPLOADS = 100 };
+    static const char head[] =
+        "POST /api/jobs HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\nContent-Length: 4194304\r\n\r\n\"";
+    static char piece[1025];
+    memset(piece, 'x', sizeof piece - 1);
+    for (int i = 0; i < UPLOADS; i++) {
+        fds[i] = dial();
+        say(fds[i], head);
+    }
+    for (int i = 0;; i = (i + 1) % UPLOADS) {
+        say(fds[i], piece);
+        usleep(200);
+    }
+}
+
+static int beside_uploads(const char *port, const char *pid) {
+    server_address = (struct sockaddr_in){.sin_family = AF_INET,
+                                          .sin_port = htons((uint16_t)atoi(port)),
+                                          .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    server_pid = (pid_t)atoi(pid);
+    path = "/health";
+    good_requests("nobody");
+    fflush(stdout);
+    pid_t uploader = fork();
+    if (uploader == 0)
+        upload_slowly();
+    usleep(500000);
+    good_requests("100 slow uploads");
+    kill(uploader, SIGKILL);
+    waitpid(uploader, NULL, 0);
+    return check_failures > 0;
+}
+
+int main(int argc, char **argv) {
     static const struct test tests[] = {
         TEST(test_idle),     TEST(test_slow),           TEST(test_slow_readers),
         TEST(test_too_many), TEST(test_no_descriptors),
     };
     signal(SIGPIPE, SIG_IGN);
-    return RUN(tests);
+    return argc == 3 ? beside_uploads(argv[1], argv[2]) : RUN(tests);
 }
