@@ -57,6 +57,10 @@ static json_t *ask(struct session *session, json_t *request, int *exit_code) {
     return answer;
 }
 
+static const char *text_of(const json_t *answer, const char *key) {
+    return json_string_value(json_object_get(answer, key));
+}
+
 static int open_session(struct session *session, const char *path, bool terminal, json_t **hello) {
     struct console_client_options options = {
         .output = on_output,
@@ -69,6 +73,10 @@ static int open_session(struct session *session, const char *path, bool terminal
         return out_fail(exit_of(code), "%s", err.message);
     int exit_code = EXIT_OK;
     *hello = ask(session, json_pack("{s:s}", "op", "hello"), &exit_code);
+    if (*hello != NULL && !json_is_true(json_object_get(*hello, "ok"))) {
+        const char *why = text_of(json_object_get(*hello, "error"), "message");
+        return out_fail(EXIT_UPSTREAM, "%s", why ? why : "the host did not greet us");
+    }
     return exit_code;
 }
 
@@ -78,10 +86,6 @@ static int columns(void) {
     struct winsize window = {0};
     ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
     return window.ws_col > 0 ? window.ws_col : 80;
-}
-
-static const char *text_of(const json_t *answer, const char *key) {
-    return json_string_value(json_object_get(answer, key));
 }
 
 static void print_answer(const json_t *answer) {

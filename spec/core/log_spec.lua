@@ -108,4 +108,25 @@ describe("log", function()
       assert.has_error(function() log.named() end)
     end)
   end)
+
+  it("can be followed, also at levels that are not written", function()
+    local tail = log.follow "debug"
+    log.named("here").debug("quiet", { a = 1 })
+    log.named("here").debug "again"
+    assert.matches("DEBUG here: quiet  a=1\n[^\n]*again\n$", tail:get())
+    local waiting = fiber.spawn(function() return tail:get() end)
+    fiber.yield()
+    log.debug "came later"
+    local _, text = waiting:join()
+    assert.matches("came later", text)
+    assert.is_true(log.enabled "debug")
+    for i = 1, 1200 do log.debug(("line %d"):format(i)) end
+    assert.matches("line 1000\n%(200 lines came too fast", tail:get())
+    tail:close()
+    assert.is_false(log.enabled "debug")
+    assert.has_error(function() tail:get() end)
+    local none, why = log.follow "loud"
+    assert.is_nil(none)
+    assert.matches("'loud' is no level", why.message)
+  end)
 end)
