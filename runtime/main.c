@@ -15,7 +15,7 @@ struct command {
 static const struct command commands[] = {
     {"serve", cli_serve, "run the host: HTTP, job queue, workers"},
     {"render", cli_render, "render labelled views of characters"},
-    {"job", cli_job, "submit, list, show, logs, wait, cancel, retry, download"},
+    {"job", cli_job, "submit, list, show, logs, trace, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
     {"top", cli_top, "what the host does right now, live"},
     {"download", cli_download, "fetch what a job made"},

@@ -1,4 +1,4 @@
-/* job.c - `stance job submit|list|show|logs|wait|cancel|retry|download`. */
+/* job.c - `stance job submit|list|show|logs|trace|wait|cancel|retry|download`. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/trace.h"
 
 /* What the subcommands may be given; each takes the part it knows. */
 struct job_options {
@@ -208,6 +209,23 @@ static int show(struct client *client, char **operands) {
     return code;
 }
 
+static int trace(struct client *client, char **operands) {
+    json_t *reply = NULL;
+    char *path = client_job_path(operands[0], "/trace");
+    int code = client_get(client, path, &reply);
+    free(path);
+    if (code != EXIT_OK) {
+        return client_report(client, code);
+    }
+    if (given.json) {
+        out_json(reply);
+    } else {
+        trace_print(reply);
+    }
+    json_decref(reply);
+    return EXIT_OK;
+}
+
 static int wait_for(struct client *client, char **operands) {
     return show_end(client, operands[0]);
 }
@@ -386,6 +404,12 @@ static const struct subcommand {
      logs,
      {"job logs", "  stance job logs ID\n  stance job logs ID -f", "ID", "What the job said.",
       logs_options, 1, 1}},
+    {"trace",
+     trace,
+     {"job trace", "  stance job trace ID\n  stance job trace ID --json", "ID",
+      "What became of a job, in order: claims, steps, artifacts, children, deaths, and how long "
+      "each took.",
+      plain_options, 1, 1}},
     {"wait",
      wait_for,
      {"job wait", "  stance job wait ID && echo fine\n  stance job wait ID --timeout 60", "ID",
@@ -413,7 +437,7 @@ static const char EXAMPLES[] = "  stance job submit render -p 'characters=[\"man
 static int no_subcommand(int argc, char **argv) {
     const struct usage usage = {"job",
                                 EXAMPLES,
-                                "submit|list|show|logs|wait|cancel|retry|download ...",
+                                "submit|list|show|logs|trace|wait|cancel|retry|download ...",
                                 "`stance job submit --help` and so on tell more.",
                                 NULL,
                                 1,

@@ -110,6 +110,31 @@ describe("what a host tells of itself", function()
     end)
   end)
 
+  describe("a job's trace", function()
+    it("tells what became of it, under the trace of its request", function()
+      local trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+      local _, job = host:post("/api/jobs", { job_type = "makes" }, { traceparent = "00-" .. trace_id .. "-00f067aa0ba902b7-01" })
+      host:wait(job.job_id)
+      local status, got = host:get("/api/jobs/" .. job.job_id .. "/trace")
+      assert.equal(200, status)
+      assert.equal(trace_id, got.trace_id)
+      local kinds, steps = {}, {}
+      for _, entry in ipairs(got.entries) do
+        kinds[entry.kind] = (kinds[entry.kind] or 0) + 1
+        if entry.kind == "step" then steps[entry.name] = entry end
+      end
+      assert.same({ submitted = 1, started = 1, step = 2, artifact = 1, completed = 1 }, kinds)
+      assert.is_true(steps.one.seconds >= 0 and steps.two.failed)
+      assert.equal("no luck", steps.two.detail)
+      local text = support.shell(("STANCE_URL=%s %s job trace %s"):format(host.url, support.binary, job.job_id))
+      assert.matches("completed after .* trace " .. trace_id, text)
+      assert.matches("step two: no luck", text)
+      assert.truthy(host:log():find('"traceId":"' .. trace_id, 1, true) or host:log():find('"requestId":"' .. trace_id, 1, true))
+    end)
+
+    it("of a job that is not there is not found", function() assert.equal(404, (host:get "/api/jobs/nothing/trace")) end)
+  end)
+
   describe("/api/fibers", function()
     it("shows who waits where", function()
       local _, answer = host:get "/api/fibers"
