@@ -21,8 +21,8 @@ Scheduler.__index = Scheduler
 ---@param options { seed: integer, trace?: fun(line: string) }
 ---@return stance.virtual.scheduler
 function M.new(options)
-  return setmetatable({ now = 1000, random = random.new(options.seed), ready = {}, timers = {}, sequence = 0, spins = 0, ids = 0, failures = {},
-    trace = options.trace }, Scheduler)
+  return setmetatable({ now = 1000, random = random.new(options.seed), ready = {}, timers = {}, sequence = 0, spins = 0, ids = 0,
+    failures = {}, trace = options.trace }, Scheduler)
 end
 
 -- -- Timers: a binary heap by time, then by age ----------------------------------------------------------------------
