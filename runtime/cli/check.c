@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/check_run.h"
 #include "cli/commands.h"
 #include "cli/memory.h"
 #include "cli/options.h"
@@ -20,6 +21,10 @@ struct check {
     struct tool tool;
     json_t *problems;
     bool json, strict;
+    const struct config *config;
+    const char *run; /* what a job is tried with, or NULL */
+    bool ran;
+    int run_code;
     int scripts, errors, warnings, hints;
     char folder[PATH_MAX]; /* where we are, for shorter paths */
 };
@@ -131,6 +136,19 @@ static void check_script(struct check *check, struct scripts *scripts,
 
 /* -- What is to be checked --------------------------------------------------------------------- */
 
+/* Tries the workflow, when that is wanted and it is sound. */
+static void try_workflow(struct check *check, struct scripts *scripts,
+                         const struct script *script) {
+    char type[80];
+    if (check->run == NULL || check->errors > 0 ||
+        sscanf(script->path, "workflows/%79[a-zA-Z0-9_-].lua", type) != 1)
+        return;
+    fflush(stdout);
+    check->ran = true;
+    check->run_code =
+        check_run(&check->tool, check->config, scripts, type, check->run, check->json);
+}
+
 /* All scripts with `workspace` over the built-in ones, or those of them at `only` or below. Returns
  * an exit code. */
 static int check_scripts(struct check *check, const char *workspace, const char *only) {
@@ -141,8 +159,11 @@ static int check_scripts(struct check *check, const char *workspace, const char 
         return out_fail(EXIT_FAILED, "%s", err.message);
     for (size_t i = 0; i < scripts_count(scripts); i++) {
         const struct script *script = scripts_at(scripts, i);
-        if (only == NULL || tool_is_under(script->origin, only))
-            check_script(check, scripts, script);
+        if (only != NULL && !tool_is_under(script->origin, only))
+            continue;
+        check_script(check, scripts, script);
+        if (only != NULL)
+            try_workflow(check, scripts, script);
     }
     scripts_free(scripts);
     if (check->scripts == before)
@@ -199,7 +220,13 @@ static int run(struct check *check, const struct config *config, char **operands
     if (code != EXIT_OK)
         return code;
     bool ok = check->errors == 0 && (!check->strict || check->warnings == 0);
-    sum_up(check, ok);
+    if (!check->ran || !check->json) /* one object, that of the run */
+        sum_up(check, ok);
+    if (check->ran)
+        return check->run_code;
+    if (check->run != NULL && ok)
+        return out_fail(EXIT_USAGE, "--run wants one workflow: stance check DIR/workflows/NAME.lua "
+                                    "--run JSON");
     return ok ? EXIT_OK : EXIT_FAILED;
 }
 
@@ -210,6 +237,8 @@ int cli_check(int argc, char **argv) {
     const struct option options[] = {
         {"workspace", 0, OPTION_TEXT, &workspace, "DIR", "scripts laid over the built-in ones"},
         {"config", 'c', OPTION_TEXT, &file, "FILE", "the config file (default: $STANCE_CONFIG)"},
+        {"run", 0, OPTION_TEXT, &check.run, "JSON",
+         "then run a job of it in memory: '{\"params\": {...}}'"},
         {"strict", 0, OPTION_FLAG, &check.strict, NULL, "warnings fail, too"},
         {"json", 0, OPTION_FLAG, &check.json, NULL, "one JSON object"},
         {0},
@@ -218,11 +247,15 @@ int cli_check(int argc, char **argv) {
         .command = "check",
         .examples = "  stance check                            all scripts that a host would load\n"
                     "  stance check workspace                  the same of another workspace\n"
-                    "  stance check workspace/workflows/turntable.lua\n",
+                    "  stance check workspace/workflows/turntable.lua\n"
+                    "  stance check workspace/workflows/greet.lua --run '{\"params\": {\"names\": "
+                    "[\"ann\"]}}'\n",
         .operands = "[FILE|FOLDER...]",
         .about = "Looks for what is wrong with scripts, as a host would load them, without one: "
                  "syntax, globals,\nmodules, workflows and their parameters, routes, policies. "
-                 "Lines of PATH:LINE: SEVERITY: MESSAGE.\nExit code 1 when there are errors.",
+                 "Lines of PATH:LINE: SEVERITY: MESSAGE.\nExit code 1 when there are errors.\n"
+                 "With --run a job of the workflow is done on virtual time, without network and "
+                 "without files; exit\ncode 8 when it fails.",
         .options = options,
         .most = -1,
     };
@@ -235,6 +268,9 @@ int cli_check(int argc, char **argv) {
         return code;
     if (getcwd(check.folder, sizeof check.folder) == NULL)
         check.folder[0] = 0;
+    if (check.run != NULL && count != 1)
+        return options_misuse(&usage, "--run wants one workflow");
+    check.config = config;
     check.problems = json_array();
     code = run(&check, config, argv + 1, count);
     json_decref(check.problems);

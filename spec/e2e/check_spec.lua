@@ -164,4 +164,55 @@ describe("stance check", function()
     assert.equal(2, code)
     assert.match("the host would load no script from there", said)
   end)
+
+  describe("--run", function()
+    local text = [[
+      local t = require "stance.schema"
+      return { name = "slow", version = 1,
+        params = t.object { hours = t.number { default = 1, doc = "to sleep" }, fetch = t.boolean { default = false, doc = "?" } },
+        run = function(job, p)
+          job:step("note", function(step) step:artifact("note.txt", "hello") end)
+          job:log("sleeping", { hours = p.hours })
+          job:sleep(p.hours * 3600)
+          if p.fetch then assert(require("http").get "http://127.0.0.1:1/") end
+          return { slept = p.hours }
+        end }]]
+
+    before_each(function() write { ["workflows/slow.lua"] = text } end)
+
+    it("does a job in a moment and shows what came of it", function()
+      local lines, code = check [[scripts/workflows/slow.lua --run '{"params": {"hours": 2}}']]
+      assert.equal(0, code)
+      assert.same({ "step      note", "step      sleep", "artifact  note.txt, 5 bytes", 'log       info: sleeping {"hours":2}',
+        'result    {"slept":2}' }, { unpack(lines, 1, 5) })
+      assert.match("^completed %(after 2 h", lines[6])
+    end)
+
+    it("prints one object with --json", function()
+      local lines, code = check "scripts/workflows/slow.lua --json --run '{}'"
+      local answer = json.decode(table.concat(lines))
+      assert.same({ 0, "completed", { slept = 1 } }, { code, answer.status, answer.result })
+      assert.same({ { name = "note.txt", size = 5 } }, answer.artifacts)
+    end)
+
+    it("has no network, and says what failed", function()
+      local lines, code = check [[scripts/workflows/slow.lua --run '{"params": {"fetch": true}}']]
+      assert.equal(8, code)
+      assert.match("^failed: http: there is no network in a dry run", lines[#lines])
+    end)
+
+    local refusals = {
+      { [[--run '{"params": {"hours": "x"}}']], 2, "the job would be refused: params.hours must be a number, got \"x\"" },
+      { "--run 7", 2, "--run takes an object" },
+      { "--run '{'", 2, "--run takes an object" },
+      { "--run '{}' scripts", 2, "--run wants one workflow" },
+    }
+    for _, case in ipairs(refusals) do
+      it("refuses " .. case[1], function()
+        local _, code, said = check("scripts/workflows/slow.lua " .. case[1])
+        assert.equal(case[2], code)
+        assert.match(case[3], said, 1, true)
+      end)
+    end
+  end)
 end)
