@@ -37,6 +37,7 @@ Subject.__index = Subject
 local function split_message(value)
   local ok, text = pcall(tostring, value)
   if not ok then text = "(an error that cannot be shown)" end
+  if text == "not enough memory" then text = "takes too much memory to load" end
   local source, line, message = text:match "^(.-):(%d+): (.*)$"
   local script = source and by_path[source]
   if script then return script, tonumber(line), message end

@@ -98,12 +98,9 @@ static void report_end(struct check *check, const struct script *script, const s
             break;
         }
     }
-    char text[sizeof err->message + 64];
     if (err->code == ERR_NO_MEMORY)
-        snprintf(text, sizeof text, "takes more than %d MiB of memory to load", MEMORY >> 20);
-    else
-        snprintf(text, sizeof text, "%s", message);
-    report_failure(check, script->path, script->origin, line, text);
+        message = "takes too much memory to load";
+    report_failure(check, script->path, script->origin, line, message);
 }
 
 static void check_script(struct check *check, struct scripts *scripts,

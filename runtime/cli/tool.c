@@ -84,9 +84,27 @@ int tool_read_scripts(const char *workspace, struct scripts **out, struct err *e
 
 /* -- Workspaces -------------------------------------------------------------------------------- */
 
-/* Folders of a workspace whose scripts the host loads by itself. */
-static const char *const folders[] = {"agents", "api",      "doctor",   "memory",
-                                      "pods",   "policies", "retarget", "workflows"};
+/* Folders of a workspace whose scripts the host, or `stance test`, loads by itself. */
+static const char *const folders[] = {"agents",   "api",      "doctor", "memory",   "pods",
+                                      "policies", "retarget", "spec",   "workflows"};
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void cut_last_part(char *path) {
+    char *slash = strrchr(path, '/');
+    if (slash != NULL)
+        *slash = 0;
+}
+
+static bool is_script_folder(const char *path) {
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (strcmp(folders[i], last_part(path)) == 0)
+            return true;
+    return false;
+}
 
 bool tool_is_under(const char *origin, const char *path) {
     char real[PATH_MAX];
@@ -95,32 +113,52 @@ bool tool_is_under(const char *origin, const char *path) {
            (real[length] == 0 || real[length] == '/');
 }
 
-/* The folder of specs has the same folders in it. */
+static bool is_folder(const char *path) {
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 static bool holds_scripts(const char *folder) {
     char path[2 * PATH_MAX];
-    struct stat status;
-    const char *name = strrchr(folder, '/');
-    if (name != NULL && strcmp(name, "/spec") == 0)
-        return false;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
-        if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        if (is_folder(path))
             return true;
     }
     return false;
 }
 
+/* `folder` is one of a workspace's: what is above it. Specs mirror those folders. */
+static bool take_above(char *folder, char workspace[PATH_MAX]) {
+    if (!is_script_folder(folder))
+        return false;
+    cut_last_part(folder);
+    if (strcmp(last_part(folder), "spec") == 0)
+        cut_last_part(folder);
+    snprintf(workspace, PATH_MAX, "%s", folder);
+    return true;
+}
+
 bool tool_find_workspace(const char *path, const char *settled, char workspace[PATH_MAX]) {
     if (settled != NULL && realpath(settled, workspace) != NULL && tool_is_under(path, workspace))
         return true;
-    snprintf(workspace, PATH_MAX, "%s", path);
-    for (char *slash = workspace + strlen(workspace); slash != NULL && slash != workspace;
-         slash = strrchr(workspace, '/')) {
-        *slash = 0;
-        if (holds_scripts(workspace))
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", path);
+    if (is_folder(path)) {
+        if (take_above(folder, workspace))
             return true;
+        cut_last_part(folder);
+        if (strcmp(last_part(folder), "spec") == 0)
+            return take_above(folder, workspace);
+        snprintf(workspace, PATH_MAX, "%s", path);
+        return holds_scripts(path);
     }
-    return false;
+    cut_last_part(folder);
+    if (take_above(folder, workspace))
+        return true;
+    cut_last_part(folder); /* a module beside those folders: lib/x.lua */
+    snprintf(workspace, PATH_MAX, "%s", folder);
+    return (!is_script_folder(folder) && holds_scripts(folder)) || take_above(folder, workspace);
 }
 
 /* -- Calling ----------------------------------------------------------------------------------- */

@@ -47,8 +47,9 @@ int tool_call(struct tool *tool, const struct tool_call *call, char **result, st
 /* The built-in scripts with `workspace` (NULL, or not there: nothing) over them. */
 int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err);
 
-/* The workspace that `path` (absolute) lies in: the one of the settings (may be NULL), else the
- * nearest folder from there up that has workflows/, api/, ... in it. False: there is none. */
+/* The workspace that `path` (absolute) lies in: the one of the settings (may be NULL), else what
+ * has the folder workflows/, api/, spec/, ... that it is, that it lies in or that lies beside its
+ * own. False: there is none. */
 bool tool_find_workspace(const char *path, const char *settled, char workspace[PATH_MAX]);
 
 /* Is the file `origin` at `path` (absolute), or in a folder below it? */
