@@ -31,7 +31,7 @@ LUA
 valgrind --quiet --trace-children=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
     --suppressions=spec/valgrind.supp --error-exitcode=99 --log-file="$folder/valgrind.%p" \
     build/stance serve --listen 127.0.0.1:0 --data "$folder/data" --workspace "$folder/scripts" --workers 1 \
-    --drain 60s --ready-fd 3 3>"$folder/ready" 2>"$folder/log" &
+    --drain 60s --load-slice 30s --load-timeout 120s --ready-fd 3 3>"$folder/ready" 2>"$folder/log" &
 host=$!
 
 fail() {
