@@ -44,7 +44,7 @@ describe("the command line", function()
   end)
 
   for _, command in ipairs { "serve", "render", "job", "job submit", "job list", "job logs", "job wait", "status", "download", "doctor",
-    "config", "console", "version" } do
+    "new", "check", "test", "config", "console", "version" } do
     it("explains " .. command .. " beginning with an example", function()
       local help = run(command .. " --help")
       assert.equal(0, help.status)

@@ -1,5 +1,7 @@
 -- What a script can reach has a doc comment and types: every function and method of the C modules in lua/stance/meta, and those of
 -- stance.* where they stand.
+local help = require "stance.console.help"
+
 local function read(path)
   local file = assert(io.open(path))
   local text = file:read "*a"
@@ -79,6 +81,15 @@ describe("types for editors", function()
             -- A method that its name and its types explain needs no words.
             if fault ~= "has no doc comment" or fn.arguments ~= "" then complaints[#complaints + 1] = key .. " " .. fault end
           end
+        end
+        complain(complaints)
+      end)
+
+      it("are found by the console's :help", function()
+        local found, complaints = {}, {}
+        for _, entry in ipairs(help.parse(read(("lua/stance/meta/%s.lua"):format(name)), name)) do found[entry.tail] = #entry.doc > 0 end
+        for key, value in pairs(require(name)) do
+          if type(value) == "function" and not found[key] then complaints[#complaints + 1] = key .. " is not found" end
         end
         complain(complaints)
       end)
