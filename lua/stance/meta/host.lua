@@ -3,7 +3,7 @@
 --- The process that a script runs in: what it is, its scripts and settings, its workers, and how it ends.
 local host = {}
 
----@type "host"|"worker"|"trial"|"spec"
+---@type "host"|"worker"|"trial"|"tool"|"spec"
 host.role = nil
 ---@type string
 host.version = nil
