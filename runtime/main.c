@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"render", cli_render, "render labelled views of characters"},
     {"job", cli_job, "submit, list, show, logs, trace, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
+    {"profile", cli_profile, "where the host or a worker spends its CPU time"},
     {"top", cli_top, "what the host does right now, live"},
     {"download", cli_download, "fetch what a job made"},
     {"new", cli_new, "write a workflow, route, policy or test to begin with"},

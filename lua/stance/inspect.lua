@@ -1,6 +1,6 @@
 --- inspect.lua - what a process tells of itself: the host of its own, a worker when the host asks (Workers:ask).
 local fiber, json, metrics = require "fiber", require "json", require "metrics"
-local err = require "stance.err"
+local err, profile = require "stance.err", require "profile"
 
 local M = {}
 
@@ -17,6 +17,11 @@ function about.fibers(args)
   end)
   return json.array(list)
 end
+
+--- Where the CPU time goes.
+---@param args profile.Options
+---@return profile.Result|nil, table|nil err
+function about.profile(args) return profile.run(args) end
 
 --- All metrics as Prometheus text.
 function about.metrics() return metrics.text() end

@@ -14,6 +14,7 @@
     X(log)                                                                                         \
     X(metrics)                                                                                     \
     X(objects)                                                                                     \
+    X(profile)                                                                                     \
     X(render)                                                                                      \
     X(scene)                                                                                       \
     X(time)                                                                                        \

@@ -300,6 +300,14 @@ int client_bytes(struct client *client, const char *path,
     return code;
 }
 
+int client_post_bytes(struct client *client, const char *path,
+                      bool (*chunk)(void *arg, const void *data, size_t size), void *arg) {
+    struct transfer transfer = {.client = client, .chunk = chunk, .arg = arg};
+    int code = perform(&transfer, "POST", path, NULL, NULL, 0);
+    free(transfer.body);
+    return code;
+}
+
 struct line_reader {
     bool (*line)(void *arg, const json_t *value);
     void *arg;

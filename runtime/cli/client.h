@@ -41,6 +41,10 @@ int client_lines(struct client *client, const char *path, double seconds,
 int client_bytes(struct client *client, const char *path,
                  bool (*chunk)(void *arg, const void *data, size_t size), void *arg);
 
+/* The same of what a POST without a body answers. */
+int client_post_bytes(struct client *client, const char *path,
+                      bool (*chunk)(void *arg, const void *data, size_t size), void *arg);
+
 /* Whether the last call failed because nobody listens there. */
 bool client_refused(const struct client *client);
 

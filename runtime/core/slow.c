@@ -284,7 +284,7 @@ static void start_timer(void) {
     struct timespec every = {ns / 1000000000, ns % 1000000000};
     struct itimerspec times = {every, every};
     stack_prepare();
-    sigemptyset(&action.sa_mask);
+    sigfillset(&action.sa_mask); /* or one handler's stack would hold another */
     sigaction(slow_signal(), &action, NULL);
     slow.has_timer = timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &slow.timer) == 0;
     if (slow.has_timer)

@@ -1,4 +1,4 @@
-local json, ws = require "json", require "ws"
+local fiber, json, ws = require "fiber", require "json", require "ws"
 local lint, support = require "spec.e2e.exposition_lint", require "spec.e2e.support"
 
 local workflows = {
@@ -107,6 +107,57 @@ describe("what a host tells of itself", function()
       assert.matches("worker%-1", screen)
       assert.matches("sort by memory", screen)
       assert.matches("\27%[%?1049l%s*$", screen)
+    end)
+  end)
+
+  describe("a profile", function()
+    --- Requests that keep the host busy while fn runs.
+    local function busily(fn)
+      local going = true
+      local busy = fiber.spawn(function() while going do host:get "/metrics" end end)
+      local result = { fn() }
+      going = false
+      busy:join()
+      return unpack(result)
+    end
+
+    it("shows where the host's time goes, in Lua and in C", function()
+      local status, folded = busily(function() return host:post "/api/profile?seconds=1&hz=500" end)
+      assert.equal(200, status)
+      for line in folded:gmatch "[^\n]+" do assert.matches("^[^;]+;.* %d+$", line) end
+      assert.matches("Lua;GET /metrics;", folded)
+      assert.matches("\nloop;", "\n" .. folded)
+    end)
+
+    it("is a picture, too", function()
+      local _, svg, headers = busily(function() return host:post "/api/profile?seconds=0.5&format=svg&what=lua" end)
+      assert.equal("image/svg+xml", headers["content-type"])
+      assert.matches("^<%?xml", svg)
+      assert.matches("</svg>%s*$", svg)
+    end)
+
+    it("is taken of a worker", function()
+      local status = host:post "/api/profile?seconds=0.2&worker=1"
+      assert.equal(200, status)
+    end)
+
+    it("is refused while another one is taken, and ends with its client", function()
+      local first = fiber.spawn(function() host:post "/api/profile?seconds=60" end)
+      support.eventually("the first to run", 20, function()
+        for _, one in ipairs(select(2, host:get "/api/fibers").fibers) do
+          if one.name == "POST /api/profile" and one.call == "run" then return true end
+        end
+      end)
+      local status, problem = host:post "/api/profile?seconds=0.1"
+      assert.same({ 503, "busy" }, { status, problem.code })
+      first:cancel()
+      support.eventually("the first to end", 20, function() return (host:post "/api/profile?seconds=0.1") == 200 end)
+    end)
+
+    it("is written to a file", function()
+      local file = host.folder .. "/host.svg"
+      support.shell(("STANCE_URL=%s %s profile 200ms --output %s 2>&1"):format(host.url, support.binary, file))
+      assert.matches("</svg>", support.shell("cat " .. file))
     end)
   end)
 
