@@ -134,7 +134,8 @@ void scripts_mark_known(struct scripts *scripts, const struct scripts *earlier) 
 
 /* -- Packed ------------------------------------------------------------------------------------ */
 
-/* Of each: '=' when it is known, else '+', path and origin, ended by zero bytes, the text's size as a size_t, the text. */
+/* Of each: '=' when it is known, else '+', path and origin, ended by zero bytes, the text's size as
+ * a size_t, the text. */
 
 static size_t packed_size(const struct script *script) {
     return strlen(script->path) + strlen(script->origin) + 3 + sizeof script->size + script->size;

@@ -20,7 +20,7 @@ struct script {
     char *text;
     size_t size;
     char hash[SCRIPT_HASH_SIZE]; /* SHA-256 of the text, hex */
-    bool known;   /* an earlier generation had the same (scripts_mark_known) */
+    bool known;                  /* an earlier generation had the same (scripts_mark_known) */
     char *origin; /* the file it was read from, for chunk names; the path itself for stored texts */
 };
 

@@ -198,7 +198,8 @@ const char *vm_traceback(const struct vm *vm) {
 
 static int load_script(lua_State *L, const struct script *script) {
     char chunk[512];
-    snprintf(chunk, sizeof chunk, "@%s", script->path); /* short enough to stand in messages whole */
+    snprintf(chunk, sizeof chunk, "@%s",
+             script->path); /* short enough to stand in messages whole */
     return luaL_loadbufferx(L, script->text, script->size, chunk, "t");
 }
 

@@ -29,12 +29,12 @@ struct vm_module {
 };
 
 struct vm_options {
-    const char *name;                /* in logs and metrics */
-    size_t memory_limit;             /* bytes the allocator gives out at most; 0: no limit */
-    bool jit;                        /* false: interpreter only */
-    double guard_seconds;            /* that a fiber may run without a pause (core/guard.h); 0: any */
-    bool unrestricted;               /* io, os, debug, ffi and package.path too: spec runner only */
-    struct scripts *scripts;         /* borrowed: must outlive the vm */
+    const char *name;        /* in logs and metrics */
+    size_t memory_limit;     /* bytes the allocator gives out at most; 0: no limit */
+    bool jit;                /* false: interpreter only */
+    double guard_seconds;    /* that a fiber may run without a pause (core/guard.h); 0: any */
+    bool unrestricted;       /* io, os, debug, ffi and package.path too: spec runner only */
+    struct scripts *scripts; /* borrowed: must outlive the vm */
     const struct vm_module *modules; /* ends with a NULL name */
     void *host;                      /* what bindings find with vm_host: the process's services */
 };

@@ -20,7 +20,8 @@ end
 local function workflow(name, answer)
   local lines = { 'local t, json = require "stance.schema", require "json"' }
   for i = 1, 20 do
-    lines[#lines + 1] = ("local function helper%d(a, b)\n  local sum = {}\n  for k, v in pairs(a) do sum[k] = v + b[k] * %d end\n  return sum\nend"):format(i, i)
+    lines[#lines + 1] = ("local function helper%d(a, b)\n  local sum = {}\n"):format(i)
+      .. ("  for k, v in pairs(a) do sum[k] = v + b[k] * %d end\n  return sum\nend"):format(i)
   end
   lines[#lines + 1] = ([[return { name = "%s", version = 1, params = t.object { n = t.integer { default = 3, doc = "steps" } },
     run = function(job, p)

@@ -250,7 +250,9 @@ static size_t count_handles(void) {
 static size_t count_descriptors(void) {
     size_t count = 0;
     DIR *dir = opendir("/proc/self/fd");
-    while (dir != NULL && readdir(dir) != NULL)
+    if (dir == NULL)
+        abort();
+    while (readdir(dir) != NULL)
         count++;
     closedir(dir);
     return count;

@@ -350,7 +350,7 @@ static void paths_have_a_greatest_length(void) {
 
 static void packed_scripts_come_back_whole(void) {
     struct err err;
-    struct scripts *scripts, *earlier, *back = NULL;
+    struct scripts *scripts = NULL, *earlier = NULL, *back = NULL;
     const char text[] = "return 'a\0b'";
     CHECK(scripts_begin(&scripts, &err) == 0 && scripts_begin(&earlier, &err) == 0);
     CHECK(scripts_add(scripts, "a.lua", text, sizeof text - 1, "/x/a.lua", &err) == 0);

@@ -196,8 +196,10 @@ static void says_why_a_statement_failed(void) {
         enum err_code code;
     } cases[] = {
         {"INSERT INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')", ERR_EXISTS},
-        {"INSERT INTO generations (name, created_at, manifest) VALUES (NULL, 1, '{}')", ERR_INVALID},
-        {"INSERT INTO generations (name, created_at, manifest) VALUES ('b', 'text', '{}')", ERR_INVALID},
+        {"INSERT INTO generations (name, created_at, manifest) VALUES (NULL, 1, '{}')",
+         ERR_INVALID},
+        {"INSERT INTO generations (name, created_at, manifest) VALUES ('b', 'text', '{}')",
+         ERR_INVALID},
         {"INSERT INTO steps (job_id, key) VALUES ('none', 'k')", ERR_CONFLICT},
         {"INSERT INTO nowhere VALUES (1)", ERR_INVALID},
         {"INSERT INTO generations (name, created_at, manifest) VALUES (?, 1, '{}')", ERR_INVALID},
@@ -216,7 +218,9 @@ static void says_why_a_statement_failed(void) {
         {"VACUUM", ERR_INVALID},
     };
     struct db *db = open_db(scratch("data"));
-    CHECK(write_one(db, "INSERT INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')") == 0);
+    CHECK(write_one(db,
+                    "INSERT INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')") ==
+          0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int code = write_one(db, cases[i].sql);
         if (code != (int)cases[i].code)
@@ -294,13 +298,18 @@ static void commits_in_groups_and_fails_alone(void) {
     loop_thread = pthread_self();
     answers = refusals = 0;
     CHECK(db_open(&loop, &options, &db, NULL) == 0);
-    CHECK(write_one(db, "INSERT INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')") == 0);
+    CHECK(write_one(db,
+                    "INSERT INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')") ==
+          0);
     for (int i = 0; i < 1000; i++)
         if (i % 10 == 3)
             submit(db, "UPDATE events SET ts = 2 WHERE seq = 0", 1, &conflict);
         else if (i % 100 == 50)
             /* This one ends the whole group's transaction: the others must be run again. */
-            submit(db, "INSERT OR ROLLBACK INTO generations (name, created_at, manifest) VALUES ('a', 1, '{}')", 1, &exists);
+            submit(db,
+                   "INSERT OR ROLLBACK INTO generations (name, created_at, manifest) VALUES ('a', "
+                   "1, '{}')",
+                   1, &exists);
         else
             submit(db, "SELECT count(*) FROM events", 1, &fine);
     loop_run(&loop);

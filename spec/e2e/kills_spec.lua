@@ -198,7 +198,8 @@ end
 local timer_resolution = 0.002 -- seconds
 
 local function check_timers(host)
-  local early = query(host, "SELECT s.job_id, n.started_at - json_extract(s.result, '$.at') AS by FROM steps s JOIN steps n ON n.job_id = s.job_id AND n.key = 's3' " ..
+  local early = query(host, "SELECT s.job_id, n.started_at - json_extract(s.result, '$.at') AS by FROM steps s " ..
+    "JOIN steps n ON n.job_id = s.job_id AND n.key = 's3' " ..
     "WHERE s.key = 'sleep' AND by < -" .. timer_resolution)
   assert.same({}, early)
   return #query(host, "SELECT 1 FROM steps WHERE key = 'sleep'")

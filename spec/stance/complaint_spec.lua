@@ -17,8 +17,10 @@ describe("a complaint", function()
 
   for name, case in pairs {
     ["is not made while all is well"] = { { false, false }, {} },
-    ["is made once, and taken back once"] = { { false, full, full, full, false, false }, { "warn cannot full", "info cannot: that is over " } },
-    ["is made again when it comes again"] = { { full, false, full }, { "warn cannot full", "info cannot: that is over ", "warn cannot full" } },
+    ["is made once, and taken back once"] = { { false, full, full, full, false, false },
+      { "warn cannot full", "info cannot: that is over " } },
+    ["is made again when it comes again"] = { { full, false, full },
+      { "warn cannot full", "info cannot: that is over ", "warn cannot full" } },
     ["tells of another reason"] = { { full, "slow", "slow" }, { "warn cannot full", "warn cannot slow" } },
   } do
     it(name, function() assert.same(case[2], said(case[1])) end)

@@ -35,8 +35,8 @@ describe("state", function()
 
   it("is not misread by a version that does not know it", function()
     state.open(name, { version = 3 }):set "new"
-    assert.has_error(function() state.open(name, { version = 2 }):get() end, ("the state '%s' has version 3, newer than this generation's 2")
-      :format(name))
+    assert.has_error(function() state.open(name, { version = 2 }):get() end,
+      ("the state '%s' has version 3, newer than this generation's 2"):format(name))
     assert.has_error(function() state.open(name, { version = 4 }):get() end)
     assert.has_error(function() state.open "" end)
   end)
