@@ -430,6 +430,18 @@ return function(name, new_queue)
         assert.equal(2, #queue:journal(id))
       end)
 
+      it("are given again to the wait that has them: the first answer may have been lost", function()
+        local id = submit()
+        assert(queue:signal(id, "go", { n = 1 }))
+        claim()
+        assert(queue:take_signal(id, 1, "go", "wait:go"))
+        assert.same({ payload = { n = 1 } }, queue:take_signal(id, 1, "go", "wait:go"))
+        assert(queue:signal(id, "go", { n = 2 }))
+        assert.same({ payload = { n = 1 } }, queue:take_signal(id, 1, "go", "wait:go"))
+        is_conflict(queue:take_signal(id, 0, "go", "wait:go"))
+        assert.same({ payload = { n = 2 } }, queue:take_signal(id, 1, "go", "wait:go#2"))
+      end)
+
       it("go to one of those who wait for the same", function()
         local fiber = require "fiber"
         local id, waits, taken = submit(), {}, 0

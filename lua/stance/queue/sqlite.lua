@@ -381,12 +381,16 @@ function Queue:signal(id, name, payload)
   }, false, id)
 end
 
---- Takes the oldest signal of that name and journals it as a step, in one. nil without error: there is none.
+--- Takes the oldest signal of that name and journals it as a step, in one. nil without error: there is none. Asked again with a key that
+--- has its signal, it gives the same: the first answer may have been lost, and the signal is gone.
 function Queue:take_signal(id, epoch, name, key)
-  local rows, why = self.db.query("SELECT seq, payload FROM signals WHERE job_id = ? AND name = ? ORDER BY seq LIMIT 1", id, name)
+  local rows, why = self.db.query([[SELECT * FROM (SELECT NULL AS seq, steps.result AS payload FROM steps JOIN jobs ON jobs.id = job_id
+    WHERE job_id = ?1 AND key = ?3 AND epoch = ?4 AND status = 'processing' UNION ALL
+    SELECT seq, payload FROM signals WHERE job_id = ?1 AND name = ?2) ORDER BY seq LIMIT 1]], id, name, key, epoch)
   if not rows then return nil, why end
   local signal = rows[1]
   if not signal then return nil end
+  if not signal.seq then return { payload = signal.payload and json.decode(signal.payload) } end
   local now = self.now()
   local results
   results, why = self:commit {
