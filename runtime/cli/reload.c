@@ -69,7 +69,10 @@ int cli_reload(int argc, char **argv) {
     struct client *client = client_new(given.url);
     code = post(client, "/api/reload", NULL, given.json);
     client_free(client);
-    return code;
+    if (code != EXIT_USAGE) /* what the host calls unprocessable is the scripts, not this line */
+        return code;
+    out_note("nothing has changed: the host goes on with the scripts it has");
+    return EXIT_FAILED;
 }
 
 int cli_rollback(int argc, char **argv) {

@@ -166,7 +166,7 @@ static void put_workers(struct page *page, const json_t *workers) {
         sorted[i] = json_array_get(workers, i);
     qsort(sorted, count, sizeof *sorted, compare_workers);
     end_line(page);
-    put(page, OUT_DIM, "%-12s %8s %-9s %5s %7s %9s %9s", "WORKER", "PID", "GENERATN", "JOBS",
+    put(page, OUT_DIM, "%-12s %8s %-9s %5s %7s %9s %9s", "WORKER", "PID", "SCRIPTS ", "JOBS",
         "CPU %", "MEMORY", "RESTARTS");
     end_line(page);
     for (size_t i = 0; i < count; i++) {

@@ -134,6 +134,11 @@ describe("scripts that are broken", function()
     end)
   end
 
+  it("are told at the command line, with exit code 1", function()
+    script(host, "workflows/bad.lua", "local x = = 1")
+    assert.matches("workflows/bad.lua:1: unexpected symbol near '='\nnothing has changed.*\nexit 1$", stance(host, "reload"))
+  end)
+
   it("are forgotten once they are mended", function()
     os.remove(host.folder .. "/scripts/workflows/bad.lua")
     script(host, "workflows/more.lua", head .. 'return { name = "more", version = 1, params = t.object {}, run = function() return 7 end }')
