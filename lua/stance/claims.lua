@@ -87,19 +87,23 @@ local function serve(self, line)
   self.lines[line.generation] = nil
 end
 
---- Waits until there is work for `worker`, at most `seconds`: then an empty list.
+--- Waits until there is work for `worker`, at most `wait` seconds: then an empty list. With 0 it only looks, out of line.
 ---@param worker string
 ---@param request { generation: string, limit: integer, wait: number }
 ---@param is_there fun(): boolean
 ---@return stance.queue.job[]|nil, table|nil err
 function Claims:ask(worker, request, is_there)
   local generation, until_time = request.generation, time.monotonic() + (request.wait or 20)
+  local asker = { worker = worker, generation = generation, limit = request.limit, is_there = is_there, answer = fiber.channel(1) }
+  if request.wait == 0 then
+    local jobs, why = look(self, asker)
+    return jobs, not jobs and why or nil
+  end
   local line = self.lines[generation]
   if not line then
     line = { generation = generation }
     self.lines[generation] = line
   end
-  local asker = { worker = worker, generation = generation, limit = request.limit, is_there = is_there, answer = fiber.channel(1) }
   line[#line + 1] = asker
   if #line == 1 and not line.served then
     line.served = true

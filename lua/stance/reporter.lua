@@ -14,8 +14,11 @@ local timeout = 60
 local Reporter = {}
 Reporter.__index = Reporter
 
---- Sends one request, and hands each report its answer.
-local function send(self, batch)
+--- What a report has come to as long as nobody says otherwise.
+local unknown = err("upstream", "the host's answer was lost on the way")
+
+--- Sends one request, and notes each report's answer.
+local function deliver(self, batch)
   local texts = {}
   for i, one in ipairs(batch) do texts[i] = one.text end
   local reply, why = self.call('{"op":"report","reports":[' .. table.concat(texts, ",") .. "]}", timeout)
@@ -23,9 +26,17 @@ local function send(self, batch)
   if answer and answer.err then why = err(answer.err.code, "%s", answer.err.message) end
   for i, one in ipairs(batch) do
     local outcome = answer and answer.ok and answer.ok[i]
-    if type(outcome) == "table" then one.why = err(outcome.code, "%s", outcome.message) elseif not outcome then one.why = why end
-    one.answered:put(true)
+    if type(outcome) == "table" then one.why = err(outcome.code, "%s", outcome.message)
+    elseif outcome then one.why = false
+    else one.why = why end
   end
+end
+
+--- The same, and wakes who waits for it: memory may run out on the way, and closing needs none.
+local function send(self, batch)
+  local ok, why = pcall(deliver, self, batch)
+  for _, one in ipairs(batch) do one.answered:close() end
+  if not ok then error(why, 0) end
 end
 
 --- Runs for ever: once all that is ready now has run, what they reported goes out.
@@ -61,10 +72,10 @@ function Reporter:close() self.runner:cancel "closed" end
 ---@return true|nil kept, table|nil err
 function Reporter:tell(op, fields)
   fields.op = op
-  local one = { text = json.encode(fields), answered = fiber.channel(1) }
+  local one = { text = json.encode(fields), answered = fiber.channel(1), why = unknown }
   self.waiting[#self.waiting + 1] = one
   self.ready:put(true, 0)
-  one.answered:get()
+  one.answered:get(timeout + 5) -- without memory even the fiber that waits for the answer may have ended
   if one.why then return nil, one.why end
   return true
 end

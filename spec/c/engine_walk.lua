@@ -3,7 +3,7 @@
 -- code and message. Run by spec/c/engine.h with (jobs to hand in, hands that do it, seconds that a run may take or nil).
 local db, fiber, json, objects = require "db", require "fiber", require "json", require "objects"
 local err, job_api, jobs_service = require "stance.err", require "stance.job", require "stance.jobs"
-local workflows = require "stance.workflows"
+local reporter, workflows = require "stance.reporter", require "stance.workflows"
 local total, hands, run_seconds = ...
 local tell = tell -- luacheck: ignore
 
@@ -41,15 +41,23 @@ local function submit_some(jobs, count)
   end
 end
 
+-- What a worker reports goes through its outbox; see stance.worker.
+local is_report = { begin = true, step = true, note = true, complete = true, fail = true, cancelled = true, release = true }
+
 local function caller(jobs, worker)
-  return function(op, fields)
-    fields.op = op
+  local function ask(fields)
     local ok, reply = pcall(jobs.answer, jobs, worker, json.encode(fields))
     if not ok then return nil, err("upstream", "%s", tostring(reply)) end
     local answer = json.decode(reply)
     if answer.err then return nil, err(answer.err.code, "%s", answer.err.message) end
     return answer.ok
   end
+  local outbox = reporter.new(function(payload) return jobs:answer(worker, payload) end)
+  return function(op, fields)
+    if is_report[op] then return outbox:tell(op, fields) end
+    fields.op = op
+    return ask(fields)
+  end, outbox
 end
 
 local function run(call, claim)
@@ -75,19 +83,21 @@ end
 
 local function work(jobs, worker)
   jobs:worker_came(worker)
-  local call, failures = caller(jobs, worker), 0
+  local call, outbox = caller(jobs, worker)
+  local failures = 0
   while failures < patience do
     local claims, why = call("claim", { generation = require("host").generation(), limit = 2, wait = 0 })
     if not claims then
       complain(why)
       failures = failures + 1
     elseif #claims == 0 then
-      return
+      break
     end
     for _, claim in ipairs(claims or {}) do
       if run(call, claim) then failures = 0 else failures = failures + 1 end
     end
   end
+  outbox:close()
 end
 
 local function read_back(jobs)

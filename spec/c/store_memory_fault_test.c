@@ -233,7 +233,7 @@ static void watch_vm(struct vm *vm) {
 }
 
 static void live(void *arg) {
-    alarm(20);
+    alarm(90); /* longer than a report is waited for */
     engine_on_vm = watch_vm;
     fail_from(*(int *)arg, for_good);
     engine_live(data, workspace, 2, 1, 0.2);
