@@ -120,7 +120,7 @@ static int count_signs_of_life(struct fixture *f, const char *pid) {
     setenv("WATCHDOG_PID", pid, 1);
     CHECK(notify_start(&f->loop, &f->err) == 0);
     CHECK(getenv("WATCHDOG_USEC") == NULL && getenv("WATCHDOG_PID") == NULL);
-    uv_timer_t timer;
+    static uv_timer_t timer; /* closed by the loop, later */
     uv_timer_init(&f->loop.uv, &timer);
     timer.data = &f->loop;
     uv_timer_start(&timer, stop_soon, 100, 0);

@@ -10,7 +10,8 @@ static bool inside(struct http_span span, const char *bytes, size_t size) {
 }
 
 static void check_head(char *bytes, size_t size) {
-    struct http_head head;
+    struct http_header room[HTTP_HEADERS_MAX];
+    struct http_head head = {.headers = room};
     const char *why = NULL;
     int status = http_parse_head(bytes, size, &head, &why);
     FUZZ_CHECK(status == 0 || (status >= 400 && status < 500 && why != NULL));
