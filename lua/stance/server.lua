@@ -5,8 +5,8 @@
 local db, fiber, host = require "db", require "fiber", require "host"
 local http, log = require "http", require("log").named "host"
 local access, console, jobs_service = require "stance.access", require "stance.console", require "stance.jobs"
-local check, generations = require "stance.check", require "stance.generations"
-local gauges, migration, router = require "stance.gauges", require "stance.migration", require "stance.http"
+local gauges, generations = require "stance.gauges", require "stance.generations"
+local migration, router = require "stance.migration", require "stance.http"
 local workers, workflows = require "stance.workers", require "stance.workflows"
 
 local M = {}
@@ -60,6 +60,7 @@ end
 --- What a trial says: nothing, or what is wrong with this generation, a line each.
 ---@return string|nil
 function M.try()
+  local check = require "stance.check" -- a host's own vm has no need of it
   local problems = check.lines(check.generation())
   if not problems then prepare(false) end
   return problems
@@ -121,6 +122,7 @@ function M.start()
   app.workers:start()
   console.serve(app)
   host.ready("http://" .. app.address)
+  collectgarbage() -- what loading has left
 end
 
 return M
