@@ -51,9 +51,10 @@ end
 ---@return integer
 function M.run(db)
   local count = 0
-  for _, name in ipairs(workflows.names()) do
+  local types = assert(db.query("SELECT DISTINCT type FROM jobs WHERE status = 'pending' AND generation <> ?", host.generation()))
+  for _, row_type in ipairs(types) do
+    local name, after = row_type.type, 0
     local workflow = workflows.load(name)
-    local after = 0
     while workflow and workflow.migrate do
       local rows = assert(db.query([[SELECT seq, id, params, version, generation FROM jobs WHERE type = ? AND status = 'pending'
           AND generation <> ? AND seq > ? ORDER BY seq LIMIT ?]], name, host.generation(), after, batch))

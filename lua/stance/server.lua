@@ -34,13 +34,17 @@ local function load_routes(route, app)
   end
 end
 
---- At the start of a host a broken workflow fails its own jobs only; later it keeps its whole generation out.
+--- At the start of a host a broken workflow fails its own jobs only; later it keeps its whole generation out. What the active generation
+--- has too is loaded when it is asked for.
 local function load_workflows(is_first)
-  for _, name in ipairs(workflows.names()) do
-    local workflow, why = workflows.load(name)
-    if not workflow and not is_first then error(why, 0) end
-    if not workflow then log.error("a workflow cannot be used", { workflow = name, reason = why.message }) end
-    fiber.yield()
+  for _, script in ipairs(host.scripts()) do
+    local name = not script.known and script.path:match "^workflows/([%w_-]+)%.lua$"
+    if name then
+      local workflow, why = workflows.load(name)
+      if not workflow and not is_first then error(why, 0) end
+      if not workflow then log.error("a workflow cannot be used", { workflow = name, reason = why.message }) end
+      fiber.yield()
+    end
   end
 end
 
