@@ -283,6 +283,7 @@ static void set_loaders(lua_State *L, bool keep_standard) {
 static int open_libraries(lua_State *L) {
     struct vm *vm = vm_of(L);
     luaL_openlibs(L);
+    vm_mend_pairs(L);
     vm_new_type(L, error_type, (const luaL_Reg[]){{NULL, NULL}},
                 (const luaL_Reg[]){{"__tostring", error_tostring}, {NULL, NULL}});
     lua_pop(L, 1);

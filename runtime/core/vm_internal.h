@@ -37,6 +37,9 @@ bool vm_confine(struct vm *vm, bool confined);
 /* Keeps luaL_traceback of `co`, starting with the error value on its top. */
 void vm_keep_traceback(struct vm *vm, lua_State *co);
 
+/* Puts a `pairs` and a `next` in place whose loops do not end early (vm_pairs.c). May raise. */
+void vm_mend_pairs(lua_State *L);
+
 /* Takes from the libraries what scripts may not do (vm_restrict.c). May raise. */
 void vm_restrict(lua_State *L);
 
