@@ -40,7 +40,7 @@ struct generations {
     struct alarm *again_alarm;
     struct scripts *read; /* by the pool thread */
     struct err read_err;
-    struct trial *trial;
+    struct trial *trial, *leaving; /* the one that runs; the last one, until its process is gone */
     struct generation *candidate;
     struct alarm *end_alarm;
     struct load past[LOADS_KEPT];
@@ -161,6 +161,20 @@ static void tell_manager(const struct load *load) {
     notify_ready(status);
 }
 
+static void trial_is_gone(void *arg) {
+    ((struct generations *)arg)->leaving = NULL;
+}
+
+static void dismiss_trial(struct generations *all) {
+    struct trial *trial = all->trial;
+    all->trial = NULL;
+    if (trial == NULL)
+        return;
+    trial_free(all->leaving);
+    all->leaving = trial;
+    trial_dismiss(trial, trial_is_gone, all);
+}
+
 static void load_again(void *arg) {
     struct generations *all = arg;
     all->again_alarm = NULL;
@@ -180,8 +194,7 @@ static void end_load(struct generations *all, const char *outcome, const char *r
     load->seconds = loop_seconds() - all->load_began;
     load->outcome = outcome;
     load->reason = reason ? strdup(reason) : NULL;
-    trial_free(all->trial);
-    all->trial = NULL;
+    dismiss_trial(all);
     if (all->candidate != NULL)
         close_generation(all->candidate);
     all->candidate = NULL;
@@ -281,8 +294,7 @@ static void trial_ended(const char *reason, void *arg) {
         end_load(all, "failed", reason);
         return;
     }
-    trial_free(all->trial);
-    all->trial = NULL;
+    dismiss_trial(all);
     prepare(all);
 }
 
@@ -394,6 +406,7 @@ void generations_free(struct generations *all) {
     alarm_stop(all->end_alarm);
     alarm_stop(all->again_alarm);
     trial_free(all->trial);
+    trial_free(all->leaving);
     scripts_free(all->request.scripts);
     while (all->first != NULL)
         close_generation(all->first);

@@ -20,13 +20,15 @@ struct trial {
     void *arg;
     char *reason;
     bool is_over;
+    void (*gone)(void *arg); /* dismissed */
+    void *gone_arg;
 };
 
 static void tell_end(void *arg) {
     struct trial *trial = arg;
     trial->alarm = NULL;
     void (*ended)(const char *, void *) = trial->ended;
-    ended(trial->reason, trial->arg); /* frees the trial */
+    ended(trial->reason, trial->arg); /* which dismisses the trial */
 }
 
 /* The callback may free what is calling here, so it waits for the loop. */
@@ -73,6 +75,14 @@ static void on_child_exit(struct child *child, const struct child_exit *end, voi
     end_trial(arg, reason, SIZE_MAX);
 }
 
+static void on_gone(struct child *child, void *arg) {
+    struct trial *trial = arg;
+    trial->child = NULL;
+    child_free(child);
+    if (trial->gone != NULL)
+        trial_dismiss(trial, trial->gone, trial->gone_arg);
+}
+
 static void time_is_up(void *arg) {
     struct trial *trial = arg;
     char reason[160];
@@ -98,6 +108,7 @@ int trial_start(struct loop *loop, const char *const *argv, const struct scripts
         .heartbeat = -1,
         .link = {.callbacks = {.request = on_request}, .arg = trial},
         .on_exit = on_child_exit,
+        .on_gone = on_gone,
         .arg = trial,
     };
     int code = child_spawn(loop, &options, &trial->child, err);
@@ -117,6 +128,20 @@ void trial_free(struct trial *trial) {
     child_free(trial->child);
     free(trial->reason);
     free(trial);
+}
+
+void trial_dismiss(struct trial *trial, void (*gone)(void *arg), void *arg) {
+    trial->is_over = true;
+    trial->gone = gone;
+    trial->gone_arg = arg;
+    alarm_stop(trial->alarm);
+    trial->alarm = NULL;
+    if (trial->child != NULL) {
+        child_stop(trial->child, 0.5);
+        return;
+    }
+    trial_free(trial);
+    gone(arg);
 }
 
 /* -- The child's side -------------------------------------------------------------------------- */

@@ -17,8 +17,12 @@ int trial_start(struct loop *loop, const char *const *argv, const struct scripts
                 double seconds, void (*ended)(const char *reason, void *arg), void *arg,
                 struct trial **out, struct err *err);
 
-/* Also before its end, from within `ended` too. NULL-safe. */
+/* Kills the child and waits for it, which takes its time: for the end of the process. NULL-safe. */
 void trial_free(struct trial *trial);
+
+/* The same without waiting: from within `ended` too. `gone` is called, from here or from the loop,
+ * when the child is no more and the trial freed. */
+void trial_dismiss(struct trial *trial, void (*gone)(void *arg), void *arg);
 
 /* -- The child's side -------------------------------------------------------------------------- */
 
