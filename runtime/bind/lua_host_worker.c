@@ -14,6 +14,7 @@
 
 #include "core/child.h"
 #include "core/config.h"
+#include "core/launch.h"
 #include "core/log.h"
 #include "core/metrics_process.h"
 
@@ -218,11 +219,10 @@ static struct workers *all_workers(struct services *services) {
 static int spawn_worker(lua_State *L) {
     struct services *services = services_of(L);
     luaL_checktype(L, 1, LUA_TTABLE);
-    char exe[PATH_MAX], index[16];
-    ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (length < 0)
-        return vm_failf(L, ERR_IO, "cannot find this program's own file");
-    exe[length] = 0;
+    char exe[LAUNCH_PATH_SIZE], index[16];
+    struct err err;
+    if (launch_own_program(exe, &err) != 0)
+        return vm_fail(L, &err);
     snprintf(index, sizeof index, "%d", (int)vm_opt_number(L, 1, "index", 1));
     struct workers *all = all_workers(services);
     struct worker *worker = all ? calloc(1, sizeof *worker) : NULL;
@@ -248,7 +248,6 @@ static int spawn_worker(lua_State *L) {
         .on_gone = on_gone,
         .arg = worker,
     };
-    struct err err;
     int code = child_spawn(services->loop, &options, &worker->child, &err);
     for (size_t i = 0; settings[i] != NULL; i++)
         free(settings[i]);

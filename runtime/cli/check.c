@@ -259,14 +259,14 @@ int cli_check(int argc, char **argv) {
     int code = options_parse(&usage, argc, argv, &count);
     if (code != OPTIONS_GO_ON)
         return code;
+    if (check.run != NULL && count != 1)
+        return options_misuse(&usage, "--run wants one workflow");
     struct config *config = NULL;
     code = tool_config(file, workspace, &config);
     if (code != EXIT_OK)
         return code;
     if (getcwd(check.folder, sizeof check.folder) == NULL)
         check.folder[0] = 0;
-    if (check.run != NULL && count != 1)
-        return options_misuse(&usage, "--run wants one workflow");
     check.config = config;
     check.problems = json_array();
     code = run(&check, config, argv + 1, count);

@@ -117,9 +117,8 @@ static bool is_folder(const char *path) {
     return stat(path, &stat_) == 0 && S_ISDIR(stat_.st_mode);
 }
 
-int process_script_folders(const struct config *config, struct script_folders *folders,
-                           struct err *err) {
-    *folders = (struct script_folders){.workspace = config_string(config, "workspace")};
+int process_script_folders(const char *workspace, struct script_folders *folders, struct err *err) {
+    *folders = (struct script_folders){.workspace = workspace};
     int code = process_lua_dir(folders->lua, sizeof folders->lua, err);
     if (code != 0)
         return code;
@@ -135,15 +134,20 @@ int process_script_folders(const struct config *config, struct script_folders *f
     return 0;
 }
 
+int process_read_folders(const struct script_folders *folders, struct scripts **out,
+                         struct err *err) {
+    return scripts_read(folders->lua, folders->has_policies ? folders->policies : NULL,
+                        folders->workspace, out, err);
+}
+
 /* A save is several steps (cut, write, rename): what was touched just now may be half of one. */
 static const double settled = 0.03;
 
 int process_read_scripts(const struct config *config, struct scripts **out, struct err *err) {
     struct script_folders folders;
-    int code = process_script_folders(config, &folders, err);
+    int code = process_script_folders(config_string(config, "workspace"), &folders, err);
     for (int tries = 0; code == 0; tries++) {
-        code = scripts_read(folders.lua, folders.has_policies ? folders.policies : NULL,
-                            folders.workspace, out, err);
+        code = process_read_folders(&folders, out, err);
         double untouched = code == 0 ? scripts_untouched(*out) : 0;
         if ((code == 0 && untouched >= settled) || tries == 10)
             break;
@@ -183,6 +187,17 @@ static int grant_workspace(struct process *process, struct roots *roots, struct 
     return is_folder(workspace) ? roots_add(roots, "workspace", workspace, false, err) : 0;
 }
 
+int process_grant_reading(struct roots *roots, const struct config *config, struct err *err) {
+    const char *const *list = config_list(config, "read_roots");
+    int code = 0;
+    for (int i = 0; code == 0 && list[i] != NULL; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "read%d", i + 1);
+        code = roots_add(roots, name, list[i], false, err);
+    }
+    return code;
+}
+
 static int grant_roots(struct process *process, struct err *err) {
     struct roots *roots = process->services.roots = roots_new();
     if (roots == NULL)
@@ -198,13 +213,7 @@ static int grant_roots(struct process *process, struct err *err) {
         snprintf(name, sizeof name, "output%d", i + 1);
         code = grant_folder(roots, name, list[i], err);
     }
-    list = config_list(process->config, "read_roots");
-    for (int i = 0; code == 0 && list && list[i]; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "read%d", i + 1);
-        code = roots_add(roots, name, list[i], false, err);
-    }
-    return code;
+    return code ? code : process_grant_reading(roots, process->config, err);
 }
 
 static void configure_log(const struct config *config) {

@@ -40,8 +40,13 @@ struct script_folders {
     const char *workspace;
     bool has_policies;
 };
-int process_script_folders(const struct config *config, struct script_folders *folders,
-                           struct err *err);
+/* `workspace` may be NULL or not there. */
+int process_script_folders(const char *workspace, struct script_folders *folders, struct err *err);
+int process_read_folders(const struct script_folders *folders, struct scripts **out,
+                         struct err *err);
+
+/* Grants what the setting read_roots names. */
+int process_grant_reading(struct roots *roots, const struct config *config, struct err *err);
 
 /* The scripts on disk, once no file has changed for a moment. Any thread. */
 int process_read_scripts(const struct config *config, struct scripts **out, struct err *err);

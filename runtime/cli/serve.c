@@ -16,7 +16,7 @@
 #include "core/watch.h"
 #include "store/db.h"
 
-enum { TRIAL_ARGV_MAX = 64, SETTLED_MS = 1500 };
+enum { TRIAL_ARGUMENTS_MAX = 64, SETTLED_MS = 1500 };
 
 static long ready_fd = -1;
 static bool is_up;
@@ -66,9 +66,8 @@ struct host {
     struct process process;
     struct scripts *kept; /* read from the database */
     struct watch *watch;
-    const char *trial_argv[TRIAL_ARGV_MAX];
-    char *trial_flags[TRIAL_ARGV_MAX];
-    char exe[PATH_MAX];
+    const char *trial_arguments[TRIAL_ARGUMENTS_MAX];
+    char *trial_flags[TRIAL_ARGUMENTS_MAX];
 };
 
 static int read_scripts(void *arg, struct scripts **out, struct err *err) {
@@ -167,20 +166,16 @@ static void on_change(void *arg) {
 static int start_generations(struct host *host, struct err *err) {
     struct process *process = &host->process;
     const struct config *config = process->config;
-    ssize_t length = readlink("/proc/self/exe", host->exe, sizeof host->exe - 1);
-    if (length < 0)
-        return err_set_errno(err, errno, "cannot find this program's own file");
-    host->exe[length] = 0;
-    const char *own[] = {host->exe, "worker", "--trial"};
-    memcpy(host->trial_argv, own, sizeof own);
-    config_to_flags(config, host->trial_argv, 3, TRIAL_ARGV_MAX, host->trial_flags);
+    const char *own[] = {"worker", "--trial"};
+    memcpy(host->trial_arguments, own, sizeof own);
+    config_to_flags(config, host->trial_arguments, 2, TRIAL_ARGUMENTS_MAX, host->trial_flags);
     struct generations_options options = {
         .loop = &process->loop,
         .vm = {.name = "host", .jit = true, .modules = bind_modules, .host = &process->services},
         .read = read_scripts,
         .broken = broken,
         .arg = host,
-        .trial_argv = host->trial_argv,
+        .trial_arguments = host->trial_arguments,
         .slice_seconds = config_number(config, "load_slice"),
         .load_seconds = config_number(config, "load_timeout"),
         .load_memory = (size_t)config_int(config, "load_memory"),
@@ -198,7 +193,8 @@ static int start_watch(struct host *host, struct err *err) {
     struct script_folders folders;
     if (config_bool(host->process.config, "no_watch"))
         return 0;
-    int code = process_script_folders(host->process.config, &folders, err);
+    int code =
+        process_script_folders(config_string(host->process.config, "workspace"), &folders, err);
     return code ? code
                 : watch_new(&host->process.loop, folders.list, on_change, host, &host->watch, err);
 }

@@ -28,13 +28,7 @@ static int grant(struct tool *tool, const struct config *config, const char *wri
     if (roots == NULL)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     int code = writable ? roots_add(roots, "workspace", writable, true, err) : 0;
-    const char *const *list = config_list(config, "read_roots");
-    for (int i = 0; code == 0 && list && list[i]; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "read%d", i + 1);
-        code = roots_add(roots, name, list[i], false, err);
-    }
-    return code;
+    return code ? code : process_grant_reading(roots, config, err);
 }
 
 int tool_config(const char *file, const char *workspace, struct config **out) {
@@ -72,14 +66,9 @@ void tool_close(struct tool *tool) {
 }
 
 int tool_read_scripts(const char *workspace, struct scripts **out, struct err *err) {
-    char lua[PATH_MAX], policies[PATH_MAX + 16];
-    int code = process_lua_dir(lua, sizeof lua, err);
-    if (code != 0)
-        return code;
-    snprintf(policies, sizeof policies, "%s/../policies", lua);
-    if (workspace != NULL && access(workspace, F_OK) != 0)
-        workspace = NULL;
-    return scripts_read(lua, access(policies, F_OK) == 0 ? policies : NULL, workspace, out, err);
+    struct script_folders folders;
+    int code = process_script_folders(workspace, &folders, err);
+    return code ? code : process_read_folders(&folders, out, err);
 }
 
 /* -- Workspaces -------------------------------------------------------------------------------- */

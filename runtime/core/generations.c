@@ -300,13 +300,13 @@ static void trial_ended(const char *reason, void *arg) {
 
 static void try_scripts(struct generations *all) {
     struct err err;
-    if (all->options.trial_argv == NULL || all->request.no_trial) {
+    if (all->options.trial_arguments == NULL || all->request.no_trial) {
         prepare(all);
         return;
     }
     if (all->current != NULL)
         scripts_mark_known(all->request.scripts, all->current->scripts);
-    if (trial_start(all->options.loop, all->options.trial_argv, all->request.scripts,
+    if (trial_start(all->options.loop, all->options.trial_arguments, all->request.scripts,
                     all->options.load_seconds, trial_ended, all, &all->trial, &err) != 0)
         end_load(all, "failed", err.message);
 }

@@ -32,12 +32,12 @@ struct generations_options {
     /* boot.lua has failed after its vm had become active. */
     void (*broken)(void *arg, const struct err *err, const char *traceback);
     void *arg;
-    const char *const *trial_argv; /* the program that tries scripts (cli/worker.c); NULL: none.
-                                      Borrowed */
-    double slice_seconds;          /* that a script may run without a pause while it is loaded */
-    double load_seconds;           /* that the trial may take in all */
-    size_t load_memory;            /* bytes that a vm may take until it is active; 0: no limit */
-    double drain;                  /* seconds that a former vm may go on */
+    const char *const *trial_arguments; /* with which this program tries scripts (cli/worker.c);
+                                           NULL: no trial. Borrowed */
+    double slice_seconds; /* that a script may run without a pause while it is loaded */
+    double load_seconds;  /* that the trial may take in all */
+    size_t load_memory;   /* bytes that a vm may take until it is active; 0: no limit */
+    double drain;         /* seconds that a former vm may go on */
 };
 
 /* How a load went. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -89,6 +90,17 @@ static int read_reason(int fd) {
         size = read(fd, &reason, sizeof reason);
     } while (size < 0 && errno == EINTR);
     return size == (ssize_t)sizeof reason ? reason : 0;
+}
+
+int launch_own_program(char path[LAUNCH_PATH_SIZE], struct err *err) {
+    static const char own[] = "/proc/self/exe";
+    ssize_t length = readlink(own, path, LAUNCH_PATH_SIZE - 1);
+    if (length < 0)
+        return err_set_errno(err, errno, "cannot find this program's own file");
+    path[length] = 0;
+    if (access(path, X_OK) < 0)
+        memcpy(path, own, sizeof own);
+    return 0;
 }
 
 int launch_process(const struct launch *launch, pid_t *pid, struct err *err) {

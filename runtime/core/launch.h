@@ -18,6 +18,12 @@ struct launch {
     int link;                 /* becomes its descriptor 3 */
 };
 
+enum { LAUNCH_PATH_SIZE = 4096 };
+
+/* The file that this process runs, to start another of: by its path, or when that is gone (an
+ * upgrade took its place away) by what the system still holds of it. */
+int launch_own_program(char path[LAUNCH_PATH_SIZE], struct err *err);
+
 /* Starts it and waits until it has become argv[0] (well under a millisecond) or has failed to. The
  * caller reaps `*pid`. */
 int launch_process(const struct launch *launch, pid_t *pid, struct err *err);

@@ -6,6 +6,9 @@
 
 #include "core/child.h"
 #include "core/fiber.h"
+#include "core/launch.h"
+
+enum { ARGV_MAX = 66 };
 
 /* Requests of the child: the scripts; well; or this followed by what is wrong. */
 static const char ask_scripts[] = "scripts", say_well[] = "well", say_wrong[] = "wrong\n";
@@ -94,12 +97,17 @@ static void time_is_up(void *arg) {
     end_trial(trial, reason, SIZE_MAX);
 }
 
-int trial_start(struct loop *loop, const char *const *argv, const struct scripts *scripts,
+int trial_start(struct loop *loop, const char *const *arguments, const struct scripts *scripts,
                 double seconds, void (*ended)(const char *reason, void *arg), void *arg,
                 struct trial **out, struct err *err) {
-    struct trial *trial = calloc(1, sizeof *trial);
+    char program[LAUNCH_PATH_SIZE];
+    const char *argv[ARGV_MAX] = {program};
+    for (size_t i = 0; i + 2 < ARGV_MAX && arguments[i] != NULL; i++)
+        argv[i + 1] = arguments[i];
+    int code = launch_own_program(program, err);
+    struct trial *trial = code == 0 ? calloc(1, sizeof *trial) : NULL;
     if (trial == NULL)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
+        return code ? code : err_set(err, ERR_NO_MEMORY, "out of memory");
     *trial = (struct trial){
         .loop = loop, .scripts = scripts, .seconds = seconds, .ended = ended, .arg = arg};
     struct child_options options = {
@@ -111,7 +119,7 @@ int trial_start(struct loop *loop, const char *const *argv, const struct scripts
         .on_gone = on_gone,
         .arg = trial,
     };
-    int code = child_spawn(loop, &options, &trial->child, err);
+    code = child_spawn(loop, &options, &trial->child, err);
     if (code != 0) {
         free(trial);
         return code;

@@ -1,8 +1,8 @@
 /* trial.h - scripts are tried in a process of their own before the host takes them.
  *
- * The child (`argv`, with a link on its descriptor 3) asks for the scripts, loads and checks all,
- * and says how it went. One that crashes, hangs past its time or fills its memory has failed, and
- * is gone. Loop thread. */
+ * The child (this program with `arguments`, and a link on its descriptor 3) asks for the scripts,
+ * loads and checks all, and says how it went. One that crashes, hangs past its time or fills its
+ * memory has failed, and is gone. Loop thread. */
 #ifndef STANCE_CORE_TRIAL_H
 #define STANCE_CORE_TRIAL_H
 
@@ -13,7 +13,7 @@ struct trial;
 
 /* `ended` is called once, from the loop: with NULL when all is well, else with the reason, lines
  * "PATH:LINE: MESSAGE". `scripts` are borrowed until then. */
-int trial_start(struct loop *loop, const char *const *argv, const struct scripts *scripts,
+int trial_start(struct loop *loop, const char *const *arguments, const struct scripts *scripts,
                 double seconds, void (*ended)(const char *reason, void *arg), void *arg,
                 struct trial **out, struct err *err);
 

@@ -296,3 +296,20 @@ describe("across a change of scripts", function()
     assert.is_true(memory_after < memory_before + 4e6, ("%d bytes, then %d"):format(memory_before, memory_after))
   end)
 end)
+
+describe("a host whose program was replaced on disk", function()
+  it("goes on with the program that it runs: workers and trials of new scripts", function()
+    local folder = support.folder()
+    local program = folder .. "/stance"
+    support.shell(("cp %s %s"):format(support.absolute_binary, program))
+    local host = support.host { folder = folder, workflows = { greet = waiting "one" }, flags = "--workers 1 --no-watch", binary = program,
+      environment = "STANCE_LUA=" .. support.shell "realpath lua" }
+    os.remove(program)
+    support.shell("kill -9 " .. host:worker_pids()[1])
+    script(host, "workflows/greet.lua", waiting "two")
+    assert.equal(200, (host:post "/api/reload"))
+    assert.equal("two", finish(host, host:submit "greet"))
+    host:stop()
+    support.shell("rm -rf " .. folder)
+  end)
+end)

@@ -45,11 +45,11 @@ Host.__index = Host
 
 function M.folder() return shell "mktemp -d /tmp/stance-e2e-XXXXXX" end
 
---- A host that is up. options: folder (kept at the end when given), flags, environment ("NAME=value ..."), workflows {name = text}.
+--- A host that is up. options: folder (kept at the end when given), binary, flags, environment ("NAME=value ..."), workflows {name = text}.
 function M.host(options)
   options = options or {}
   local self = setmetatable({ folder = options.folder or M.folder(), owns = not options.folder, flags = options.flags or "",
-    environment = options.environment or "" }, Host)
+    environment = options.environment or "", binary = options.binary or binary }, Host)
   for name, text in pairs(options.workflows or {}) do M.write(("%s/scripts/workflows/%s.lua"):format(self.folder, name), text) end
   if options.workflows then self.flags = ("%s --workspace %s/scripts"):format(self.flags, self.folder) end
   self:start()
@@ -60,7 +60,7 @@ function Host:start()
   local ready = self.folder .. "/ready"
   os.remove(ready)
   local command = "%s %s serve --listen 127.0.0.1:%s --data %s/data --log-format json --ready-fd 3 %s 3>%s >/dev/null 2>>%s/log & echo $!"
-  self.pid = tonumber(shell(command:format(self.environment, binary, self.port or 0, self.folder, self.flags, ready, self.folder)))
+  self.pid = tonumber(shell(command:format(self.environment, self.binary, self.port or 0, self.folder, self.flags, ready, self.folder)))
   local ok, line = pcall(M.eventually, "the host to be ready", 15, function()
     local text = read(ready)
     return text and text:find "\n" and text
