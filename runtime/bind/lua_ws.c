@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bind/modules.h"
+#include "net/ws_frame.h"
 
 static const char socket_type[] = "stance.ws";
 
@@ -331,9 +332,7 @@ static int socket_drain(lua_State *L) {
 
 int lua_ws_check_code(lua_State *L, int index) {
     int code = (int)luaL_optinteger(L, index, 1000);
-    bool known = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-    luaL_argcheck(L, known || (code >= 3000 && code <= 4999), index,
-                  "not a code that a close frame may carry");
+    luaL_argcheck(L, ws_code_is_valid(code), index, "not a code that a close frame may carry");
     return code;
 }
 

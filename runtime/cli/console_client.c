@@ -146,7 +146,7 @@ int console_client_ask(struct console_client *client, const json_t *request, jso
         /* Not for ever: an interrupt may come just before. */
         int ready = poll(&fd, 1, TICK_MS);
         silent_ms = ready == 0 ? silent_ms + TICK_MS : 0;
-        if (client->options.interrupted != NULL && client->options.interrupted()) {
+        if (!pressed && client->options.interrupted != NULL && client->options.interrupted()) {
             code = send_frame(client, CONSOLE_INTERRUPT, NULL, 0, err);
             pressed = true;
             silent_ms = 0;
