@@ -1,7 +1,9 @@
 /* stance_gpu.h - the one door between the runtime and the pose and render kernels.
  *
  * What it is for: a character's mesh goes in once (gpu_scene_new); then batches of views are drawn
- * from it (gpu_render), each with its own camera and its own pose, and labelled (gpu_label).
+ * from it (gpu_render), each with its own camera and its own pose, and labelled (gpu_label). And
+ * back: people in pictures and in streams of pictures are found and followed as 33 landmarks each
+ * (gpu_pose_detect, gpu_pose_track), by the networks of MediaPipe Pose.
  *
  * Units and axes: metres; world space is right-handed, y up, the body faces +z. Camera space is the
  * one of computer vision: x right, y down, z forward, so a pixel is (fx * x / z + cx, fy * y / z +
@@ -189,6 +191,94 @@ struct gpu_label {
 void gpu_label(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
                const float *depth, const struct gpu_anchor *anchors, uint32_t anchor_count,
                struct gpu_point *points, struct gpu_label *label);
+
+/* -- Pose -------------------------------------------------------------------------------------- */
+
+/* A picture for the pose networks, or the part of one that was decoded: rows [y, y + height) and
+ * columns [x, x + width) of a picture of whole_width x whole_height. `rgb` points at the part's
+ * first pixel. Places in results are always of the whole picture. */
+struct gpu_picture {
+    const uint8_t *rgb; /* sRGB */
+    uint32_t channels;  /* bytes from pixel to pixel: 3, or 4 (the fourth is not looked at) */
+    size_t stride;      /* bytes from row to row */
+    uint32_t x, y, width, height;
+    uint32_t whole_width, whole_height;
+};
+
+enum { GPU_POSE_LANDMARKS = 33, GPU_POSE_MAX_PEOPLE = 16 };
+
+/* One person. Landmarks in MediaPipe's order (0 nose ... 32 right foot index; left and right are
+ * the person's). */
+struct gpu_pose_person {
+    uint32_t id; /* stays with a person while a session follows them; from 1 */
+    float score; /* that somebody is there, 0..1 */
+    float landmarks[GPU_POSE_LANDMARKS][4]; /* x, y in 0..1 of the picture (may lie outside), z in
+                                               units of its width, hips at 0; visibility 0..1 */
+    float world[GPU_POSE_LANDMARKS][4];     /* metres, hips at the origin, x right, y down, z away
+                                               from the camera; visibility */
+    float
+        roi[4]; /* the square that was looked at: centre x, y, side (pixels), rotation (radians) */
+};
+
+struct gpu_pose_people {
+    uint32_t count;
+    bool detected; /* the detector ran for this picture */
+    struct gpu_pose_person person[GPU_POSE_MAX_PEOPLE];
+};
+
+/* Defaults are MediaPipe's: gpu_pose_options_default. */
+struct gpu_pose_options {
+    uint32_t people;                   /* at most so many are followed, 1..GPU_POSE_MAX_PEOPLE */
+    float min_detection, min_tracking; /* confidences, 0..1 */
+    bool smooth;                       /* One-Euro filters on what is followed */
+    bool sane_reset; /* all filters forget a person that was lost; else, as MediaPipe
+                        does, visibilities and world landmarks are smoothed on */
+    double redetect; /* seconds between looks for further people while fewer than
+                        `people` are followed; only with people > 1 */
+};
+void gpu_pose_options_default(struct gpu_pose_options *options);
+
+/* The two networks of a model, ready on a backend, with scratch memory: one thread at a time. Any
+ * number of sessions may take turns on it. */
+struct gpu_pose_engine;
+
+struct gpu_pose_files { /* TFLite files, read only during the call */
+    const void *detector, *landmarks;
+    size_t detector_size, landmarks_size;
+};
+
+/* backend: "cpu" (XNNPACK), "cuda", or "auto": CUDA where plug-in, driver and device are there,
+ * else the CPU. */
+int gpu_pose_engine_new(const struct gpu_pose_files *files, const char *backend,
+                        struct gpu_pose_engine **out, char *why);
+void gpu_pose_engine_free(struct gpu_pose_engine *engine);
+const char *gpu_pose_engine_backend(const struct gpu_pose_engine *engine);
+size_t gpu_pose_engine_memory(const struct gpu_pose_engine *engine); /* bytes */
+
+/* Looks at pictures that have nothing to do with each other: detector, then landmarks, nothing is
+ * smoothed; people are ordered by the detector's score. */
+int gpu_pose_detect(struct gpu_pose_engine *engine, const struct gpu_pose_options *options,
+                    const struct gpu_picture *pictures, uint32_t count,
+                    struct gpu_pose_people *people, char *why);
+
+/* What is remembered between the frames of one stream (some kilobytes a person). */
+struct gpu_pose_session;
+int gpu_pose_session_new(const struct gpu_pose_options *options, struct gpu_pose_session **out,
+                         char *why);
+void gpu_pose_session_free(struct gpu_pose_session *session);
+void gpu_pose_session_reset(struct gpu_pose_session *session); /* as new */
+
+/* The part of the next frame of this size (at `time`) that gpu_pose_track will look at, as x, y,
+ * width, height: a caller may decode only that. The whole picture when the detector will run. */
+void gpu_pose_session_window(const struct gpu_pose_session *session, uint32_t width,
+                             uint32_t height, double time, uint32_t window[4]);
+
+/* The next frame of each of `count` different sessions, with its time in seconds; people[i] is
+ * session i's. A time that does not go forward gives unsmoothed landmarks, as MediaPipe does.
+ * After a failure sessions are as before the call. */
+int gpu_pose_track(struct gpu_pose_engine *engine, struct gpu_pose_session *const *sessions,
+                   const struct gpu_picture *pictures, const double *times, uint32_t count,
+                   struct gpu_pose_people *people, char *why);
 
 #ifdef __cplusplus
 }

@@ -152,7 +152,8 @@ local function check_scopes(subject, policy)
   for _, principal in ipairs(sorted_keys(policy)) do
     local scopes = policy[principal]
     if type(principal) ~= "string" or not t.list(t.string):check(scopes) then
-      return subject:add("error", subject:line_of((tostring(principal):gsub("%p", "%%%0"))), "'%s' must be a list of scopes", tostring(principal))
+      local name = tostring(principal)
+      return subject:add("error", subject:line_of((name:gsub("%p", "%%%0"))), "'%s' must be a list of scopes", name)
     end
     for _, granted in ipairs(scopes) do
       if not is_needed(granted) then

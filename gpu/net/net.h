@@ -1,0 +1,32 @@
+/* net.h - a network that is ready to run on the CPU, through XNNPACK.
+ *
+ * net_new packs a graph's weights; after that the graph may be freed. net_run takes one picture's
+ * worth of numbers and computes on the calling thread alone: what serves several streams runs one
+ * net a thread. Nothing is allocated by net_run.
+ *
+ * The reference for it (double precision, plain loops) is net_reference_run, which the checks use.
+ *
+ * Threads: a net belongs to one thread at a time. Errors: GPU_EDEVICE (no XNNPACK in this build or
+ * on this machine), GPU_EINVAL, GPU_ENOMEM. */
+#ifndef STANCE_NET_NET_H
+#define STANCE_NET_NET_H
+
+#include "net/graph.h"
+
+struct net;
+
+int net_new(const struct net_graph *graph, struct net **out, char *why);
+void net_free(struct net *net);
+
+/* input: the graph's first input; outputs[i]: room for the graph's outputs[i], NULL for those that
+ * are NET_NONE. */
+int net_run(struct net *net, const float *input, float *const *outputs, char *why);
+
+/* Bytes that this net holds: packed weights, results in between. */
+size_t net_memory(const struct net *net);
+
+/* Runs the graph slowly in double precision; allocates as it goes. */
+int net_reference_run(const struct net_graph *graph, const float *input, float *const *outputs,
+                      char *why);
+
+#endif
