@@ -190,7 +190,7 @@ install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 
 # In clang's words, whichever compiler built last.
 compile_commands.json: FORCE ## one entry a C file, for editors and clang-tidy
-	@for file in runtime/main.c $(SOURCES) $(wildcard spec/*/*.c spec/bench/peers/*.c gpu/*/*.c); do \
+	@for file in runtime/main.c $(SOURCES) $(wildcard spec/*/*.c spec/bench/peers/*.c gpu/*.c gpu/*/*.c); do \
 	    printf '{"directory":"%s","file":"%s","command":"clang %s -c %s"},\n' '$(CURDIR)' $$file \
 	        '$(strip $(CPPFLAGS)) -I$(B)/gen -Ispec/c -Ispec/fuzz -std=c11 -pthread' $$file; \
 	done | sed '1s/^/[/; $$s/,$$/]/' >$@

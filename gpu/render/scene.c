@@ -2,22 +2,11 @@
 #include "scene.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_COUNT = 1 << 26 }; /* of vertices and of triangles: byte offsets stay below 2^31 lanes */
-
-int gpu_fail(char *why, int code, const char *format, ...) {
-    if (why != NULL) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(why, GPU_WHY_SIZE, format, arguments);
-        va_end(arguments);
-    }
-    return code;
-}
 
 /* -- Checks -------------------------------------------------------------------------------------
  */

@@ -5,7 +5,7 @@
 #ifndef STANCE_GPU_SCENE_H
 #define STANCE_GPU_SCENE_H
 
-#include "../stance_gpu.h"
+#include "fail.h"
 
 enum {
     GPU_PAD = 16,          /* the widest vector, in floats */
@@ -64,8 +64,5 @@ void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *textur
 /* Sets GPU_TRIANGLE_ALPHA_TEST and GPU_TRIANGLE_HOLE of every triangle whose material has a
  * cut-off. */
 void gpu_texture_classify(struct gpu_scene *scene);
-
-/* Writes a reason; always returns `code`. */
-int gpu_fail(char *why, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif
