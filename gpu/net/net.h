@@ -13,6 +13,10 @@
 
 #include "net/graph.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct net;
 
 int net_new(const struct net_graph *graph, struct net **out, char *why);
@@ -29,4 +33,7 @@ size_t net_memory(const struct net *net);
 int net_reference_run(const struct net_graph *graph, const float *input, float *const *outputs,
                       char *why);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -12,6 +12,10 @@
 #include "net/graph.h"
 #include "stance_gpu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     POSE_POINTS = 39,         /* 33 of the body, two that give the next crop, four unused */
     POSE_ANCHORS = 2254,      /* boxes that the detector looks at */
@@ -70,4 +74,7 @@ int pose_backend_cpu(const struct pose_graphs *graphs, struct pose_backend **out
  */
 int pose_backend_cuda(const struct pose_graphs *graphs, struct pose_backend **out, char *why);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
