@@ -1,17 +1,22 @@
 #include "core/guard.h"
 
+#include <errno.h>
 #include <luajit.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/vm_internal.h"
 
+static const unsigned long long again_ns = 10000000; /* between two attempts to interrupt */
+
 struct guard {
     int references;
     double seconds;
-    /* Under the lock: */
-    bool stopped;
+    atomic_bool stopped; /* written under the lock, as what follows */
     enum err_code code;
     char reason[160];
     /* Loop thread: where it was stopped. */
@@ -48,41 +53,71 @@ static void on_instruction(lua_State *L, lua_Debug *at) {
     lua_error(L);
 }
 
-/* Under the lock, any thread: lua_sethook may be called while the state runs. */
-static void interrupt(struct guard_slice *slice) {
-    if (slice->hooked)
-        return;
+/* On the thread that runs the slice, in a signal handler: lua_sethook may be called while the state
+ * runs. From another thread it could not: the state's own thread writes the same flags whenever an
+ * error is caught, and one of the two would be lost. */
+static void lay_hook(struct guard_slice *slice) {
     slice->hooked = true;
     lua_sethook(vm_lua(slice->vm), on_instruction, LUA_MASKCOUNT, 1);
 }
 
+static void on_signal(int number) {
+    (void)number;
+    int saved_errno = errno;
+    struct guard_slice *slice = watch.slice; /* written by this thread only */
+    if (slice != NULL && atomic_load(&slice->guard->stopped))
+        lay_hook(slice);
+    errno = saved_errno;
+}
+
+static int guard_signal(void) {
+    return SIGRTMIN + 5;
+}
+
+/* Under the lock. */
+static void interrupt(struct guard_slice *slice) {
+#ifdef __SANITIZE_THREAD__
+    lay_hook(slice); /* which keeps signals back until the script waits */
+#else
+    pthread_kill(slice->thread, guard_signal());
+#endif
+}
+
+/* Under the lock. */
 static void stop(struct guard *guard, enum err_code code, const char *reason) {
-    if (!guard->stopped) {
-        guard->stopped = true;
-        guard->code = code;
-        snprintf(guard->reason, sizeof guard->reason, "%s", reason);
-    }
-    if (watch.slice != NULL && watch.slice->guard == guard)
-        interrupt(watch.slice);
+    if (atomic_load(&guard->stopped))
+        return;
+    guard->code = code;
+    snprintf(guard->reason, sizeof guard->reason, "%s", reason);
+    atomic_store(&guard->stopped, true);
+    uv_cond_signal(&watch.changed);
 }
 
 /* -- The watching thread ----------------------------------------------------------------------- */
 
-static void watch_deadlines(void *arg) {
+static void stop_late(struct guard *guard) {
+    char reason[80];
+    snprintf(reason, sizeof reason, "ran for more than %g s without a pause", guard->seconds);
+    stop(guard, ERR_TIMEOUT, reason);
+}
+
+/* What must end is interrupted again until it has: where the state's own thread writes its flags
+ * in several instructions, the handler's change to them may be lost. */
+static void watch_slices(void *arg) {
     (void)arg;
     uv_mutex_lock(&watch.lock);
     for (;;) {
         struct guard_slice *slice = watch.slice;
         unsigned long long now = uv_hrtime();
-        if (slice == NULL || slice->deadline == 0 || slice->hooked) {
-            uv_cond_wait(&watch.changed, &watch.lock);
-        } else if (now < slice->deadline) {
+        if (slice != NULL && slice->deadline != 0 && now >= slice->deadline)
+            stop_late(slice->guard);
+        if (slice != NULL && atomic_load(&slice->guard->stopped)) {
+            interrupt(slice);
+            uv_cond_timedwait(&watch.changed, &watch.lock, again_ns);
+        } else if (slice != NULL && slice->deadline != 0) {
             uv_cond_timedwait(&watch.changed, &watch.lock, slice->deadline - now);
         } else {
-            char reason[80];
-            snprintf(reason, sizeof reason, "ran for more than %g s without a pause",
-                     slice->guard->seconds);
-            stop(slice->guard, ERR_TIMEOUT, reason);
+            uv_cond_wait(&watch.changed, &watch.lock);
         }
     }
 }
@@ -90,8 +125,11 @@ static void watch_deadlines(void *arg) {
 static void start_watching(void) {
     static uv_thread_t thread;
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = 64 << 10};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    sigaction(guard_signal(), &action, NULL);
     if (uv_mutex_init(&watch.lock) != 0 || uv_cond_init(&watch.changed) != 0 ||
-        uv_thread_create_ex(&thread, &options, watch_deadlines, NULL) != 0)
+        uv_thread_create_ex(&thread, &options, watch_slices, NULL) != 0)
         abort(); /* an endless script would be the end of the host */
 }
 
@@ -132,18 +170,18 @@ void guard_stop_stuck(struct guard *guard, double seconds, enum err_code code, c
 }
 
 bool guard_stopped(const struct guard *guard) {
-    uv_mutex_lock(&watch.lock);
-    bool stopped = guard->stopped;
-    uv_mutex_unlock(&watch.lock);
-    return stopped;
+    return atomic_load(&guard->stopped);
 }
 
 /* -- Slices ------------------------------------------------------------------------------------ */
 
 void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard) {
     lua_State *L = vm_lua(vm);
-    *slice = (struct guard_slice){
-        .guard = guard, .vm = vm, .began = uv_hrtime(), .compiled = vm->options.jit};
+    *slice = (struct guard_slice){.guard = guard,
+                                  .vm = vm,
+                                  .thread = pthread_self(),
+                                  .began = uv_hrtime(),
+                                  .compiled = vm->options.jit};
     guard_retain(guard);
     if (slice->compiled) {
         luaJIT_setmode(L, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
@@ -154,8 +192,8 @@ void guard_enter(struct guard_slice *slice, struct vm *vm, struct guard *guard) 
     uv_mutex_lock(&watch.lock);
     slice->outer = watch.slice;
     watch.slice = slice;
-    if (guard->stopped)
-        interrupt(slice);
+    if (atomic_load(&guard->stopped))
+        lay_hook(slice);
     uv_cond_signal(&watch.changed);
     uv_mutex_unlock(&watch.lock);
 }

@@ -2,11 +2,11 @@
  *
  * A guard is laid on a vm (all its fibers from then on) or on one fiber (and those that it spawns).
  * Each slice, the time from a resume to the next wait, may take `seconds`; past that, or when
- * guard_stop was called, an instruction hook raises in whatever runs, and again at every following
- * instruction, so that neither pcall nor a coroutine nor an error handler outlives it. Compiled
- * code runs no hooks: while a guarded slice runs the vm's compiler is off and its traces are
- * flushed. What hangs inside one C function (a pattern that backtracks for ever) only the end of
- * the process stops.
+ * guard_stop was called, a signal to the running thread lays an instruction hook, which raises in
+ * whatever runs, and again at every following instruction, so that neither pcall nor a coroutine
+ * nor an error handler outlives it. Compiled code runs no hooks: while a guarded slice runs the
+ * vm's compiler is off and its traces are flushed. What hangs inside one C function (a pattern that
+ * backtracks for ever) only the end of the process stops.
  *
  * Guards are counted references. Only guard_stop and guard_stop_stuck may be called from any
  * thread; all else is for the loop thread. The deadline is watched by one thread a process, made
@@ -14,6 +14,7 @@
 #ifndef STANCE_CORE_GUARD_H
 #define STANCE_CORE_GUARD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "core/err.h"
@@ -46,6 +47,7 @@ struct guard *fiber_guard(const struct fiber *fiber); /* NULL: none */
 struct guard_slice {
     struct guard *guard;
     struct vm *vm;
+    pthread_t thread;                   /* that it runs on */
     unsigned long long began, deadline; /* uv_hrtime; no deadline: 0 */
     bool hooked, compiled;
     struct guard_slice *outer;

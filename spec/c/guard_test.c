@@ -57,6 +57,21 @@ static void endless_scripts_end(void) {
     }
 }
 
+/* Errors write the flags that the interrupting thread writes too: whose is lost must come again. */
+static void errors_do_not_outrun_it(void) {
+    for (int i = 0; i < 150; i++) {
+        struct fixture f;
+        fixture_open(&f, (struct vm_options){.jit = true});
+        struct guard *guard = guard_or_abort(0.003);
+        vm_set_guard(f.vm, guard);
+        guard_release(guard);
+        fixture_fiber(&f, "while true do pcall(error) end");
+        CHECK(f.err.code == ERR_TIMEOUT);
+        vm_set_guard(f.vm, NULL);
+        fixture_close(&f);
+    }
+}
+
 static void short_slices_go_on(void) {
     struct fixture f;
     fixture_open(&f, (struct vm_options){.jit = true});
@@ -105,6 +120,7 @@ static void another_thread_stops(void) {
 int main(void) {
     static const struct test tests[] = {
         TEST(endless_scripts_end),
+        TEST(errors_do_not_outrun_it),
         TEST(short_slices_go_on),
         TEST(spawned_fibers_are_guarded),
         TEST(another_thread_stops),
