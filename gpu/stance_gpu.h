@@ -255,8 +255,12 @@ void gpu_pose_engine_free(struct gpu_pose_engine *engine);
 const char *gpu_pose_engine_backend(const struct gpu_pose_engine *engine);
 size_t gpu_pose_engine_memory(const struct gpu_pose_engine *engine); /* bytes */
 
+/* Why the engine left the GPU for the CPU while it worked (device lost, out of memory): worth a
+ * line in the log. NULL: it did not. */
+const char *gpu_pose_engine_fallback(const struct gpu_pose_engine *engine);
+
 /* Looks at pictures that have nothing to do with each other: detector, then landmarks, nothing is
- * smoothed; people are ordered by the detector's score. */
+ * smoothed; people are ordered by the detector's score. Needs whole pictures. */
 int gpu_pose_detect(struct gpu_pose_engine *engine, const struct gpu_pose_options *options,
                     const struct gpu_picture *pictures, uint32_t count,
                     struct gpu_pose_people *people, char *why);
@@ -273,9 +277,11 @@ void gpu_pose_session_reset(struct gpu_pose_session *session); /* as new */
 void gpu_pose_session_window(const struct gpu_pose_session *session, uint32_t width,
                              uint32_t height, double time, uint32_t window[4]);
 
-/* The next frame of each of `count` different sessions, with its time in seconds; people[i] is
- * session i's. A time that does not go forward gives unsmoothed landmarks, as MediaPipe does.
- * After a failure sessions are as before the call. */
+/* The next frame of each of `count` different sessions, with its time in seconds (above 0);
+ * people[i] is session i's, ordered by id. A time that does not go forward gives unsmoothed
+ * landmarks, as MediaPipe does. A frame of another size than the last begins anew. After a failure
+ * sessions are as before the call. Scratch memory grows to the largest batch so far; after that the
+ * engine itself allocates nothing. */
 int gpu_pose_track(struct gpu_pose_engine *engine, struct gpu_pose_session *const *sessions,
                    const struct gpu_picture *pictures, const double *times, uint32_t count,
                    struct gpu_pose_people *people, char *why);
