@@ -3,6 +3,8 @@
  * Reading, scaling and writing run on the pool while the fiber waits; drawing is done at once,
  * since it is small. The pixels are counted, so that work on the pool outlives a script that lost
  * interest. */
+#include "bind/lua_image.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,6 +111,16 @@ static int image_new(lua_State *L) {
         for (size_t i = 0; i < (size_t)width * height; i++)
             memcpy((*box)->image.rgba + i * 4, pixel, 4);
     }
+    return 1;
+}
+
+int lua_image_push(lua_State *L, struct image *image) {
+    struct picture **box = push_box(L);
+    *box = picture_new();
+    if (*box == NULL)
+        return vm_failf(L, ERR_NO_MEMORY, "no memory for a picture");
+    (*box)->image = *image;
+    *image = (struct image){0};
     return 1;
 }
 
@@ -258,13 +270,7 @@ static int push_made(lua_State *L, void *arg) {
     struct task *task = arg;
     if (task->rc != 0)
         return vm_fail(L, &task->err);
-    struct picture **box = push_box(L);
-    *box = picture_new();
-    if (*box == NULL)
-        return vm_failf(L, ERR_NO_MEMORY, "no memory for a picture");
-    (*box)->image = task->made;
-    task->made = (struct image){0};
-    return 1;
+    return lua_image_push(L, &task->made);
 }
 
 static void scale_made(struct task *task) {

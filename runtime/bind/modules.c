@@ -18,6 +18,7 @@
     X(render)                                                                                      \
     X(scene)                                                                                       \
     X(time)                                                                                        \
+    X(video)                                                                                       \
     X(ws)
 
 #define DECLARE(name) int lua_open_##name(lua_State *L);

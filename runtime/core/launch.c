@@ -43,15 +43,15 @@ static void close_from(unsigned first) {
 
 static int arrange_descriptors(const struct launch *launch, int tell) {
     /* All out of the way first: a source may sit on another's target. */
-    int null = open("/dev/null", O_RDONLY);
-    int high_null = fcntl(null, F_DUPFD, FIRST_FREE_FD);
+    int given = launch->input > 0 ? launch->input : open("/dev/null", O_RDONLY);
+    int input = fcntl(given, F_DUPFD, FIRST_FREE_FD);
     int output = fcntl(launch->output, F_DUPFD, FIRST_FREE_FD);
     int link = fcntl(launch->link, F_DUPFD, FIRST_FREE_FD);
     int high_tell = fcntl(tell, F_DUPFD, FIRST_FREE_FD);
-    if (high_null < 0 || output < 0 || link < 0 || high_tell < 0) {
+    if (input < 0 || output < 0 || link < 0 || high_tell < 0) {
         return -1;
     }
-    if (dup2(high_null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
+    if (dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0 ||
         dup2(link, CHILD_LINK_FD) < 0 || dup3(high_tell, TELL_FD, O_CLOEXEC) < 0) {
         return -1;
     }

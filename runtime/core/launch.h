@@ -14,6 +14,7 @@
 struct launch {
     const char *const *argv;
     char *const *environment; /* the whole of it, "NAME=value" */
+    int input;                /* becomes its stdin; 0: /dev/null does */
     int output;               /* becomes its stdout and stderr */
     int link;                 /* becomes its descriptor 3 */
 };
