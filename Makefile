@@ -65,13 +65,14 @@ OBJECTS := $(SOURCES:%.c=$(B)/obj/%.o)
 TESTS := $(patsubst spec/c/%.c,$(B)/spec/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS := $(patsubst spec/fuzz/%.c,$(B)/spec/fuzz/%,$(filter-out %/once.c,$(sort $(wildcard spec/fuzz/*.c))))
 GPU_LIB := $(if $(wildcard gpu/Makefile),$(B)/gpu/libstance_gpu.a)
+NETWORKS := $(if $(FLAVOUR),,networks)
 LUA_FILES = $(shell find lua policies -name '*.lua')
 
-.PHONY: all demo test test-fast tests fuzz fuzzers bench gpu-check lint install clean help deps FORCE
+.PHONY: all demo test test-fast tests fuzz fuzzers bench gpu-check models networks lint install clean help deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/stance ## the executable, build/stance (default)
+all: $(B)/stance $(NETWORKS) ## the executable, build/stance (default)
 
 help: ## this list
 	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## /\1 /' | \
@@ -148,9 +149,16 @@ $(B)/spec/fuzz/%: $(B)/obj/spec/fuzz/%.o $(if $(filter fuzzer,$(SAN)),,$(B)/obj/
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-tests: $(B)/stance $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
+tests: $(B)/stance $(NETWORKS) $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# What poses are found by: fetched once, and never in the way of a build.
+networks:
+	$(Q)gpu/models/fetch --if-possible
+
+models: ## the pose networks into build/models, by npm or curl
+	$(Q)gpu/models/fetch
 
 # -- Ways in -----------------------------------------------------------------------------------------------------------
 
@@ -184,9 +192,11 @@ lint: compile_commands.json ## clang-format, clang-tidy, luacheck, shellcheck, a
 install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 	install -D -m 755 $(B)/stance $(DESTDIR)$(PREFIX)/bin/stance
 	@for file in $(LUA_FILES); do install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/$$file || exit 1; done
+	@for file in build/models/*; do \
+	    [ ! -e $$file ] || install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/models/$${file##*/} || exit 1; done
 	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@sed 's|@BINDIR@|$(PREFIX)/bin|' deploy/systemd/stance.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/stance.service
-	@echo "installed $(words $(LUA_FILES)) scripts in $(DESTDIR)$(PREFIX)/share/stance"
+	@echo "installed $(words $(LUA_FILES)) scripts in $(DESTDIR)$(PREFIX)/share/stance$(if $(wildcard build/models/*),, without the pose networks (make models))"
 
 # In clang's words, whichever compiler built last.
 compile_commands.json: FORCE ## one entry a C file, for editors and clang-tidy
