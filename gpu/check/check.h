@@ -4,6 +4,7 @@
 #define STANCE_GPU_CHECK_H
 
 #include "body.h"
+#include "net/net.h"
 
 /* Counts a case; prints it when it failed. */
 void check_that(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -32,6 +33,12 @@ void check_cameras(void);
 void check_labels(void);
 void check_input(void); /* what is refused, and what must be survived */
 void check_light(void);
+void check_nets(void);
+void check_crops(void);
+
+/* Runs a net and the reference on poisoned outputs; the greatest difference of a number, in units
+ * of its output's usual size plus one. */
+double check_net(struct net *net, const struct net_graph *graph, const float *input, char *why);
 
 /* Timings by stage to a JSON file. */
 int bench_run(const char *path);

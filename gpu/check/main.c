@@ -85,7 +85,7 @@ static int run_checks(void) {
     } checks[] = {
         {"skinning", check_skinning},   {"cameras", check_cameras}, {"widths", check_widths},
         {"reference", check_reference}, {"labels", check_labels},   {"light", check_light},
-        {"input", check_input},
+        {"input", check_input},         {"nets", check_nets},       {"crops", check_crops},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         int before = passed, before_failed = failed;

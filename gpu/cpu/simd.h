@@ -16,6 +16,8 @@
 #define GPU_NAME_JOIN(name, suffix)   name##_##suffix
 #define GPU_NAME_EXPAND(name, suffix) GPU_NAME_JOIN(name, suffix)
 #define GPU_KERNEL(name)              GPU_NAME_EXPAND(name, GPU_SUFFIX)
+#define GPU_STRING_JOIN(name)         #name
+#define GPU_STRING(name)              GPU_STRING_JOIN(name)
 
 #define GPU_LANES (GPU_SIMD / 32)
 
@@ -86,6 +88,34 @@ static inline void vf_cross3(vf out[3], const vf a[3], const vf b[3]) {
     out[0] = a[1] * b[2] - a[2] * b[1];
     out[1] = a[2] * b[0] - a[0] * b[2];
     out[2] = a[0] * b[1] - a[1] * b[0];
+}
+
+/* value[0][lane], value[1][lane], value[2][lane], lane after lane */
+static inline void vf_store_three(float *to, const vf value[3]) {
+#if GPU_SIMD == 512
+    /* Which lane of the first two, and then of the third, is where in each 16 of the 48. */
+    static const int8_t of_two[3][16] = {
+        {0, 16, 0, 1, 17, 0, 2, 18, 0, 3, 19, 0, 4, 20, 0, 5},
+        {21, 0, 6, 22, 0, 7, 23, 0, 8, 24, 0, 9, 25, 0, 10, 26},
+        {0, 11, 27, 0, 12, 28, 0, 13, 29, 0, 14, 30, 0, 15, 31, 0},
+    };
+    static const int8_t of_third[3][16] = {
+        {0, 0, 0, 0, 0, 1, 0, 0, 2, 0, 0, 3, 0, 0, 4, 0},
+        {0, 5, 0, 0, 6, 0, 0, 7, 0, 0, 8, 0, 0, 9, 0, 0},
+        {10, 0, 0, 11, 0, 0, 12, 0, 0, 13, 0, 0, 14, 0, 0, 15},
+    };
+    static const uint16_t third[3] = {0x4924, 0x2492, 0x9249};
+    for (int i = 0; i < 3; i++) {
+        __m512i two = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)of_two[i]));
+        __m512i one = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)of_third[i]));
+        __m512 out = _mm512_permutex2var_ps(value[0], two, value[1]);
+        vf_store(to + 16 * i, _mm512_mask_permutexvar_ps(out, third[i], one, value[2]));
+    }
+#else
+    for (int lane = 0; lane < GPU_LANES; lane++)
+        for (int i = 0; i < 3; i++)
+            to[3 * lane + i] = value[i][lane];
+#endif
 }
 
 static inline vf vf_mix(vf a, vf b, vf t) {

@@ -209,9 +209,6 @@ void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragmen
                            uint32_t count);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
 
-#define GPU_STRING_JOIN(name) #name
-#define GPU_STRING(name)      GPU_STRING_JOIN(name)
-
 extern const struct gpu_kernels GPU_KERNEL(gpu_kernels);
 
 const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {

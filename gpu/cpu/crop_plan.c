@@ -1,0 +1,80 @@
+/* crop_plan.c - which square of a picture the networks see; see net_kernels.h. */
+#include "fail.h"
+#include "net_kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { COLOURS = 3 };
+
+static int plan_picture(struct gpu_crop *job, const struct gpu_picture *picture, char *why) {
+    const uint64_t most = INT32_MAX, row = (uint64_t)picture->width * picture->channels;
+    memset(job, 0, sizeof *job);
+    if (picture->rgb == NULL || picture->width == 0 || picture->height == 0)
+        return gpu_fail(why, GPU_EINVAL, "a picture without pixels");
+    if (picture->channels != COLOURS && picture->channels != COLOURS + 1)
+        return gpu_fail(why, GPU_EINVAL, "a picture has 3 or 4 bytes a pixel, not %u",
+                        picture->channels);
+    if (picture->stride < row)
+        return gpu_fail(why, GPU_EINVAL, "a row of %u pixels has %zu bytes", picture->width,
+                        picture->stride);
+    if ((uint64_t)picture->x + picture->width > picture->whole_width ||
+        (uint64_t)picture->y + picture->height > picture->whole_height)
+        return gpu_fail(why, GPU_EINVAL, "a picture's part is not inside of it");
+    if (picture->stride > most || picture->stride * (uint64_t)(picture->height - 1) + row > most)
+        return gpu_fail(why, GPU_EINVAL, "a picture of %ux%u is too large: 2 GiB are the limit",
+                        picture->width, picture->height);
+    uint64_t size = picture->stride * (uint64_t)(picture->height - 1) + row;
+    job->rgb = picture->rgb;
+    job->channels = (int32_t)picture->channels;
+    job->stride = (int32_t)picture->stride;
+    job->width = (int32_t)picture->width;
+    job->height = (int32_t)picture->height;
+    if (size < sizeof job->tiny) {
+        memcpy(job->tiny, picture->rgb, (size_t)size);
+        job->rgb = job->tiny;
+        size = sizeof job->tiny;
+    }
+    job->last = (int32_t)(size - 4);
+    return GPU_OK;
+}
+
+int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
+                 const struct pose_roi *roi, float *out, char *why) {
+    int code = plan_picture(job, picture, why);
+    if (code != GPU_OK)
+        return code;
+    float across = cosf(roi->rotation) * roi->size, down = sinf(roi->rotation) * roi->size;
+    job->border[0] = job->border[1] = -INFINITY;
+    job->border[2] = job->border[3] = INFINITY;
+    job->x = roi->x - (float)picture->x;
+    job->y = roi->y - (float)picture->y;
+    job->across[0] = across;
+    job->across[1] = down;
+    job->down[0] = -down;
+    job->down[1] = across;
+    job->side = POSE_CROP;
+    job->scale = 1.0f / 255.0f;
+    job->out = out;
+    return GPU_OK;
+}
+
+int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, float *out,
+                       char *why) {
+    int code = plan_picture(job, picture, why);
+    if (code != GPU_OK)
+        return code;
+    float width = (float)picture->whole_width, height = (float)picture->whole_height;
+    job->border[0] = -(float)picture->x;
+    job->border[1] = -(float)picture->y;
+    job->border[2] = width - (float)picture->x;
+    job->border[3] = height - (float)picture->y;
+    job->x = width / 2.0f - (float)picture->x;
+    job->y = height / 2.0f - (float)picture->y;
+    job->across[0] = job->down[1] = fmaxf(width, height);
+    job->side = POSE_DETECTOR_CROP;
+    job->scale = 1.0f / 127.5f;
+    job->bias = job->outside = -1.0f;
+    job->out = out;
+    return GPU_OK;
+}

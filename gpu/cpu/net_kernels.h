@@ -1,0 +1,61 @@
+/* net_kernels.h - what the CPU does of a network besides convolutions, and the crops that go into
+ * it: a table of kernels a vector width, like kernels.h.
+ *
+ * Kernels hold no state and allocate nothing. All widths write the same bytes. */
+#ifndef STANCE_GPU_NET_KERNELS_H
+#define STANCE_GPU_NET_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pose/backend.h"
+
+/* A square sampled from a picture: bilinear between the four pixels around a place, whose middles
+ * lie at halves. */
+struct gpu_crop {
+    const uint8_t *rgb; /* at least 4 bytes */
+    int32_t last;       /* offset of the last four bytes that may be read */
+    int32_t channels, stride;
+    int32_t width, height;    /* what is beyond them is the nearest pixel, */
+    float border[4];          /* and beyond these, x0 y0 x1 y1, `outside` */
+    float outside;            /* after scale and bias */
+    float x, y;               /* the square's middle, in pixels of `rgb` */
+    float across[2], down[2]; /* its sides, likewise: x, y */
+    uint32_t side;            /* samples, a multiple of 16 */
+    float scale, bias;        /* out = 0..255 * scale + bias */
+    float *out;               /* [side][side][3] */
+    uint8_t tiny[4];          /* a picture of a single pixel */
+};
+
+struct net_kernels {
+    const char *name;
+    void (*crop)(const struct gpu_crop *job);
+    /* out may be a or b. */
+    void (*add)(const float *a, const float *b, size_t count, bool relu6, float *out);
+    /* [height][width][channels] to twice the size; half-pixel centres, edges replicated. */
+    void (*resize)(const float *in, uint32_t height, uint32_t width, uint32_t channels, float *out);
+    /* The greatest of each kernel[0] x kernel[1] places; width: the input's. */
+    void (*pool)(const float *in, uint32_t width, uint32_t channels, const uint32_t kernel[2],
+                 const uint32_t stride[2], uint32_t out_height, uint32_t out_width, float *out);
+};
+
+/* By name ("avx512", "avx2", "portable"), or the widest that this processor runs (NULL). NULL:
+ * unknown, or not for this processor. */
+const struct net_kernels *net_kernels_find(const char *name);
+
+/* -- What is cropped, crop_plan.c ---------------------------------------------------------------
+ *
+ * Both fill in `job` (which must stay where it is) for the kernel; GPU_EINVAL: no such picture, or
+ * one of more than 2 GiB. */
+
+/* For the landmark network: a turned square, edges replicated, 0..1. What lies beyond the part of
+ * the picture that was decoded is taken from its nearest pixel. */
+int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
+                 const struct pose_roi *roi, float *out, char *why);
+
+/* For the detector: the picture in the middle of a square, black around it, -1..1. */
+int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, float *out,
+                       char *why);
+
+#endif
