@@ -19,7 +19,8 @@ struct report {
 void doctor_tell(struct report *report, enum verdict verdict, const char *name, const char *remedy,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* Processor, GPU, limits, memory, clock, what the kernel offers (doctor_machine.c). */
+/* Processor, GPU, pose networks, limits, memory, clock, what the kernel offers (doctor_machine.c).
+ */
 void doctor_machine(struct report *report);
 
 /* The data folder and the database in it (doctor_storage.c). */

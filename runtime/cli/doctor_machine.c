@@ -15,6 +15,7 @@
 #include "cli/doctor.h"
 #include "cli/output.h"
 #include "cli/probe.h"
+#include "media/pose_models.h"
 
 enum { FILES_WARN = 1024, PROCESSES_WARN = 256, MEMORY_WARN_MB = 512, TEXT_SIZE = 600 };
 
@@ -60,6 +61,28 @@ static void check_blender(struct report *report) {
     const char *path = find_program("blender");
     doctor_tell(report, VERDICT_OK, "blender", NULL, "%s",
                 path ? path : "not installed; nothing that is shipped needs it");
+}
+
+/* Each model's files are read and checked; a missing one is named, as its absence may be meant. */
+static void check_models(struct report *report) {
+    char folder[PATH_MAX] = "", there[100] = "";
+    struct err err = {0}, why = {0};
+    int code = pose_models_folder(folder, sizeof folder, &why);
+    for (const char *const *name = pose_model_names; *name != NULL && code == 0; name++) {
+        struct gpu_pose_files files;
+        size_t used = strlen(there);
+        if (pose_models_read(*name, &files, &err) == 0)
+            snprintf(there + used, sizeof there - used, "%s%s", used ? ", " : "", *name);
+        else if (why.code == 0)
+            why = err;
+        pose_models_free(&files);
+    }
+    const char *remedy = "`make models` in stance's source; STANCE_MODELS for another folder";
+    if (why.code == 0)
+        doctor_tell(report, VERDICT_OK, "models", NULL, "%s in %s", there, folder);
+    else
+        doctor_tell(report, VERDICT_WARN, "models", remedy, "%s%s%s", there,
+                    *there ? "; " : "no poses: ", why.message);
 }
 
 /* -- Limits ------------------------------------------------------------------------------------ */
@@ -173,6 +196,7 @@ static void check_kernel(struct report *report) {
 
 void doctor_machine(struct report *report) {
     check_kernels(report);
+    check_models(report);
     check_blender(report);
     check_limits(report);
     check_memory(report);

@@ -208,7 +208,7 @@ static int apply_variable(struct config *config, const struct config_setting *se
 /* A variable that nearly has the name of a setting was meant to be it. Others are left alone: the
  * prefix is not ours alone (Kubernetes sets STANCE_PORT where a service is called "stance"). */
 static int check_variables(struct err *err) {
-    static const char *const others[] = {"STANCE_LUA", "STANCE_ASSETS"};
+    static const char *const others[] = {"STANCE_LUA", "STANCE_ASSETS", "STANCE_MODELS"};
     for (char **entry = environ; entry != NULL && *entry != NULL; entry++) {
         char name[80], nearest_name[80];
         size_t size = strcspn(*entry, "=");

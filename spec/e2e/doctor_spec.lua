@@ -36,6 +36,20 @@ describe("stance doctor", function()
     assert.match("not running; 127.0.0.1:0 is free", checks.host[1][2])
   end)
 
+  it("tells which pose networks are there", function()
+    if support.shell("ls build/models 2>/dev/null || true") ~= "" then
+      local models = doctor().models[1]
+      assert.equal("OK", models[1])
+      assert.match("^lite, full, heavy in /.*/build/models$", models[2])
+    end
+    local checks, code = doctor("STANCE_MODELS=" .. folder)
+    assert.equal(0, code)
+    local status, detail, remedy = unpack(checks.models[1])
+    assert.equal("WARN", status)
+    assert.match(folder .. "/pose_solution_packed_assets.data", detail, 1, true)
+    assert.match("make models", remedy)
+  end)
+
   it("tells when another program has the port", function()
     support.write(folder .. "/server.lua", [[
       local server = assert(require("http").serve { handler = function() return 404, "what?" end })
