@@ -2,8 +2,10 @@
  * reference: every operator in networks made by chance, outputs poisoned before each run. */
 #include "check.h"
 #include "graphs.h"
+#include "models.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,6 +198,31 @@ static void check_cases(void) {
     net_free(NULL);
 }
 
+static void check_model(const struct model *model) {
+    char why[GPU_WHY_SIZE] = "";
+    struct net_graph *graph = model_read(model, why);
+    struct net *net = NULL;
+    if (graph == NULL) {
+        check_skip(why);
+        return;
+    }
+    struct maker dice = {.seed = 1234};
+    size_t count = graph->tensors[graph->inputs[0]].count;
+    float *input = malloc((count + NET_OVERREAD) * sizeof *input);
+    for (size_t i = 0; i < count + NET_OVERREAD; i++)
+        input[i] = i < count ? maker_number(&dice) : NAN;
+    check_that(net_new(graph, &net, why) == GPU_OK, "%s: %s", model->name, why);
+    if (net != NULL) {
+        double worst = check_net(net, graph, input, why);
+        check_that(worst < 3e-4, "%s differs from the reference by %g: %s", model->name, worst,
+                   why);
+        printf("%s: greatest difference %.1e of an output's size\n", model->name, worst);
+    }
+    net_free(net);
+    net_graph_free(graph);
+    free(input);
+}
+
 void check_nets(void) {
     check_convolutions();
     check_others();
@@ -214,4 +241,6 @@ void check_nets(void) {
     check_cases();
     for (uint64_t seed = 1; seed <= 400; seed++)
         check_random(seed);
+    for (int i = 0; i < 4; i++)
+        check_model(&models[i]);
 }

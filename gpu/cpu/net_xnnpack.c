@@ -14,8 +14,7 @@
 #include <string.h>
 
 enum {
-    ALIGN = 16,      /* floats: a cache line */
-    OVERREAD = 1024, /* floats behind the arena; XNNPACK reads a little more than it needs */
+    ALIGN = 16, /* floats: a cache line */
 };
 
 struct step {
@@ -100,7 +99,7 @@ static int keep_constants(struct net *net, const struct net_graph *graph) {
         }
         if (round == 1 || used == 0)
             break;
-        total = (used + OVERREAD) * sizeof(float);
+        total = (used + NET_OVERREAD) * sizeof(float);
         net->constants = aligned_alloc(ALIGN * sizeof(float), total);
         if (net->constants == NULL)
             return GPU_ENOMEM;
@@ -116,7 +115,7 @@ static int place(struct net *net, const struct net_graph *graph, char *why) {
     int code = net_graph_arena(graph, ALIGN, offset, &total, why);
     if (code != GPU_OK)
         goto done;
-    total = ((total + ALIGN - 1) / ALIGN * ALIGN + OVERREAD) * sizeof(float);
+    total = ((total + ALIGN - 1) / ALIGN * ALIGN + NET_OVERREAD) * sizeof(float);
     net->arena = aligned_alloc(ALIGN * sizeof(float), total);
     if (net->arena == NULL || keep_constants(net, graph) != GPU_OK) {
         code = gpu_fail(why, GPU_ENOMEM, "out of memory");

@@ -2,7 +2,8 @@
  *
  * net_new packs a graph's weights; after that the graph may be freed. net_run takes one picture's
  * worth of numbers and computes on the calling thread alone: what serves several streams runs one
- * net a thread. Nothing is allocated by net_run.
+ * net a thread. Nothing is allocated by net_run. A process that means to confine itself makes its
+ * first net before: XNNPACK is loaded and looks at the processor then.
  *
  * The reference for it (double precision, plain loops) is net_reference_run, which the checks use.
  *
@@ -22,8 +23,11 @@ struct net;
 int net_new(const struct net_graph *graph, struct net **out, char *why);
 void net_free(struct net *net);
 
-/* input: the graph's first input; outputs[i]: room for the graph's outputs[i], NULL for those that
- * are NET_NONE. */
+/* Floats behind an input that may be read, though they do not matter. */
+enum { NET_OVERREAD = 16 };
+
+/* input: the graph's first input, and NET_OVERREAD more; outputs[i]: room for the graph's
+ * outputs[i], NULL for those that are NET_NONE. */
 int net_run(struct net *net, const float *input, float *const *outputs, char *why);
 
 /* Bytes that this net holds: packed weights, results in between. */
