@@ -200,12 +200,10 @@ static void check_cases(void) {
 
 static void check_model(const struct model *model) {
     char why[GPU_WHY_SIZE] = "";
-    struct net_graph *graph = model_read(model, why);
+    struct net_graph *graph = model_graph(model);
     struct net *net = NULL;
-    if (graph == NULL) {
-        check_skip(why);
+    if (graph == NULL)
         return;
-    }
     struct maker dice = {.seed = 1234};
     size_t count = graph->tensors[graph->inputs[0]].count;
     float *input = malloc((count + NET_OVERREAD) * sizeof *input);
@@ -241,6 +239,6 @@ void check_nets(void) {
     check_cases();
     for (uint64_t seed = 1; seed <= 400; seed++)
         check_random(seed);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < MODEL_COUNT; i++)
         check_model(&models[i]);
 }
