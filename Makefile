@@ -41,10 +41,11 @@ B := build$(if $(FLAVOUR),/$(FLAVOUR))
 # -- Libraries ---------------------------------------------------------------------------------------------------------
 
 # deploy/install-deps names their packages. libev and lua-cjson have no usable .pc file.
-PKGS := luajit libuv libwebsockets libcurl libcrypto sqlite3 assimp libpng libjpeg libdeflate libwebp jansson zlib libedit
+PKGS := luajit libuv libwebsockets libcurl libcrypto sqlite3 assimp libpng libjpeg libdeflate libwebp jansson zlib libedit \
+    libseccomp
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-# libassimp, libcurl and libedit are loaded when they are first needed (runtime/core/lazy_library.h).
-PKG_LIBS := $(filter-out -lassimp -lcurl -ledit,$(shell pkg-config --libs $(PKGS) 2>/dev/null))
+# libassimp, libcurl, libedit and libseccomp are loaded when they are first needed (runtime/core/lazy_library.h).
+PKG_LIBS := $(filter-out -lassimp -lcurl -ledit -lseccomp,$(shell pkg-config --libs $(PKGS) 2>/dev/null))
 MISSING := $(shell pkg-config --exists $(PKGS) 2>/dev/null || \
     for p in $(PKGS); do pkg-config --exists $$p 2>/dev/null || echo $$p; done) \
     $(if $(wildcard /usr/include/ev.h /usr/local/include/ev.h),,libev)
