@@ -5,6 +5,10 @@
 #include "net/net.h"
 #include "stance_gpu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { MAKER_ROOM = 64 };
 
 /* A graph in the making. Its first tensor is the input; weights are random numbers of `seed`. */
@@ -43,4 +47,7 @@ void maker_output(struct maker *maker, int32_t tensor);
 /* A network of up to `ops` operators of all kinds; false when chance made none that is fit. */
 bool maker_random(struct maker *maker, uint64_t seed, uint32_t ops);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

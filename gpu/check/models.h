@@ -8,6 +8,10 @@
 
 #include "net/graph.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define MODEL_DETECTOR "pose_solution_packed_assets.data"
 #define MODEL_LITE     "pose_landmark_lite.tflite"
 #define MODEL_FULL     "pose_landmark_full.tflite"
@@ -30,4 +34,7 @@ extern const struct model models[MODEL_COUNT]; /* detector, lite, full, heavy */
 /* Reads and simplifies one; NULL: said by check_skip, or a failed check. */
 struct net_graph *model_graph(const struct model *model);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -11,6 +11,10 @@
 
 #include "pose/backend.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A square sampled from a picture: bilinear between the four pixels around a place, whose middles
  * lie at halves. */
 struct gpu_crop {
@@ -58,4 +62,7 @@ int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
 int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, float *out,
                        char *why);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -11,6 +11,10 @@
 
 #include <math.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #ifdef __CUDACC__
 #define POSE_FORMULA static inline __host__ __device__
 #else
@@ -122,4 +126,7 @@ uint32_t pose_decode_candidates(const float *boxes, const float *logits, float l
 void pose_decode_landmarks(const float *points, float presence, const float *heatmaps,
                            const float *world, struct pose_raw *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
