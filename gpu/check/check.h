@@ -35,6 +35,8 @@ void check_input(void); /* what is refused, and what must be survived */
 void check_light(void);
 void check_nets(void);
 void check_crops(void);
+void check_pose_formulas(void);
+void check_pose_filters(void);
 
 /* Runs a net and the reference on poisoned outputs; the greatest difference of a number, in units
  * of its output's usual size plus one. */

@@ -1,4 +1,5 @@
-/* main.c - `gpu_check` runs the checks, `gpu_check bench FILE` the timings. */
+/* main.c - `gpu_check` runs the checks, `gpu_check NAME...` some of them, `gpu_check bench FILE`
+ * the timings. */
 #include "check.h"
 
 #include <stdarg.h>
@@ -78,17 +79,25 @@ void pictures_free(struct pictures *pictures) {
     memset(pictures, 0, sizeof *pictures);
 }
 
-static int run_checks(void) {
+/* All checks, or those that are named. */
+static int run_checks(int count, char **names) {
     static const struct {
         const char *name;
         void (*run)(void);
     } checks[] = {
-        {"skinning", check_skinning},   {"cameras", check_cameras}, {"widths", check_widths},
-        {"reference", check_reference}, {"labels", check_labels},   {"light", check_light},
-        {"input", check_input},         {"nets", check_nets},       {"crops", check_crops},
+        {"skinning", check_skinning},    {"cameras", check_cameras},
+        {"widths", check_widths},        {"reference", check_reference},
+        {"labels", check_labels},        {"light", check_light},
+        {"input", check_input},          {"nets", check_nets},
+        {"crops", check_crops},          {"formulas", check_pose_formulas},
+        {"filters", check_pose_filters},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
-        int before = passed, before_failed = failed;
+        int before = passed, before_failed = failed, asked = count == 0;
+        for (int k = 0; k < count; k++)
+            asked = asked || strcmp(names[k], checks[i].name) == 0;
+        if (!asked)
+            continue;
         checks[i].run();
         printf("%-10s %d passed, %d failed\n", checks[i].name, passed - before,
                failed - before_failed);
@@ -99,10 +108,7 @@ static int run_checks(void) {
 
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (argc == 1)
-        return run_checks();
     if (argc == 3 && strcmp(argv[1], "bench") == 0)
         return bench_run(argv[2]);
-    fprintf(stderr, "usage: gpu_check [bench FILE]\n");
-    return 2;
+    return run_checks(argc - 1, argv + 1);
 }
