@@ -44,5 +44,6 @@ double check_net(struct net *net, const struct net_graph *graph, const float *in
 
 /* Timings by stage to a JSON file. */
 int bench_run(const char *path);
+int bench_pose(const char *path);
 
 #endif

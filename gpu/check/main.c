@@ -1,5 +1,5 @@
 /* main.c - `gpu_check` runs the checks, `gpu_check NAME...` some of them, `gpu_check bench FILE`
- * the timings. */
+ * and `gpu_check bench-pose FILE` the timings. */
 #include "check.h"
 
 #include <stdarg.h>
@@ -110,5 +110,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 3 && strcmp(argv[1], "bench") == 0)
         return bench_run(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "bench-pose") == 0)
+        return bench_pose(argv[2]);
     return run_checks(argc - 1, argv + 1);
 }
