@@ -431,7 +431,28 @@ function Job:spawn(job_type, params, opts)
   return setmetatable({ id = id, job = self }, Child)
 end
 
---- Waits until the child has ended and returns its result; journalled.
+--- Another job of the host, whoever submitted it: to wait for, and to read from.
+---@param id string
+---@return stance.child
+function Job:other(id)
+  if type(id) ~= "string" then error("other: the id must be a string", 2) end
+  return setmetatable({ id = id, job = self }, Child)
+end
+
+--- What it has made so far.
+---@return { name: string, size: integer, sha256: string, media_type: string }[]
+function Child:artifacts() return self.job:ask("artifacts", { of = self.id }) end
+
+--- The bytes of one of its artifacts.
+---@param name string
+---@return string|nil bytes, table|nil err
+function Child:read_artifact(name)
+  local found, why = self.job.call("artifact", { id = self.id, name = name })
+  if not found then return nil, why end
+  return objects.read(found.sha256)
+end
+
+--- Waits until it has ended and returns its result; journalled.
 ---@return any|nil result, table|nil err
 function Child:join()
   local function has_ended(child)

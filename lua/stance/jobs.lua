@@ -475,6 +475,8 @@ end
 
 function ops.artifact(self, _, request) return self:artifact(request.id, request.name) end
 
+function ops.artifacts(self, _, request) return self:artifacts(request.of) end
+
 --- A worker's answer to Workers:ask.
 function ops.told(self, worker, request)
   if self.on_told then self.on_told(worker, request) end

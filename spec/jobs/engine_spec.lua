@@ -13,6 +13,22 @@ local library = virtual.library {
   ["workflows/ask.lua"] = [[
     local t = require "stance.schema"
     return { name = "ask", version = 1, params = t.object {}, run = function(job) return job:wait("answer") end }]],
+  ["workflows/paint.lua"] = [[
+    local fiber, t = require "fiber", require "stance.schema"
+    return { name = "paint", version = 1, params = t.object {}, run = function(job)
+      fiber.sleep(10)
+      job:step("a", function(step) step:artifact("a.txt", "red") step:artifact("b/c.txt", "green") end)
+      return { pots = 2 }
+    end }]],
+  ["workflows/look.lua"] = [[
+    local t = require "stance.schema"
+    return { name = "look", version = 1, params = t.object { at = t.string }, run = function(job, p)
+      local other, names = job:other(p.at), {}
+      local result, why = other:join()
+      if why then error(why, 0) end
+      for i, artifact in ipairs(other:artifacts()) do names[i] = artifact.name end
+      return { result.pots, names, (other:read_artifact "a.txt"), select(2, other:read_artifact "none").code }
+    end }]],
   ["workflows/stumble.lua"] = [[
     local err, lots, t = require "stance.err", require "lots", require "stance.schema"
     return { name = "stumble", version = 1, retries = 2, params = t.object {}, run = function(job)
@@ -54,6 +70,16 @@ describe("job engine", function()
     machine:run(5)
     machine:inside(host.process, function() host.workers:stop(30) end)
     assert.same({ "pending", 0, 0 }, { row(id).status, row(id).attempt, row(id).poison })
+  end)
+
+  it("lets a job wait for another, and read what that made", function()
+    start(1)
+    local painted = submit "paint"
+    local looks = submit("look", { at = painted })
+    takes(looks, 60)
+    assert.same({ 2, { "a.txt", "b/c.txt" }, "red", "not_found" }, host:wait(looks, 1).result)
+    local nothing = host:wait(submit("look", { at = "paint_20200101_000000_00000000" }), 60)
+    assert.same({ "failed", "not_found" }, { nothing.status, nothing.error.code })
   end)
 
   it("keeps a job that the same worker has claimed twice", function()
