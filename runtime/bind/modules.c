@@ -13,6 +13,7 @@
     X(lint)                                                                                        \
     X(log)                                                                                         \
     X(metrics)                                                                                     \
+    X(npy)                                                                                         \
     X(objects)                                                                                     \
     X(profile)                                                                                     \
     X(render)                                                                                      \
