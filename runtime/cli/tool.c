@@ -51,6 +51,8 @@ int tool_open(struct tool *tool, const struct config *config, const char *writab
     int code = loop_init(&tool->loop, err);
     if (code != 0)
         return code;
+    for (size_t i = 0; i < sizeof tool->signals / sizeof *tool->signals; i++)
+        uv_signal_init(&tool->loop.uv, &tool->signals[i]);
     tool->services = (struct services){.loop = &tool->loop,
                                        .config = (struct config *)config,
                                        .role = "tool",
@@ -156,7 +158,9 @@ struct run {
     struct tool *tool;
     const struct tool_call *call;
     struct alarm *alarm;
+    struct fiber *fiber;
     bool running, ended; /* the loop; the call */
+    bool interrupted;
     char *result;
     struct err err;
 };
@@ -203,6 +207,32 @@ static void set_alarm(const struct tool_call *call, bool on) {
     setitimer(ITIMER_REAL, &when, NULL);
 }
 
+static void on_interrupt(uv_signal_t *handle, int number) {
+    (void)number;
+    struct run *run = handle->data;
+    if (!run->interrupted && !run->ended) {
+        run->interrupted = true;
+        fiber_cancel(run->fiber, "interrupted");
+        return;
+    }
+    err_set(&run->err, ERR_CANCELLED, "interrupted");
+    end_run(run);
+}
+
+static void watch_interrupts(struct run *run, bool on) {
+    static const int numbers[] = {SIGINT, SIGTERM};
+    if (!run->call->interruptible)
+        return;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uv_signal_t *handle = &run->tool->signals[i];
+        handle->data = run;
+        if (on)
+            uv_signal_start(handle, on_interrupt, numbers[i]);
+        else
+            uv_signal_stop(handle);
+    }
+}
+
 static int start(struct run *run, struct vm *vm, struct err *err) {
     const struct tool_call *call = run->call;
     lua_State *L = vm_lua(vm);
@@ -211,7 +241,7 @@ static int start(struct run *run, struct vm *vm, struct err *err) {
     lua_pushstring(L, call->module);
     lua_pushstring(L, call->function);
     lua_pushstring(L, call->argument ? call->argument : "null");
-    return fiber_start(L, 3, call->function, call_ended, run, NULL, err);
+    return fiber_start(L, 3, call->function, call_ended, run, &run->fiber, err);
 }
 
 int tool_call(struct tool *tool, const struct tool_call *call, char **result, struct err *err) {
@@ -233,11 +263,13 @@ int tool_call(struct tool *tool, const struct tool_call *call, char **result, st
     if (call->seconds > 0)
         run.alarm = alarm_start(&tool->loop, call->seconds, time_is_up, &run);
     set_alarm(call, true);
+    watch_interrupts(&run, true);
     code = start(&run, vm, err);
     run.running = true;
     if (code == 0 && !run.ended)
         loop_run(&tool->loop);
     set_alarm(call, false);
+    watch_interrupts(&run, false);
     alarm_stop(run.alarm);
     vm_free(vm);
     if (code != 0)

@@ -16,6 +16,7 @@
 struct tool {
     struct loop loop;
     struct services services;
+    uv_signal_t signals[2];
 };
 
 /* The settings, with the options --config and --workspace (each may be NULL) over them. Returns an
@@ -36,12 +37,14 @@ struct tool_call {
     size_t memory;                 /* bytes that the vm may take; 0: no limit */
     double slice;                  /* seconds that it may run without a pause; 0: any time */
     double seconds;                /* in all; 0: any time */
+    bool interruptible;            /* SIGINT and SIGTERM cancel its fiber; a second one ends it */
     /* Called when it hangs where nothing can stop it but the end of the process, in a signal
      * handler: may write(2) and _exit. NULL: nothing is done about it. */
     void (*hangs)(void);
 };
 
-/* Runs it in a fiber. *result (free it) is what it returned, as JSON. */
+/* Runs it in a fiber. *result (free it) is what it returned, as JSON. ERR_CANCELLED when a second
+ * signal ended it. */
 int tool_call(struct tool *tool, const struct tool_call *call, char **result, struct err *err);
 
 /* The built-in scripts with `workspace` (NULL, or not there: nothing) over them. */
