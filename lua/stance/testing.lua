@@ -13,7 +13,8 @@
 ---     end)
 ---
 --- Each host has a database, objects and workers of its own and forgets them. The scripts are those that `stance serve` would load,
---- restricted as there. `fs`, `http`, `image`, `npy`, `pose`, `render`, `scene`, `video` and `ws` are the real ones, unless `modules` gives others.
+--- restricted as there. `fs`, `http`, `image`, `npy`, `render`, `scene`, `video` and `ws` are the real ones, unless
+--- `modules` gives others.
 local access, virtual = require "stance.access", require "stance.virtual"
 local lint = require "lint"
 local bridge, jobs, routes = require "stance.testing.bridge", require "stance.testing.job", require "stance.testing.routes"

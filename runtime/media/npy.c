@@ -49,9 +49,8 @@ void npy_head(const struct npy *npy, char head[NPY_HEAD_SIZE]) {
     used += snprintf(text + used, sizeof text - (size_t)used, "), }");
     enum { BEFORE = 10, LENGTH = NPY_HEAD_SIZE - BEFORE };
     memset(head, ' ', NPY_HEAD_SIZE);
-    memcpy(head, "\223NUMPY\1\0", 8);
-    head[8] = (char)(LENGTH & 255);
-    head[9] = (char)(LENGTH >> 8);
+    const unsigned char magic[BEFORE] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, LENGTH, 0};
+    memcpy(head, magic, sizeof magic);
     memcpy(head + BEFORE, text, (size_t)used);
     head[NPY_HEAD_SIZE - 1] = '\n';
 }
