@@ -33,6 +33,8 @@ void check_cameras(void);
 void check_labels(void);
 void check_input(void); /* what is refused, and what must be survived */
 void check_light(void);
+void check_files(void);     /* TFLite files that come back, the real ones */
+void check_odd_files(void); /* ... that are refused, or survived */
 void check_nets(void);
 void check_crops(void);
 void check_pose_formulas(void);

@@ -47,6 +47,11 @@ void maker_output(struct maker *maker, int32_t tensor);
 /* A network of up to `ops` operators of all kinds; false when chance made none that is fit. */
 bool maker_random(struct maker *maker, uint64_t seed, uint32_t ops);
 
+/* Runs the graph with names instead of numbers: what an operator reads must be there still, and
+ * what it writes must not be what it reads. total: floats of the arena; least: of what is needed at
+ * once. */
+bool arena_is_sound(const struct net_graph *graph, size_t align, size_t *total, size_t *least);
+
 #ifdef __cplusplus
 }
 #endif

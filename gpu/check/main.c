@@ -88,7 +88,8 @@ static int run_checks(int count, char **names) {
         {"skinning", check_skinning},    {"cameras", check_cameras},
         {"widths", check_widths},        {"reference", check_reference},
         {"labels", check_labels},        {"light", check_light},
-        {"input", check_input},          {"nets", check_nets},
+        {"input", check_input},          {"files", check_files},
+        {"odd files", check_odd_files},  {"nets", check_nets},
         {"crops", check_crops},          {"formulas", check_pose_formulas},
         {"filters", check_pose_filters},
     };

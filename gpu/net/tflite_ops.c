@@ -50,9 +50,13 @@ static int want_picture(struct reading *r, uint32_t which) {
     return GPU_OK;
 }
 
-static int want_computed(struct reading *r, uint32_t which) {
+/* The first input is always computed, a later one may be a constant. */
+static int want_numbers(struct reading *r, uint32_t which) {
     int32_t tensor = r->op.inputs[which];
-    if (!r->tflite->tensors[tensor].computed)
+    const struct tflite_tensor *more = &r->tflite->tensors[tensor];
+    if (which > 0 && (more->data.count > 0 || more->root != NET_NONE))
+        return tflite_expand(r->tflite, tensor);
+    if (!more->computed)
         return tflite_refuse(r->tflite, "tensor %d (%s) is written by no operator before", tensor,
                              tensor_of(r, tensor)->name);
     return GPU_OK;
@@ -343,7 +347,7 @@ static int read_tensors(struct reading *r, struct fb_table table, const struct f
     }
     int code = GPU_OK;
     for (uint32_t i = 0; i < inputs.count && i < form->computed && code == GPU_OK; i++)
-        code = want_computed(r, i);
+        code = want_numbers(r, i);
     const struct tflite_tensor *out = &t->tensors[r->op.output];
     if (code == GPU_OK && (out->computed || out->root != NET_NONE || out->data.count > 0))
         return tflite_refuse(t, "tensor %d (%s) has numbers already", r->op.output,
