@@ -150,6 +150,9 @@ $(B)/spec/fuzz/%: $(B)/obj/spec/fuzz/%.o $(if $(filter fuzzer,$(SAN)),,$(B)/obj/
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie -rdynamic $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Its seeds are written by the kernels' checks.
+$(B)/spec/fuzz/tflite: $(B)/obj/gpu/check/tflite_file.o $(B)/obj/gpu/check/graphs.o
+
 tests: $(B)/stance $(NETWORKS) $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
