@@ -26,13 +26,13 @@ static void on_tick(int number, siginfo_t *info, void *context) {
 static timer_t start_ticks(long ns) {
     timer_t timer;
     struct sigaction action = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART};
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 5};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN + 9};
     struct itimerspec times = {{0, ns}, {0, ns}};
     taken = deepest = 0;
     stack_prepare();
     sigfillset(&action.sa_mask);
     sigdelset(&action.sa_mask, SIGALRM);
-    sigaction(SIGRTMIN + 5, &action, NULL);
+    sigaction(SIGRTMIN + 9, &action, NULL);
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
     CHECK(timer_settime(timer, 0, &times, NULL) == 0);
     return timer;

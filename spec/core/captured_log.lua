@@ -24,7 +24,8 @@ return function(fn)
   ffi.C.close(ends[0])
   for line in text:gmatch "[^\n]+" do
     line = json.decode(line)
-    if line.service ~= "fiber" then lines[#lines + 1] = line end -- on slow machines the runtime complains about slow fibers
+    -- on slow machines the runtime complains about slow fibers and turns
+    if line.service ~= "fiber" and line.service ~= "loop" then lines[#lines + 1] = line end
   end
   if not ok then error(why, 0) end
   return lines
