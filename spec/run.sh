@@ -25,12 +25,13 @@ in_our_words() {
     { print; fflush() }'
 }
 
-# Runs a program that counts its own cases; one that dies without having counted a failure counts as one.
+# Runs a program that counts its own cases; one that dies without having counted a failure counts as one. One that takes
+# too long is shown where it hangs.
 # program SECONDS COMMAND...
 program() {
     local seconds=$1 output=$logs/program.$BASHPID status
     shift
-    timeout -k 10 "$seconds" "${prefix[@]}" "$@" </dev/null 2>&1 | in_our_words | tee "$output"
+    timeout --foreground -k 120 "$seconds" spec/watched "${prefix[@]}" "$@" </dev/null 2>&1 | in_our_words | tee "$output"
     status=${PIPESTATUS[0]}
     if [ "$status" != 0 ] && ! grep -qE '^[0-9]+ passed, [1-9][0-9]* failed, ' "$output"; then
         echo "FAIL $* (status $status$([ "$status" = 124 ] && echo ": over $seconds s"))"
