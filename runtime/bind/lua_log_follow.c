@@ -18,18 +18,27 @@ struct line {
     char text[];
 };
 
-/* Outlives its userdata while a wake-up is on its way. */
+/* Outlives its userdata while a wake-up is on its way, or a fiber is about to be told of its end.
+ */
 struct tail {
     struct log_follower follower;
     struct loop *loop;
     uv_mutex_t lock;
     struct line *first, **last; /* under the lock, as what follows */
     size_t count, dropped;
-    bool posted, closed;
-    struct wait *waiting; /* loop thread */
+    bool posted;
+    bool closed; /* loop thread, as what follows */
+    struct wait *waiting;
+    size_t waits; /* not yet freed */
 };
 
-static void free_tail(struct tail *tail) {
+/* Frees it when nothing needs it any more. */
+static void let_go(struct tail *tail) {
+    uv_mutex_lock(&tail->lock);
+    bool posted = tail->posted;
+    uv_mutex_unlock(&tail->lock);
+    if (!tail->closed || posted || tail->waits > 0)
+        return;
     while (tail->first != NULL) {
         struct line *line = tail->first;
         tail->first = line->next;
@@ -39,18 +48,20 @@ static void free_tail(struct tail *tail) {
     free(tail);
 }
 
+static void wake_waiting(struct tail *tail) {
+    struct wait *wait = tail->waiting;
+    tail->waiting = NULL;
+    if (wait != NULL)
+        wait_finish(wait);
+}
+
 static void wake(void *arg) {
     struct tail *tail = arg;
     uv_mutex_lock(&tail->lock);
     tail->posted = false;
-    bool closed = tail->closed;
     uv_mutex_unlock(&tail->lock);
-    struct wait *wait = tail->waiting;
-    tail->waiting = NULL;
-    if (closed)
-        free_tail(tail);
-    else if (wait != NULL)
-        wait_finish(wait);
+    wake_waiting(tail);
+    let_go(tail);
 }
 
 /* Any thread. Must not log. */
@@ -111,7 +122,8 @@ static int push_lines(lua_State *L, struct tail *tail) {
 }
 
 static int get_push(lua_State *L, struct wait *wait) {
-    return push_lines(L, ((struct tail_wait *)wait)->tail);
+    struct tail *tail = ((struct tail_wait *)wait)->tail;
+    return tail->closed ? vm_failf(L, ERR_CLOSED, "this log tail is closed") : push_lines(L, tail);
 }
 
 static void get_cancel(struct wait *wait) {
@@ -119,7 +131,10 @@ static void get_cancel(struct wait *wait) {
 }
 
 static void get_free(struct wait *wait) {
+    struct tail *tail = ((struct tail_wait *)wait)->tail;
     free(wait);
+    tail->waits--;
+    let_go(tail);
 }
 
 static struct tail *check_tail(lua_State *L) {
@@ -129,7 +144,8 @@ static struct tail *check_tail(lua_State *L) {
     return *tail;
 }
 
-/* tail:get() -> the lines that came since the last call, at least one; waits */
+/* tail:get() -> the lines that came since the last call, at least one; waits | nil, err: it was
+ * closed meanwhile */
 static int tail_get(lua_State *L) {
     static const struct wait_ops ops = {get_push, get_cancel, get_free};
     struct tail *tail = check_tail(L);
@@ -145,6 +161,7 @@ static int tail_get(lua_State *L) {
     if (wait == NULL)
         return vm_failf(L, ERR_NO_MEMORY, "out of memory");
     wait->tail = tail;
+    tail->waits++;
     tail->waiting = &wait->wait;
     return wait_begin(L, &wait->wait, &ops);
 }
@@ -156,12 +173,9 @@ static int tail_close(lua_State *L) {
     if (tail == NULL)
         return 0;
     log_unfollow(&tail->follower);
-    uv_mutex_lock(&tail->lock);
-    bool posted = tail->posted;
     tail->closed = true;
-    uv_mutex_unlock(&tail->lock);
-    if (!posted)
-        free_tail(tail);
+    wake_waiting(tail);
+    let_go(tail);
     return 0;
 }
 

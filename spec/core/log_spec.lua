@@ -129,4 +129,16 @@ describe("log", function()
     assert.is_nil(none)
     assert.matches("'loud' is no level", why.message)
   end)
+
+  it("tells a fiber that waits for lines when another one closes the tail", function()
+    local tail = log.follow "debug"
+    local waiting = fiber.spawn(function() return tail:get() end)
+    fiber.yield()
+    log.debug "on its way"
+    tail:close()
+    tail = nil
+    collectgarbage()
+    local ended, lines, why = waiting:join()
+    assert.same({ true, nil, "closed" }, { ended, lines, why.code })
+  end)
 end)

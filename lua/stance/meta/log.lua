@@ -57,10 +57,12 @@ function Logger.named(service) end
 local Tail = {}
 
 --- The lines that came since the last call, at least one; waits for it. Lines that come faster than they are taken are left out,
---- and counted in a last line.
----@return string lines
+--- and counted in a last line. Code "closed" when another fiber closes the tail meanwhile.
+---@return string? lines
+---@return stance.Error? err
 function Tail:get() end
 
+--- No more lines; a fiber that waits for them is told.
 function Tail:close() end
 
 --- Follows the log of this process, also at levels that are not written. The module only, not loggers made by it.
