@@ -154,13 +154,14 @@ function Console:context(session, state, peer)
 end
 
 local function run_command(self, session, state, peer, request, command, argument)
-  local row = command.evaluates and audit(peer, "console.eval", request.text)
+  local row = audit(peer, command.evaluates and "console.eval" or "console.command", request.text)
   local context = self:context(session, state, peer)
   local ok, answer = guarded(session, function()
     local text, why = command.run(context, argument)
     if not text then return failure(why) end
     return { ok = true, text = command.is_page and text or self.page(state, text) }
   end)
+  if context.held then context.held:close() end -- not in the command: no line of it runs after an interrupt
   return finish(session, row, ok, answer)
 end
 

@@ -103,7 +103,7 @@ describe("the console of a host", function()
       assert.matches("ms, script memory", console("-e ':time jobs:counts()'").out)
     end)
 
-    it("audits each evaluation", function()
+    it("audits each evaluation and command", function()
       console [[-e '"marked " .. 1']]
       console [[-e 'error("marked 2")']]
       local rows = audited "actor, action, outcome, resource FROM audit WHERE resource LIKE '%marked%' ORDER BY seq DESC LIMIT 2"
@@ -111,6 +111,8 @@ describe("the console of a host", function()
       assert.matches('^console:%d+/%w+/%d+|console%.eval|ok|"marked " .. 1$', good_row)
       assert.matches('|console%.eval|error|error%("marked 2"%)$', error_row)
       assert.matches('"service":"console","message":"console.eval"', host:log(), 1, true)
+      console "-e ':fibers marked_command'"
+      assert.equal("console.command|ok", audited "action, outcome FROM audit WHERE resource = ':fibers marked_command'")
       console("-", "-- long\nreturn '" .. ("x"):rep(10000) .. "'")
       assert.equal("4096", audited "length(resource) FROM audit ORDER BY seq DESC LIMIT 1")
     end)

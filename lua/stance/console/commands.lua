@@ -12,6 +12,7 @@ local M = {}
 ---@field session console.Session to write to while it runs
 ---@field actor string for audit rows
 ---@field spawn fun(fn: function): fiber.Fiber  what outlives the request
+---@field held? { close: function } closed when the command is over, interrupted or not
 ---@field docs fun(): stance.console.Entry[]
 ---@field options stance.console.PrettyOptions
 
@@ -19,7 +20,7 @@ local M = {}
 ---@field usage string "[STATUS]"
 ---@field about string
 ---@field is_page? boolean its text is cut already
----@field evaluates? boolean its argument is Lua: audited as such
+---@field evaluates? boolean its argument is Lua: audited as an evaluation
 ---@field words? string[]|fun(context: stance.console.Context): string[] what its argument may be
 ---@field run fun(context: stance.console.Context, argument: string): string|nil, table|nil
 
@@ -192,6 +193,7 @@ commands.log = {
   run = function(context, argument)
     local tail, why = log.follow(argument ~= "" and argument or "info", { color = context.options.color })
     if not tail then return nil, why end
+    context.held = tail
     while true do
       local line = tail:get()
       if not line or not context.session:write(line) then return "" end
