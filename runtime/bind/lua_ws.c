@@ -119,8 +119,10 @@ static void on_closed(struct ws *ws, int code, const char *reason, void *user) {
     vm_disown(&socket->owned);
     if (socket->vm_closing)
         return;
-    /* Who waits on the socket is told by it. Who waits for something else might wait for ever. */
-    bool told = socket->receiving != NULL || socket->draining != NULL;
+    /* A handler that waits on the socket is told by it. One that waits for something else, while
+     * another fiber reads or not, might wait for ever. */
+    bool told = (socket->receiving != NULL && socket->receiving->wait.fiber == socket->handler) ||
+                (socket->draining != NULL && socket->draining->fiber == socket->handler);
     wake_connector(socket);
     wake_sender(socket);
     wake_receiver(socket);

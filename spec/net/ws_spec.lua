@@ -184,6 +184,21 @@ describe("ws", function()
     assert.equal("cancelled", over)
   end)
 
+  it("cancels it too when it is another fiber that reads", function()
+    local over, read
+    local url = serve(function(socket)
+      fiber.spawn(function() read = select(2, socket:receive()) end)
+      local ok, why = pcall(fiber.sleep, 60)
+      over = not ok and why.code
+    end)
+    assert(ws.connect(url)):close()
+    for _ = 1, 500 do
+      if over and read then break end
+      fiber.sleep(0.01)
+    end
+    assert.same({ "cancelled", "closed" }, { over, read and read.code })
+  end)
+
   it("says what is wrong with a handshake to the client, not to the log", function()
     local entered = false
     local route = require("stance.http").new()
