@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <luajit.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -57,7 +58,9 @@ struct profile {
     size_t lua_samples;
 };
 
-static struct profile *running; /* read by the signal handler */
+/* What signal handlers of all threads share. */
+static struct profile *_Atomic running;
+static atomic_int handlers; /* that are under way */
 
 int profile_signal(void) {
     return SIGRTMIN + 4;
@@ -174,13 +177,15 @@ static void stop_lua(struct profile *profile) {
 static void on_c_sample(int number, siginfo_t *info, void *context) {
     (void)number;
     int saved_errno = errno;
-    struct profile *profile = running;
+    atomic_fetch_add(&handlers, 1); /* before it looks */
+    struct profile *profile = atomic_load(&running);
     size_t at = profile != NULL ? atomic_fetch_add(&profile->used, 1) : 0;
     if (profile != NULL && at < profile->room) {
         struct sample *sample = &profile->samples[at];
         sample->thread = info->si_value.sival_int;
         sample->count = stack_take(context, sample->frames, FRAMES_MAX);
     }
+    atomic_fetch_sub(&handlers, 1);
     errno = saved_errno;
 }
 
@@ -287,9 +292,9 @@ void profile_stop(struct profile *profile) {
     stop_lua(profile);
     for (int i = 0; i < profile->thread_count; i++)
         timer_delete(profile->threads[i].timer);
-    running = NULL;
-    if (profile->thread_count > 0)
-        usleep(2000); /* a handler on another thread may still write what it has begun */
+    atomic_store(&running, NULL);
+    while (atomic_load(&handlers) > 0) /* on other threads: those that come now find nothing */
+        sched_yield();
 }
 
 void profile_free(struct profile *profile) {
