@@ -84,6 +84,13 @@ static unsigned highest_descriptor(void) {
     return highest;
 }
 
+/* 0: any. */
+static unsigned most_descriptors(const struct confine_options *options) {
+    if (options->descriptors > 0)
+        return options->descriptors;
+    return options->flags & CONFINE_GPU ? 0 : highest_descriptor() + 1;
+}
+
 /* Bytes of private memory that this process has, as RLIMIT_DATA counts them. */
 static uint64_t memory_held(void) {
     unsigned long long data = 0;
@@ -112,10 +119,6 @@ static void set_limits(struct confinement *confinement, const struct confine_opt
         limit(confinement, RLIMIT_FSIZE, "file sizes", 0);
     if (!CONFINE_SANITIZED && options->memory > 0)
         limit_memory(confinement, options->memory);
-    if (options->descriptors > 0)
-        limit(confinement, RLIMIT_NOFILE, "descriptors", options->descriptors);
-    else if (!(confinement->flags & CONFINE_GPU))
-        limit(confinement, RLIMIT_NOFILE, "descriptors", highest_descriptor() + 1);
     if (!(confinement->flags & CONFINE_THREADS)) /* it counts threads, too */
         limit(confinement, RLIMIT_NPROC, "processes", 0);
 }
@@ -145,8 +148,11 @@ int confine_process(const struct confine_options *options, struct confine_warnin
     seccomp_load_library(NULL); /* while files can be opened; without it the filter says why */
     drop_privileges(&confinement);
     set_limits(&confinement, options);
+    unsigned descriptors = most_descriptors(options);
     if (confine_landlock(&confinement) == 0 && others)
         confine_miss(&confinement, "Landlock for the threads that run already");
+    if (descriptors > 0) /* Landlock takes one, for a moment */
+        limit(&confinement, RLIMIT_NOFILE, "descriptors", descriptors);
     confine_seccomp(&confinement);
     if (warning != NULL)
         *warning = confinement.warning;
