@@ -30,6 +30,7 @@ static const struct command commands[] = {
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},
+    {"pose", cli_pose_child, "look at pictures for another process (they start these)"},
     {"worker", cli_worker, "run workflows for a host (`serve` starts these)"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
