@@ -124,6 +124,10 @@ int lua_image_push(lua_State *L, struct image *image) {
     return 1;
 }
 
+const struct image *lua_image_at(lua_State *L, int index) {
+    return luaL_testudata(L, index, image_type) ? &check_picture(L, index)->image : NULL;
+}
+
 static int image_gc(lua_State *L) {
     struct picture **box = luaL_checkudata(L, 1, image_type);
     picture_release(*box);

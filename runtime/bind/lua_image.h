@@ -12,4 +12,8 @@ struct image;
  * The module `image` must have been loaded. */
 int lua_image_push(lua_State *L, struct image *image);
 
+/* The picture at `index` of the stack, valid while it is there and nobody draws on it; NULL when
+ * there is none. */
+const struct image *lua_image_at(lua_State *L, int index);
+
 #endif

@@ -15,6 +15,7 @@
     X(metrics)                                                                                     \
     X(npy)                                                                                         \
     X(objects)                                                                                     \
+    X(pose)                                                                                        \
     X(profile)                                                                                     \
     X(render)                                                                                      \
     X(scene)                                                                                       \

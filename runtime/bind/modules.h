@@ -18,6 +18,7 @@ struct link;
 struct lua_http_server;
 struct lua_console;
 struct objects;
+struct pose_pools;
 struct roots;
 struct workers;
 
@@ -32,8 +33,10 @@ struct services {
     struct link *link;               /* workers: the way to the host */
     struct generations *generations; /* the host only */
     struct workers *workers;         /* the host only; made when first needed */
+    struct pose_pools *pose;         /* made when first needed */
     struct lua_http_server *lasting; /* the server that goes from one generation to the next */
     struct lua_console *console;     /* the host only */
+    const char *program;             /* that plays the parts of other processes; NULL: this one */
     const char *role;                /* "host", "worker", "trial", "spec" */
     const char *data_dir;
     const char *lua_dir; /* the built-in scripts on disk; NULL: there are none */

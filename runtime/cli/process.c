@@ -11,6 +11,7 @@
 
 #include "bind/lua_console.h"
 #include "bind/lua_host.h"
+#include "bind/lua_pose.h"
 #include "cli/output.h"
 #include "core/generations.h"
 #include "core/log.h"
@@ -343,6 +344,7 @@ void process_close(struct process *process) {
     generations_free(process->services.generations);
     vm_free(process->vm);
     lua_host_free_workers(process->services.workers);
+    lua_pose_free_pools(&process->services);
     link_free(process->services.link);
     lua_console_close(&process->services);
     db_close(process->services.db);

@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "bind/lua_pose.h"
 #include "cli/output.h"
 #include "cli/process.h"
 #include "core/guard.h"
@@ -62,6 +63,7 @@ int tool_open(struct tool *tool, const struct config *config, const char *writab
 }
 
 void tool_close(struct tool *tool) {
+    lua_pose_free_pools(&tool->services);
     if (tool->services.loop != NULL)
         loop_deinit(&tool->loop);
     roots_free(tool->services.roots);

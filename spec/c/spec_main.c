@@ -20,6 +20,7 @@
 
 #include "bind/modules.h"
 #include "cli/process.h"
+#include "core/launch.h"
 #include "core/log.h"
 #include "core/stack.h"
 #include "core/symbols.h"
@@ -217,6 +218,16 @@ static int start(struct process *process, int argc, char **argv, struct err *err
     return fiber_start(L, 1, "spec", run_ended, process, NULL, err);
 }
 
+/* The real one, beside this one. */
+static const char *find_program(void) {
+    static char path[PATH_MAX];
+    struct err err;
+    if (launch_own_program(path, &err) != 0)
+        return NULL;
+    *strrchr(path, '-') = 0;
+    return path;
+}
+
 int main(int argc, char **argv) {
     char folder[] = "/tmp/stance-spec-XXXXXX";
     if (mkdtemp(folder) == NULL) {
@@ -230,6 +241,7 @@ int main(int argc, char **argv) {
     int code = config_load(&config, flags, 2, &err);
     if (code == 0)
         code = process_open(&process, "spec", config, &err);
+    process.services.program = find_program();
     struct db_options db = {.data_dir = folder};
     if (code == 0)
         code = db_open(&process.loop, &db, &process.services.db, &err);
