@@ -67,13 +67,14 @@ TESTS := $(patsubst spec/c/%.c,$(B)/spec/%,$(sort $(wildcard spec/c/*_test.c)))
 FUZZERS := $(patsubst spec/fuzz/%.c,$(B)/spec/fuzz/%,$(filter-out %/once.c,$(sort $(wildcard spec/fuzz/*.c))))
 GPU_LIB := $(if $(wildcard gpu/Makefile),$(B)/gpu/libstance_gpu.a)
 NETWORKS := $(if $(FLAVOUR),,networks)
+PLUGIN := $(if $(FLAVOUR),,plugin)
 LUA_FILES = $(shell find lua policies -name '*.lua')
 
-.PHONY: all demo test test-fast tests fuzz fuzzers bench gpu-check models networks lint install clean help deps FORCE
+.PHONY: all demo test test-fast tests fuzz fuzzers bench gpu-check models networks plugin lint install clean help deps FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/stance $(NETWORKS) ## the executable, build/stance (default)
+all: $(B)/stance $(NETWORKS) $(PLUGIN) ## the executable, build/stance (default)
 
 help: ## this list
 	@grep -hE '^[a-z_.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_.-]+):.*## /\1 /' | \
@@ -153,13 +154,17 @@ $(B)/spec/fuzz/%: $(B)/obj/spec/fuzz/%.o $(if $(filter fuzzer,$(SAN)),,$(B)/obj/
 # Its seeds are written by the kernels' checks.
 $(B)/spec/fuzz/tflite: $(B)/obj/gpu/check/tflite_file.o $(B)/obj/gpu/check/graphs.o
 
-tests: $(B)/stance $(NETWORKS) $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
+tests: $(B)/stance $(NETWORKS) $(PLUGIN) $(if $(wildcard spec/c/spec_main.c),$(B)/stance-spec) $(TESTS) $(FUZZERS) ## everything that the tests run, without running it
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 # What poses are found by: fetched once, and never in the way of a build.
 networks:
 	$(Q)gpu/models/fetch --if-possible
+
+# The CUDA kernels, which the executable opens where there is a device; a line where there is no nvcc.
+plugin: $(GPU_LIB)
+	$(Q)$(MAKE) $(if $(V),,-s) --no-print-directory -C gpu $(GPU_FLAGS) plugin
 
 models: ## the pose networks into build/models, by npm or curl
 	$(Q)gpu/models/fetch
@@ -198,6 +203,7 @@ install: $(B)/stance ## PREFIX=/usr/local DESTDIR=
 	@for file in $(LUA_FILES); do install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/$$file || exit 1; done
 	@for file in build/models/*; do \
 	    [ ! -e $$file ] || install -D -m 644 $$file $(DESTDIR)$(PREFIX)/share/stance/models/$${file##*/} || exit 1; done
+	@[ ! -e $(B)/libstance_cuda.so ] || install -D -m 755 $(B)/libstance_cuda.so $(DESTDIR)$(PREFIX)/lib/stance/libstance_cuda.so
 	@install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@sed 's|@BINDIR@|$(PREFIX)/bin|' deploy/systemd/stance.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/stance.service
 	@echo "installed $(words $(LUA_FILES)) scripts in $(DESTDIR)$(PREFIX)/share/stance$(if $(wildcard build/models/*),, without the pose networks (make models))"

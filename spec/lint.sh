@@ -34,7 +34,7 @@ c_files() { git ls-files -co --exclude-standard -- 'runtime/*.[ch]' 'gpu/*.[ch]'
 # Format: clang-format's taste changes with its version.
 format=$(first_of clang-format-14 clang-format)
 if [[ $format && $($format --version) =~ version\ 14\. ]]; then
-    mapfile -t files < <(c_files)
+    mapfile -t files < <(c_files && git ls-files -co --exclude-standard -- 'gpu/*.cu')
     check "clang-format" "$format" --dry-run -Werror "${files[@]}"
 else
     skip "clang-format" "needs clang-format 14"

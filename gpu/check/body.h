@@ -5,6 +5,10 @@
 
 #include "../stance_gpu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct body {
     struct gpu_scene_desc desc;
     float *positions, *normals, *uvs, *weights;
@@ -36,4 +40,7 @@ struct gpu_anchor body_anchor(uint32_t joint);
 /* xorshift: 0 <= x < 1. */
 double body_random(uint64_t *state);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,0 +1,47 @@
+/* cuda_check.h - the parts of gpu_check_cuda, which checks the CUDA plug-in's kernels: on the CPU
+ * (cuda_emulate.h) always, and on a device where one is. */
+#ifndef STANCE_CHECK_CUDA_CHECK_H
+#define STANCE_CHECK_CUDA_CHECK_H
+
+#include "check/cuda_emulate.h"
+#include "cuda/device.h"
+
+#include <vector>
+
+/* Where kernels run. */
+enum cuda_where { ON_CPU, ON_DEVICE };
+
+/* Counts a case; prints it when it failed. The other is called where something is not here. */
+extern "C" void check_that(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern "C" void check_skip(const char *why);
+
+/* A random number in [0, 1), and one of [0, count). */
+float cuda_random();
+uint32_t cuda_below(uint32_t count);
+
+/* The numbers as the device keeps them. */
+float cuda_rounded(float value);
+
+/* ||a - b|| / ||b||; infinity where a number is none. */
+double cuda_error(const float *a, const float *b, size_t count);
+
+/* Runs a graph over a batch of inputs, floats as the graph has them; outputs[i] gets the batch's
+ * numbers of output i. `emulate`: on the CPU, blocks thread by thread. */
+int cuda_graph_run(cuda_where where, const struct net_graph *graph, uint32_t batch, bool emulate,
+                   const std::vector<float> &input, std::vector<std::vector<float>> &outputs,
+                   char *why);
+
+/* The greatest cuda_error of an output against the reference. The graph's weights are rounded to
+ * what the device keeps, and so is the input, which is random. */
+double cuda_graph_check(cuda_where where, struct net_graph *graph, uint32_t batch, bool emulate,
+                        char *why);
+
+void cuda_check_layers(cuda_where where); /* every kernel, in networks of one or two */
+void cuda_check_nets(cuda_where where);   /* networks by chance, and MediaPipe's */
+void cuda_check_pose(cuda_where where);   /* crops and decoding */
+void cuda_check_backend();                /* the plug-in's backend beside the CPU's */
+
+/* Times by step and batch; text to stdout. */
+int cuda_bench();
+
+#endif
