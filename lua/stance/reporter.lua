@@ -17,6 +17,9 @@ Reporter.__index = Reporter
 --- What a report has come to as long as nobody says otherwise.
 local unknown = err("upstream", "the host's answer was lost on the way")
 
+---@class stance.reporter.batch reports of one moment, and their bytes in all
+---@field bytes integer
+
 --- Sends one request, and notes each report's answer.
 local function deliver(self, batch)
   local texts = {}
@@ -32,39 +35,35 @@ local function deliver(self, batch)
   end
 end
 
---- The same, and wakes who waits for it: memory may run out on the way, and closing needs none.
+--- The life of a request: it begins once all that was ready with its first report has run, and may have added theirs. Memory may run
+--- out on the way; whoever waits for an answer is woken all the same, which needs none.
 local function send(self, batch)
+  if self.open == batch then self.open = nil end
   local ok, why = pcall(deliver, self, batch)
-  for _, one in ipairs(batch) do one.answered:close() end
+  for i = 1, #batch do batch[i].answered:close() end
   if not ok then error(why, 0) end
 end
 
---- Runs for ever: once all that is ready now has run, what they reported goes out.
-local function run(self)
-  while true do
-    self.ready:get()
-    while #self.waiting > 0 do
-      local batch, size = {}, 0
-      repeat
-        local one = table.remove(self.waiting, 1)
-        batch[#batch + 1], size = one, size + #one.text
-      until #self.waiting == 0 or #batch == reports_most or size + #self.waiting[1].text > bytes_most
-      fiber.spawn(send, self, batch):name "reports"
+---@param call fun(payload: string, timeout: number): string|nil, table|nil asks the host: host.call
+---@return stance.reporter
+function M.new(call) return setmetatable({ call = call }, Reporter) end
+
+--- Puts a report into the request that is still open, or opens one. Either it is in a request that will be sent, or this raises.
+local function add(self, one)
+  local batch, size = self.open, #one.text
+  if batch and #batch < reports_most and batch.bytes + size <= bytes_most then
+    batch[#batch + 1] = one
+    batch.bytes = batch.bytes + size
+  else
+    batch = { one, bytes = size }
+    self.open = batch
+    local ok, why = pcall(fiber.spawn, send, self, batch)
+    if not ok then
+      self.open = nil
+      error(why, 0)
     end
   end
 end
-
---- Must be made in a fiber.
----@param call fun(payload: string, timeout: number): string|nil, table|nil asks the host: host.call
----@return stance.reporter
-function M.new(call)
-  local self = setmetatable({ call = call, waiting = {}, ready = fiber.channel(1) }, Reporter)
-  self.runner = fiber.spawn(run, self)
-  self.runner:name "reporter"
-  return self
-end
-
-function Reporter:close() self.runner:cancel "closed" end
 
 --- Reports and waits until the host has kept it. Raises when `fields` are not what JSON can carry.
 ---@param op string "step", "complete", ...: see jobs.lua
@@ -73,8 +72,7 @@ function Reporter:close() self.runner:cancel "closed" end
 function Reporter:tell(op, fields)
   fields.op = op
   local one = { text = json.encode(fields), answered = fiber.channel(1), why = unknown }
-  self.waiting[#self.waiting + 1] = one
-  self.ready:put(true, 0)
+  add(self, one)
   one.answered:get(timeout + 5) -- without memory even the fiber that waits for the answer may have ended
   if one.why then return nil, one.why end
   return true

@@ -28,6 +28,7 @@ static struct {
     uv_mutex_t lock;
     uv_cond_t changed;
     struct guard_slice *slice; /* the innermost one that runs */
+    atomic_bool signalled;     /* a signal is on its way: a queue of them is for all processes */
 } watch = {.once = UV_ONCE_INIT};
 
 /* -- Interrupting ------------------------------------------------------------------------------ */
@@ -64,6 +65,7 @@ static void lay_hook(struct guard_slice *slice) {
 static void on_signal(int number) {
     (void)number;
     int saved_errno = errno;
+    atomic_store(&watch.signalled, false);
     struct guard_slice *slice = watch.slice; /* written by this thread only */
     if (slice != NULL && atomic_load(&slice->guard->stopped))
         lay_hook(slice);
@@ -79,7 +81,9 @@ static void interrupt(struct guard_slice *slice) {
 #ifdef __SANITIZE_THREAD__
     lay_hook(slice); /* which keeps signals back until the script waits */
 #else
-    pthread_kill(slice->thread, guard_signal());
+    if (!atomic_exchange(&watch.signalled, true) &&
+        pthread_kill(slice->thread, guard_signal()) != 0)
+        atomic_store(&watch.signalled, false);
 #endif
 }
 

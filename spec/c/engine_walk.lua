@@ -97,7 +97,6 @@ local function work(jobs, worker)
       if run(call, claim) then failures = 0 else failures = failures + 1 end
     end
   end
-  outbox:close()
 end
 
 local function read_back(jobs)

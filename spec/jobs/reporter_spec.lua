@@ -23,7 +23,6 @@ describe("reports", function()
   end)
 
   after_each(function()
-    outbox:close()
     jobs:retire()
   end)
 
