@@ -123,7 +123,7 @@ step_tsan() {
     make -j"$jobs" SAN=thread tests || return
     fix_addresses
     export TSAN_OPTIONS=halt_on_error=0:suppressions=$PWD/spec/tsan.supp
-    c_tests build/tsan '^(slow|stack|scene|mannequin|image|png|glb|lathe|draw|views|labels|config|store_(nth|memory|power))'
+    c_tests build/tsan '^(slow|stack|scene|mannequin|image|jpeg|png|glb|lathe|draw|views|labels|config|store_(nth|memory|power))'
 }
 
 # Whose fault a crash is: an importer's own (it ends a worker, no more), or ours.

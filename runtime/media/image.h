@@ -5,12 +5,18 @@
  * with a side longer than IMAGE_MAX_SIDE, is refused from its header, before memory is taken for
  * it.
  *
+ * Every kind that these formats have is read: grey, palettes, sixteen bits (rounded to eight),
+ * interlaced and progressive files, all chroma samplings, CMYK and YCCK (taken as inverted, without
+ * a profile); but animated WebP is refused, and of an animated PNG the first picture is read.
+ * Colour profiles are not applied. Truncated PNG and WebP are refused; JPEG: see `whole`.
+ *
  * Ownership: a struct image owns its pixels; image_deinit frees them and may be repeated. Threads:
  * no shared state. Errors: ERR_UNSUPPORTED (none of the three kinds), ERR_TOO_LARGE, ERR_CORRUPT,
  * ERR_INVALID, ERR_NO_MEMORY. */
 #ifndef STANCE_MEDIA_IMAGE_H
 #define STANCE_MEDIA_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,8 +36,23 @@ void image_deinit(struct image *image);
 /* "png", "jpeg" or "webp" by the first bytes; NULL for anything else. */
 const char *image_kind(const void *bytes, size_t size);
 
-/* Reads a whole file in memory. On failure *out holds nothing. Sixteen-bit PNG loses its low bytes,
- * grey and palettes become RGB, CMYK JPEG is refused. EXIF orientation is not applied. */
+/* Zeros are the defaults: right for textures. */
+struct image_options {
+    bool upright; /* turn a JPEG as its EXIF orientation asks, like browsers do with photos */
+    /* Refuse a JPEG that is damaged or ends early (half a photo is none), instead of filling it up
+     * with grey; what counts is told at `strict` in jpeg_reader.h. */
+    bool whole;
+    uint64_t max_pixels; /* a limit of the caller's, below IMAGE_MAX_PIXELS; 0: that one */
+};
+
+/* Reads a whole file in memory. On failure *out holds nothing.
+ *
+ * Pose networks look at the colours alone, as stored, whatever alpha says: MediaPipe in a browser
+ * gets an <img> just so. What is transparent has no defined colour; most programs write black. */
+int image_decode_with(const void *bytes, size_t size, const struct image_options *options,
+                      struct image *out, struct err *err);
+
+/* The same with the defaults. */
 int image_decode(const void *bytes, size_t size, struct image *out, struct err *err);
 
 /* A copy of `from` at width x height, each pixel the mean of the area that it covers; larger sizes

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jpeglib.h>
+#include <png.h>
 #include <webp/encode.h>
 
 #include "fuzz.h"
+#include "jpeg_files.h"
 #include "media/image.h"
 #include "media/png.h"
 
@@ -56,32 +57,38 @@ static void add_png(void (*add)(const void *bytes, size_t size), const uint8_t *
     free(png);
 }
 
-static void add_jpeg(void (*add)(const void *bytes, size_t size), uint8_t *pixels, int quality,
-                     bool progressive) {
-    struct jpeg_compress_struct jpeg;
-    struct jpeg_error_mgr errors;
-    unsigned char *bytes = NULL;
-    unsigned long size = 0;
-    jpeg.err = jpeg_std_error(&errors);
-    jpeg_create_compress(&jpeg);
-    jpeg_mem_dest(&jpeg, &bytes, &size);
-    jpeg.image_width = WIDTH;
-    jpeg.image_height = HEIGHT;
-    jpeg.input_components = 3;
-    jpeg.in_color_space = JCS_RGB;
-    jpeg_set_defaults(&jpeg);
-    jpeg_set_quality(&jpeg, quality, TRUE);
-    if (progressive)
-        jpeg_simple_progression(&jpeg);
-    jpeg_start_compress(&jpeg, TRUE);
-    for (int y = 0; y < HEIGHT; y++) {
-        JSAMPROW row = pixels + (size_t)y * WIDTH * 3;
-        jpeg_write_scanlines(&jpeg, &row, 1);
-    }
-    jpeg_finish_compress(&jpeg);
-    jpeg_destroy_compress(&jpeg);
-    add(bytes, size);
-    free(bytes);
+static void add_jpeg(void (*add)(const void *bytes, size_t size), bool progressive) {
+    size_t size;
+    uint8_t *file =
+        jpeg_make(&(struct jpeg_recipe){WIDTH, HEIGHT, 3, .progressive = progressive}, &size);
+    add(file, size);
+    free(file);
+}
+
+/* Kinds that png.h does not write. */
+static void add_odd_png(void (*add)(const void *bytes, size_t size), int type, int depth) {
+    static uint8_t row[WIDTH * 8];
+    FILE *file = tmpfile();
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
+    png_infop info = png_create_info_struct(png);
+    png_color palette[16] = {{1, 2, 3}, {200, 100, 50}};
+    png_init_io(png, file);
+    png_set_IHDR(png, info, WIDTH, HEIGHT, depth, type, PNG_INTERLACE_ADAM7, 0, 0);
+    if (type == PNG_COLOR_TYPE_PALETTE)
+        png_set_PLTE(png, info, palette, 1 << depth);
+    png_set_gAMA(png, info, 0.6);
+    png_write_info(png, info);
+    for (int pass = png_set_interlace_handling(png); pass > 0; pass--)
+        for (int y = 0; y < HEIGHT; y++) {
+            memset(row, y * 29, sizeof row);
+            png_write_row(png, row);
+        }
+    png_write_end(png, NULL);
+    png_destroy_write_struct(&png, &info);
+    uint8_t bytes[8192];
+    rewind(file);
+    add(bytes, fread(bytes, 1, sizeof bytes, file));
+    fclose(file);
 }
 
 static void add_webp(void (*add)(const void *bytes, size_t size), const uint8_t *pixels,
@@ -101,8 +108,12 @@ void fuzz_seeds(void (*add)(const void *bytes, size_t size)) {
         add_png(add, pixels, 3, level);
         add_png(add, pixels, 4, level);
     }
-    add_jpeg(add, pixels, 90, false);
-    add_jpeg(add, pixels, 20, true);
+    add_odd_png(add, PNG_COLOR_TYPE_PALETTE, 4);
+    add_odd_png(add, PNG_COLOR_TYPE_GRAY, 1);
+    add_odd_png(add, PNG_COLOR_TYPE_RGB, 16);
+    add_odd_png(add, PNG_COLOR_TYPE_GRAY_ALPHA, 8);
+    add_jpeg(add, false);
+    add_jpeg(add, true);
     add_webp(add, pixels, false);
     add_webp(add, pixels, true);
     enum { WIDE = 16000, HIGH = 60 };
