@@ -209,12 +209,18 @@ static void queue(struct console_session *session, enum console_frame_kind kind,
     session->queued += sizeof head + size;
 }
 
+/* Who goes on asking and does not read even that is cut off. */
 static void refuse(struct console_session *session, uint32_t id, const char *words) {
     lock(session);
-    queue(session, CONSOLE_REFUSAL, id, words, strlen(words));
+    bool full = session->queued > CONSOLE_QUEUE_MAX;
+    if (!full)
+        queue(session, CONSOLE_REFUSAL, id, words, strlen(words));
     unlock(session);
     session->ends = session->ends || id == 0;
-    flush(session);
+    if (full)
+        end_session(session);
+    else
+        flush(session);
 }
 
 /* -- Console thread: reading ------------------------------------------------------------------- */

@@ -22,7 +22,8 @@ struct guard;
 
 enum {
     CONSOLE_SESSIONS_MAX = 16,
-    CONSOLE_QUEUE_MAX = 16 << 20, /* unread bytes beyond which outputs are dropped */
+    CONSOLE_QUEUE_MAX = 16 << 20, /* unread bytes beyond which outputs are dropped, and
+                                     who is still refused things is cut off */
 };
 
 struct console_peer {

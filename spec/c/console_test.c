@@ -416,6 +416,24 @@ static void writers_wait_for_readers(void) {
     with_client(reads_slowly);
 }
 
+/* Asks for ever beside a request that is under way, and reads nothing. */
+static void floods(void) {
+    static char frames[7000 * CONSOLE_HEAD_SIZE];
+    int fd = dial(scene.path);
+    send_frame(fd, CONSOLE_REQUEST, 1, "require('fiber').sleep(600)");
+    for (size_t at = 0; at < sizeof frames; at += CONSOLE_HEAD_SIZE)
+        console_frame_head((unsigned char *)frames + at, CONSOLE_REQUEST, 2, 0);
+    size_t sent = 0, refused = CONSOLE_QUEUE_MAX / CONSOLE_HEAD_SIZE;
+    while (sent < refused && send(fd, frames, sizeof frames, MSG_NOSIGNAL) > 0)
+        sent += sizeof frames / CONSOLE_HEAD_SIZE;
+    CHECK(sent > 1000 && sent < refused);
+    close(fd);
+}
+
+static void who_reads_no_refusals_is_cut_off(void) {
+    with_client(floods);
+}
+
 /* -- Generations ------------------------------------------------------------------------------- */
 
 static void take_over(void *arg) {
@@ -503,6 +521,7 @@ int main(void) {
         TEST(others_go_on),
         TEST(a_lost_client_ends_its_request),
         TEST(writers_wait_for_readers),
+        TEST(who_reads_no_refusals_is_cut_off),
         TEST(the_newest_vm_serves),
         TEST(sockets_are_replaced_or_refused),
     };
