@@ -15,6 +15,7 @@ struct command {
 static const struct command commands[] = {
     {"serve", cli_serve, "run the host: HTTP, job queue, workers"},
     {"render", cli_render, "render labelled views of characters"},
+    {"pose", cli_pose, "find people in pictures and films"},
     {"job", cli_job, "submit, list, show, logs, trace, wait, cancel, retry, download"},
     {"status", cli_status, "how the host or a job is doing"},
     {"profile", cli_profile, "where the host or a worker spends its CPU time"},
@@ -30,7 +31,6 @@ static const struct command commands[] = {
     {"doctor", cli_doctor, "check this machine and say what to mend"},
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},
-    {"pose", cli_pose_child, "look at pictures for another process (they start these)"},
     {"worker", cli_worker, "run workflows for a host (`serve` starts these)"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
@@ -48,6 +48,7 @@ static void print_help(FILE *stream) {
     fprintf(stream,
             "  stance render mannequin             pictures and labels of the built-in character\n"
             "  stance render *.fbx --output out    the same of your own\n"
+            "  stance pose photo.jpg               the people in a picture, 33 landmarks each\n"
             "  stance serve                        a host on http://127.0.0.1:5001\n"
             "\nUsage: stance COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {

@@ -15,6 +15,7 @@ int cli_job(int argc, char **argv);
 int cli_new(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 
+int cli_pose(int argc, char **argv);
 int cli_pose_child(int argc, char **argv);
 int cli_profile(int argc, char **argv);
 int cli_render(int argc, char **argv);

@@ -47,6 +47,12 @@ describe("the files of stance pose", function()
     assert.same({ "photo picture", "film notes", "film clip" }, stems(find { "picture", "notes.txt", "clip.MOV" }))
   end)
 
+  it("of folders are no programs that are called like films", function()
+    write("index.ts", "export {}")
+    assert.same({ 0, 1 }, { #find({ "." }).items, find({ "." }).passed_over })
+    assert.same({ "film index", true }, { stems(find { "index.ts" })[1], find({ "index.ts" }).items[1].guessed })
+  end)
+
   it("count once", function()
     write "a.jpg"
     assert.same({ "photo a" }, stems(find { "a.jpg", ".", "a.jpg" }))

@@ -91,8 +91,8 @@ describe("stance pose", function()
     write("c.png", "people 1")
     local result, out, talk = run { "." }
     assert.same({ code = "ok" }, result)
-    assert.is_truthy(out:find("^./a.jpg: 2 people  0.90\n./b.jpg: 0 people\n./c.png: 1 person  0.90\n3 pictures, 3 people in 2, "), out)
-    assert.is_truthy(out:find("%d ms a picture %(full, fake%)\n$"), out)
+    assert.is_truthy(out:find("^./a.jpg: 2 people  0.90\n./b.jpg: 0 people\n./c.png: 1 person  0.90\n3 pictures, people in 2: "), out)
+    assert.is_truthy(out:find(": %d+%.%d ms each %(full, fake%)\n$"), out)
     assert.equal("", talk)
   end)
 
@@ -104,7 +104,7 @@ describe("stance pose", function()
     for line in out:gmatch "[^\n]+" do lines[#lines + 1] = json.decode(line) end
     assert.same({ 2, "pose_v1", "b.jpg", 1, 1 }, { #lines, lines[1].schema, lines[1].file, lines[1].seq, #lines[1].people })
     assert.same({ "a.jpg", 2 }, { lines[2].file, lines[2].seq })
-    assert.is_truthy(talk:find "^2 pictures, 1 person in 1, ")
+    assert.is_truthy(talk:find "^2 pictures, people in 1: ")
   end)
 
   it("says which file failed, and why, and goes on", function()
@@ -154,6 +154,13 @@ describe("stance pose", function()
     assert.is_truthy(talk:find("stance: walk.mp4: moov atom not found", 1, true), talk)
     assert.is_true(log.film_closed)
     assert.equal(1, log.closed)
+  end)
+
+  it("says what is neither picture nor film", function()
+    write("notes.txt", "")
+    local _, out, talk = run({ "notes.txt" }, {}, { err = err("corrupt", "Invalid data") })
+    assert.equal("stance: notes.txt: it is no picture (JPEG, PNG, WebP), and ffmpeg finds no film in it\n", talk)
+    assert.equal("", out)
   end)
 
   it("tells of people who were followed anew", function()

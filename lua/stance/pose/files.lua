@@ -5,8 +5,8 @@ local err = require "stance.err"
 local M = {}
 
 local photo_endings = { jpg = true, jpeg = true, jpe = true, jfif = true, png = true, webp = true }
-local film_endings = { mp4 = true, m4v = true, mov = true, mkv = true, webm = true, avi = true, mpg = true, mpeg = true, mts = true,
-  m2ts = true, ts = true, gif = true, ["3gp"] = true, ogv = true, wmv = true, flv = true }
+local film_endings = { mp4 = true, m4v = true, mov = true, mkv = true, webm = true, avi = true, mpg = true, mpeg = true,
+  m2ts = true, gif = true, ["3gp"] = true, ogv = true, wmv = true, flv = true }
 
 local head_size = 64 -- bytes that tell what a file is
 local depth_most = 32
@@ -15,6 +15,7 @@ local depth_most = 32
 ---@field kind "photo"|"film"|"frames"
 ---@field path string absolute
 ---@field name string what the user calls it
+---@field guessed? boolean taken for a film because it is no picture
 ---@field stem string what files that are made of it are called, without ending; each once: "walk", "summer/beach"
 ---@field frames? string[] of kind "frames": absolute paths in order
 
@@ -51,11 +52,12 @@ end
 --- A file that was named: by its ending, else by its first bytes; what no picture begins with may be a film.
 local function kind_of(path)
   local by_name = photo_endings[ending(path)] and "photo" or film_endings[ending(path)] and "film"
-  if by_name then return by_name end
+  if by_name then return by_name, false end
   local file = fs.open(path)
   local head = file and file:read(head_size)
   if file then file:close() end
-  return head and image.kind(head) and "photo" or "film"
+  local is_photo = head and image.kind(head)
+  return is_photo and "photo" or "film", not is_photo
 end
 
 local function safe(name) return (name:gsub("%c", "_"):gsub("^%.+", "_")) end
@@ -65,7 +67,9 @@ local function stem_of(relative) return safe((relative:gsub("(.)%.[^./]*$", "%1"
 local function fail(found, name, path, why) found.failures[#found.failures + 1] = { name = name, path = path, err = why } end
 
 local function add(found, kind, path, name, relative)
-  found.items[#found.items + 1] = { kind = kind, path = path, name = name, stem = stem_of(relative) }
+  local item = { kind = kind, path = path, name = name, stem = stem_of(relative) }
+  found.items[#found.items + 1] = item
+  return item
 end
 
 local function sorted_entries(path)
@@ -86,6 +90,7 @@ end
 local function walk(found, folder, name, relative, depth)
   local entries, why = sorted_entries(folder)
   if not entries then return fail(found, name, folder, why) end
+  folder, name = folder:gsub("/$", ""), name:gsub("/$", "") -- the root's
   for _, entry in ipairs(entries) do
     local path, shown, below = folder .. "/" .. entry.name, name .. "/" .. entry.name, relative .. entry.name
     if entry.name:sub(1, 1) ~= "." then
@@ -143,7 +148,8 @@ function M.find(operands, frames)
     elseif entry.kind == "folder" then
       if frames then add_frames(found, path, name) else walk(found, path, name, "", 1) end
     elseif entry.kind == "file" then
-      add(found, kind_of(path), path, name, name:match "[^/]*$")
+      local kind, guessed = kind_of(path)
+      add(found, kind, path, name, name:match "[^/]*$").guessed = guessed
     else
       fail(found, operand.name, path, err("invalid", "it is neither a file nor a folder"))
     end

@@ -1,9 +1,45 @@
---- record.lua - people as rows of numbers, for .npy files. No effects.
+--- record.lua - what was found as text, pose_v1, and as rows of numbers, for .npy files. No effects.
+local json = require "json"
+
 local M = {}
 
 M.points = 33
 
 local not_a_number = 0 / 0
+
+local function put_points(out, name, marks)
+  local points = {}
+  for i, mark in ipairs(marks) do
+    points[i] = ('{"x":%.9g,"y":%.9g,"z":%.9g,"visibility":%.9g}'):format(mark.x, mark.y, mark.z, mark.visibility)
+  end
+  out[#out + 1] = ('"%s":[%s]'):format(name, table.concat(points, ","))
+end
+
+local function person_of(person)
+  local out = { ('"id":%d,"score":%.9g'):format(person.id, person.score) }
+  put_points(out, "landmarks", person.landmarks)
+  put_points(out, "world", person.world)
+  local roi = person.roi
+  if roi then
+    out[#out + 1] = ('"roi":{"x":%.9g,"y":%.9g,"size":%.9g,"rotation":%.9g}'):format(roi.x, roi.y, roi.size, roi.rotation)
+  end
+  return "{" .. table.concat(out, ",") .. "}"
+end
+
+--- A picture's pose_v1 object as a line of JSON, its members always in the same order.
+---@param found pose.Result with the members of pose_v1 that a command or a job adds: file, stream
+---@return string
+function M.line(found)
+  local out, people = { '"schema":"pose_v1"' }, {}
+  for _, name in ipairs { "file", "stream", "seq", "t_capture_ms", "detected", "reset" } do
+    if found[name] ~= nil then out[#out + 1] = ('"%s":%s'):format(name, json.encode(found[name])) end
+  end
+  out[#out + 1] = ('"image":{"width":%d,"height":%d}'):format(found.image.width, found.image.height)
+  for i, person in ipairs(found.people) do people[i] = person_of(person) end
+  out[#out + 1] = '"people":[' .. table.concat(people, ",") .. "]"
+  if #people == 1 then put_points(out, "landmarks", found.people[1].landmarks) end
+  return "{" .. table.concat(out, ",") .. "}\n"
+end
 
 --- Gives each person of a film a place that they keep for as long as they are followed.
 ---@param places integer

@@ -3,8 +3,8 @@
 --- Folders are the roots "output" and "overlay" of this process. Of a picture "summer/beach.jpg" come output:summer/beach.json and
 --- overlay:summer/beach.png; of a film walk.ndjson, a line a frame, and overlay:walk/000001.png. Arrays are NAME.landmarks.npy
 --- and NAME.world.npy: a row a frame; all pictures together are photos.landmarks.npy, with their names in photos.txt.
-local fs, json, npy = require "fs", require "json", require "npy"
-local err, record = require "stance.err", require "stance.pose.record"
+local fs, npy = require "fs", require "npy"
+local err, overlay, record = require "stance.err", require "stance.pose.overlay", require "stance.pose.record"
 
 local M = {}
 
@@ -57,29 +57,26 @@ end
 
 -- -- Overlays ----------------------------------------------------------------------------------------------------------
 
-local function write_overlay(name, picture, people)
-  local path = make_way("overlay:" .. name .. ".png")
-  try(fs.write(path, try(picture:draw_pose(people):png(1))))
-end
+local function write_overlay(name, png, why) try(fs.write(make_way("overlay:" .. name .. ".png"), try(png, why))) end
 
 -- -- Pictures ----------------------------------------------------------------------------------------------------------
 
 --- Of one picture, in any order: what has a file of its own. Waits.
 ---@param item stance.pose.item
 ---@param found pose.Result
----@param picture? stance.image is drawn on
-function Results:photo(item, found, picture)
+---@param bytes string the picture's file
+function Results:photo(item, found, bytes)
   if self.options.json == "files" then
-    try(fs.write(make_way("output:" .. item.stem .. ".json"), json.encode(found) .. "\n"))
+    try(fs.write(make_way("output:" .. item.stem .. ".json"), record.line(found)))
   end
-  if picture then write_overlay(item.stem, picture, found.people) end
+  if self.options.overlay then write_overlay(item.stem, overlay.of_file(bytes, found.people)) end
 end
 
 --- The same, in the order of the pictures: what they share. Waits.
 ---@param item stance.pose.item
 ---@param found pose.Result
 function Results:photo_in_order(item, found)
-  if self.options.json == "out" then self.options.out(json.encode(found) .. "\n") end
+  if self.options.json == "out" then self.options.out(record.line(found)) end
   if not self.options.npy then return end
   self.arrays = self.arrays or new_arrays(self.options.people)
   append(self.arrays, found.people, self.options.people)
@@ -112,12 +109,14 @@ end
 --- Waits.
 ---@param number integer from 1
 ---@param found pose.Result
----@param picture? stance.image is drawn on
+---@param picture stance.image may be drawn on
 function Film:frame(number, found, picture)
-  if self.lines then try(self.lines:write(json.encode(found) .. "\n")) end
-  if self.options.json == "out" then self.options.out(json.encode(found) .. "\n") end
+  if self.lines then try(self.lines:write(record.line(found))) end
+  if self.options.json == "out" then self.options.out(record.line(found)) end
   if self.arrays then append(self.arrays, self.place(found.people), self.options.people) end
-  if picture then write_overlay(("%s/%06d"):format(self.stem, number), picture, found.people) end
+  if self.options.overlay then
+    write_overlay(("%s/%06d"):format(self.stem, number), overlay.draw(picture, found.people):png(1))
+  end
 end
 
 --- The film is through: its files take their places.

@@ -50,11 +50,12 @@ local function plain(why) return type(why) == "table" and why.message or tostrin
 --- The whole run ends for what is not one file's fault.
 local function ends_all(why) return type(why) == "table" and (why.code == "cancelled" or why.code == "closed_output") end
 
---- The name stands once in the line, though many reasons begin with the path.
+--- The name stands once in the line, though many reasons tell the path: "PATH: no film", "cannot open PATH: no such file".
 function Run:fail(name, path, why)
   self.failed = self.failed + 1
   local reason = plain(why)
-  if reason:sub(1, #path + 2) == path .. ": " then reason = reason:sub(#path + 3) end
+  local from, to = reason:find(path .. ": ", 1, true)
+  if from == 1 or from and reason:sub(1, from - 1) == "cannot open " then reason = reason:sub(to + 1) end
   self:note("stance: %s: %s", name, reason)
 end
 
@@ -69,7 +70,6 @@ end
 
 function Run:count_people(found)
   self.pictures = self.pictures + 1
-  self.people = self.people + #found.people
   if #found.people > 0 then self.with_people = self.with_people + 1 end
 end
 
@@ -77,9 +77,7 @@ local function look_at(self, item, seq)
   local bytes = try(fs.read(item.path, photo_limit))
   local found = try(self.engine:detect(bytes))
   found.file, found.seq = item.name, seq
-  local picture = self.request.overlay and try(image.decode(bytes, { upright = true })) or nil
-  self.results:photo(item, found, picture)
-  if picture then picture:close() end
+  self.results:photo(item, found, bytes)
   return found
 end
 
@@ -136,7 +134,7 @@ local function frames_of(self, item)
     if at > #item.frames then return nil end
     local bytes, why = fs.read(item.frames[at], photo_limit)
     local picture
-    if bytes then picture, why = image.decode(bytes, { upright = true }) end
+    if bytes then picture, why = image.decode(bytes) end
     if not picture then return nil, why end
     return picture, (at - 1) / self.request.track
   end, function() end
@@ -155,7 +153,7 @@ local function follow(self, item, read, kept)
       local found = try(session:push(picture, at))
       if found.reset then self:note("%s: followed anew from %.2f s on, the process that knew the people was lost", item.name, at) end
       found.file, number = item.name, number + 1
-      kept:frame(number, found, self.request.overlay and picture or nil)
+      kept:frame(number, found, picture)
       picture:close()
       self:count_people(found)
       if #found.people > 0 then seen = seen + 1 end
@@ -192,6 +190,9 @@ function Run:films(items)
     local ok, why = pcall(watch, self, item)
     if not ok then
       if ends_all(why) then error(why, 0) end
+      if item.guessed and type(why) == "table" and why.code == "corrupt" then
+        why = err("unsupported", "it is no picture (JPEG, PNG, WebP), and ffmpeg finds no film in it")
+      end
       self:fail(item.name, item.path, why)
     end
     return true
@@ -201,13 +202,11 @@ end
 -- -- All of it ---------------------------------------------------------------------------------------------------------
 
 local function summary(self)
-  local seconds = time.monotonic() - self.started
-  local each = self.pictures > 0 and (", %.1f ms a picture"):format(seconds / self.pictures * 1000) or ""
+  local seconds = time.monotonic() - self.started -- since the engine was there
   local failed = self.failed > 0 and ("; %d failed"):format(self.failed) or ""
   local where = self.request.output and " in " .. self.request.output or ""
-  return ("%s, %s in %d%s%s (%s, %s)%s"):format(count_of(self.pictures, "picture", "pictures"),
-    count_of(self.people, "person", "people"), self.with_people, where, each, self.request.engine.model,
-    self.engine:info().backend, failed)
+  return ("%s, people in %d%s: %.1f ms each (%s, %s)%s"):format(count_of(self.pictures, "picture", "pictures"),
+    self.with_people, where, seconds / self.pictures * 1000, self.request.engine.model, self.engine:info().backend, failed)
 end
 
 local function find(self)
@@ -229,9 +228,11 @@ local function work(self)
   local photos, films = find(self)
   if #photos + #films == 0 then return end
   self.engine = try(self.world.pose.engine(self.request.engine))
+  self.started = time.monotonic()
   if #photos > 0 then self:photos(photos) end
   if #films > 0 then self:films(films) end
   self.bar:clear()
+  if self.pictures == 0 then return end -- all failed, which is told
   local line = summary(self) .. "\n"
   if self.request.json == "out" then self.world.talk(line) else self.world.out(line) end
 end
@@ -241,7 +242,7 @@ end
 ---@return { code: string, message?: string } code: "ok", "failed" (some files), or that of an error, with its message
 function M.estimate(request, world)
   local bar = bar_of.new(request.terminal and world.talk or nil, request.color)
-  local self = setmetatable({ request = request, world = world, bar = bar, started = time.monotonic(), pictures = 0, people = 0,
+  local self = setmetatable({ request = request, world = world, bar = bar, pictures = 0,
     with_people = 0, failed = 0, results = nil }, Run)
   self.results = results_of.new { json = request.json, npy = request.npy, overlay = request.overlay,
     people = request.engine.people, out = function(text) self:out(text) end }
