@@ -246,8 +246,9 @@ int cli_pose(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--child") == 0)
         return cli_pose_child(argc, argv);
     int code = options_parse(&usage, argc, argv, &count);
-    if (code == OPTIONS_GO_ON)
-        code = check_request(&usage, &request, count);
+    if (code != OPTIONS_GO_ON)
+        return code;
+    code = check_request(&usage, &request, count);
     if (code != EXIT_OK)
         return code;
     struct config *config = NULL;
