@@ -25,12 +25,15 @@ static inline void sample(const struct gpu_crop *job, vf x, vf y, vf out[3]) {
                        vm_and(vf_less_equal(vf_set1(job->border[1]), y),
                               vf_less_equal(y, vf_set1(job->border[3]))));
     /* So far outside that the number has no fraction is outside all the same. */
-    vf left = vf_clamp(x - vf_set1(0.5f), vf_set1(-1.0f), vf_set1((float)job->width));
-    vf top = vf_clamp(y - vf_set1(0.5f), vf_set1(-1.0f), vf_set1((float)job->height));
+    vf left = vf_clamp(x - vf_set1(0.5f), vf_set1((float)(job->left - 1)),
+                       vf_set1((float)(job->left + job->width)));
+    vf top = vf_clamp(y - vf_set1(0.5f), vf_set1((float)(job->top - 1)),
+                      vf_set1((float)(job->top + job->height)));
     vf x0 = vf_floor(left), y0 = vf_floor(top);
     vf fx = left - x0, fy = top - y0;
     vi zero = vi_set1(0), one = vi_set1(1);
-    vi column = vi_truncate(x0), row = vi_truncate(y0);
+    vi column = vi_truncate(x0) - vi_set1(job->left);
+    vi row = vi_truncate(y0) - vi_set1(job->top);
     vi end_x = vi_set1(job->width - 1), end_y = vi_set1(job->height - 1);
     vi size = vi_set1(job->channels), stride = vi_set1(job->stride);
     vi left_at = vi_clamp(column, zero, end_x) * size;

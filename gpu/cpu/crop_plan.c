@@ -28,6 +28,8 @@ static int plan_picture(struct gpu_crop *job, const struct gpu_picture *picture,
     job->rgb = picture->rgb;
     job->channels = (int32_t)picture->channels;
     job->stride = (int32_t)picture->stride;
+    job->left = (int32_t)picture->x;
+    job->top = (int32_t)picture->y;
     job->width = (int32_t)picture->width;
     job->height = (int32_t)picture->height;
     if (size < sizeof job->tiny) {
@@ -47,8 +49,8 @@ int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
     float across = cosf(roi->rotation) * roi->size, down = sinf(roi->rotation) * roi->size;
     job->border[0] = job->border[1] = -INFINITY;
     job->border[2] = job->border[3] = INFINITY;
-    job->x = roi->x - (float)picture->x;
-    job->y = roi->y - (float)picture->y;
+    job->x = roi->x;
+    job->y = roi->y;
     job->across[0] = across;
     job->across[1] = down;
     job->down[0] = -down;
@@ -65,12 +67,10 @@ int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, 
     if (code != GPU_OK)
         return code;
     float width = (float)picture->whole_width, height = (float)picture->whole_height;
-    job->border[0] = -(float)picture->x;
-    job->border[1] = -(float)picture->y;
-    job->border[2] = width - (float)picture->x;
-    job->border[3] = height - (float)picture->y;
-    job->x = width / 2.0f - (float)picture->x;
-    job->y = height / 2.0f - (float)picture->y;
+    job->border[2] = width;
+    job->border[3] = height;
+    job->x = width / 2.0f;
+    job->y = height / 2.0f;
     job->across[0] = job->down[1] = fmaxf(width, height);
     job->side = POSE_DETECTOR_CROP;
     job->scale = 1.0f / 127.5f;

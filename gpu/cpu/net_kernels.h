@@ -16,15 +16,17 @@ extern "C" {
 #endif
 
 /* A square sampled from a picture: bilinear between the four pixels around a place, whose middles
- * lie at halves. */
+ * lie at halves. Places are of the whole picture, so that a sample's bits do not depend on how much
+ * of it was decoded. */
 struct gpu_crop {
     const uint8_t *rgb; /* at least 4 bytes */
     int32_t last;       /* offset of the last four bytes that may be read */
     int32_t channels, stride;
+    int32_t left, top;        /* where `rgb` begins in the whole picture */
     int32_t width, height;    /* what is beyond them is the nearest pixel, */
     float border[4];          /* and beyond these, x0 y0 x1 y1, `outside` */
     float outside;            /* after scale and bias */
-    float x, y;               /* the square's middle, in pixels of `rgb` */
+    float x, y;               /* the square's middle, in pixels of the whole picture */
     float across[2], down[2]; /* its sides, likewise: x, y */
     uint32_t side;            /* samples, a multiple of 16 */
     float scale, bias;        /* out = 0..255 * scale + bias */

@@ -69,8 +69,9 @@ void gpu_pose_session_reset(struct gpu_pose_session *session) {
 /* -- Before a frame -----------------------------------------------------------------------------
  */
 
+/* Cut, not rounded, as MediaPipe does; but what binary fractions left below a whole one is one. */
 int64_t pose_microseconds(double seconds) {
-    return (int64_t)llround(seconds * 1e6);
+    return (int64_t)floor(seconds * 1e6 + 0.01);
 }
 
 bool pose_session_anew(const struct gpu_pose_session *session, uint32_t width, uint32_t height) {
