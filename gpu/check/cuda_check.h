@@ -5,6 +5,7 @@
 
 #include "check/cuda_emulate.h"
 #include "cuda/device.h"
+#include "pose/backend.h"
 
 #include <vector>
 
@@ -35,6 +36,16 @@ int cuda_graph_run(cuda_where where, const struct net_graph *graph, uint32_t bat
  * what the device keeps, and so is the input, which is random. */
 double cuda_graph_check(cuda_where where, struct net_graph *graph, uint32_t batch, bool emulate,
                         char *why);
+
+/* Somebody in a studio, seen from an angle: a picture of CUDA_BODY_SIDE square in `rgb`; and where
+ * in it a crop should be. */
+enum { CUDA_BODY_SIDE = 512 };
+struct gpu_picture cuda_draw_body(std::vector<uint8_t> &rgb, float angle);
+const struct pose_roi cuda_middle = {CUDA_BODY_SIDE / 2.0f, CUDA_BODY_SIDE / 2.0f,
+                                     CUDA_BODY_SIDE * 0.95f, 0.1f};
+
+/* Distances between two readings of one crop's landmarks, in its pixels, in order. */
+std::vector<float> cuda_distances(const struct pose_raw &a, const struct pose_raw &b);
 
 void cuda_check_layers(cuda_where where); /* every kernel, in networks of one or two */
 void cuda_check_nets(cuda_where where);   /* networks by chance, and MediaPipe's */

@@ -207,13 +207,12 @@ void check_candidates(cuda_where where) {
     printf("  %-18s error %.1e\n", "candidates", worst);
 }
 
+} // namespace
+
 /* -- A drawn body -------------------------------------------------------------------------------
  */
 
-enum { SIDE = 512 };
-
-/* Somebody in a studio, seen from an angle. */
-struct gpu_picture draw_body(std::vector<uint8_t> &rgb, float angle) {
+struct gpu_picture cuda_draw_body(std::vector<uint8_t> &rgb, float angle) {
     struct body body;
     std::vector<float> pose(BODY_JOINTS * 12);
     struct gpu_view view = {};
@@ -223,11 +222,11 @@ struct gpu_picture draw_body(std::vector<uint8_t> &rgb, float angle) {
     char why[GPU_WHY_SIZE];
     const float target[3] = {0.0f, 0.9f, 0.0f};
     const float eye[3] = {3.5f * sinf(angle), 1.4f, 3.5f * cosf(angle)};
-    rgb.resize(3 * SIDE * SIDE);
+    rgb.resize(3 * CUDA_BODY_SIDE * CUDA_BODY_SIDE);
     struct gpu_image image = {rgb.data(), nullptr, nullptr, nullptr};
     body_init_person(&body, 11000, true);
     body_pose(0.2f, pose.data());
-    gpu_camera_look_at(&view.camera, eye, target, 0.7f, SIDE, SIDE);
+    gpu_camera_look_at(&view.camera, eye, target, 0.7f, CUDA_BODY_SIDE, CUDA_BODY_SIDE);
     batch.view_count = batch.pose_count = 1;
     batch.views = &view;
     batch.poses = pose.data();
@@ -243,13 +242,12 @@ struct gpu_picture draw_body(std::vector<uint8_t> &rgb, float angle) {
     struct gpu_picture out = {};
     out.rgb = rgb.data();
     out.channels = 3;
-    out.stride = 3 * SIDE;
-    out.width = out.height = out.whole_width = out.whole_height = SIDE;
+    out.stride = 3 * CUDA_BODY_SIDE;
+    out.width = out.height = out.whole_width = out.whole_height = CUDA_BODY_SIDE;
     return out;
 }
 
-/* Distances between two readings of one crop's landmarks, in its pixels, in order. */
-std::vector<float> distances(const struct pose_raw &a, const struct pose_raw &b) {
+std::vector<float> cuda_distances(const struct pose_raw &a, const struct pose_raw &b) {
     std::vector<float> out(GPU_POSE_LANDMARKS);
     for (int i = 0; i < GPU_POSE_LANDMARKS; i++)
         out[i] =
@@ -258,7 +256,7 @@ std::vector<float> distances(const struct pose_raw &a, const struct pose_raw &b)
     return out;
 }
 
-const struct pose_roi middle = {SIDE / 2.0f, SIDE / 2.0f, SIDE * 0.95f, 0.1f};
+namespace {
 
 struct pose_raw decode(const std::vector<std::vector<float>> &outputs) {
     struct pose_raw out;
@@ -274,10 +272,10 @@ void check_accuracy(cuda_where where, const struct model &model) {
     if (graph == nullptr)
         return;
     std::vector<uint8_t> rgb;
-    const struct gpu_picture picture = draw_body(rgb, 0.3f);
+    const struct gpu_picture picture = cuda_draw_body(rgb, 0.3f);
     std::vector<float> crop((size_t)POSE_CROP * POSE_CROP * 3 + 64);
     struct gpu_crop job;
-    int code = gpu_crop_roi(&job, &picture, &middle, crop.data(), why);
+    int code = gpu_crop_roi(&job, &picture, &cuda_middle, crop.data(), why);
     if (code == GPU_OK)
         net_kernels_find(nullptr)->crop(&job);
     crop.resize((size_t)POSE_CROP * POSE_CROP * 3);
@@ -295,7 +293,7 @@ void check_accuracy(cuda_where where, const struct model &model) {
     if (code != GPU_OK)
         return;
     const struct pose_raw mine = decode(outputs), theirs = decode(wanted);
-    const std::vector<float> off = distances(mine, theirs);
+    const std::vector<float> off = cuda_distances(mine, theirs);
     check_that(theirs.presence > 0.5f, "%s sees nobody in a drawn body: %g", model.name,
                (double)theirs.presence);
     /* One or two may lie further off, where a heatmap's window moves on by a cell. */
@@ -315,10 +313,4 @@ void cuda_check_pose(cuda_where where) {
     check_candidates(where);
     for (int i = 1; i < (where == ON_DEVICE ? 4 : 3); i++)
         check_accuracy(where, models[i]);
-}
-
-void cuda_check_backend() {
-}
-int cuda_bench() {
-    return 0;
 }
