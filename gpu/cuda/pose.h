@@ -20,9 +20,8 @@ struct pose_crop {
         return value > least ? (value < most ? value : most) : least; /* least, for no number */
     }
 
-    CUDA_ANY static int place(float at, int size) {
-        const int whole = (int)at;
-        return whole < 0 ? 0 : whole < size ? whole : size - 1;
+    CUDA_ANY static int nearest(int place, int size) {
+        return place < 0 ? 0 : place < size ? place : size - 1;
     }
 
     CUDA_ANY void operator()(uint32_t i) const {
@@ -38,13 +37,16 @@ struct pose_crop {
               y <= job->border[3])) {
             value.v[0] = value.v[1] = value.v[2] = job->outside;
         } else {
-            const float left = inside(x - 0.5f, -1.0f, (float)job->width);
-            const float top = inside(y - 0.5f, -1.0f, (float)job->height);
+            const float left =
+                inside(x - 0.5f, (float)(job->left - 1), (float)(job->left + job->width));
+            const float top =
+                inside(y - 0.5f, (float)(job->top - 1), (float)(job->top + job->height));
             const float x0 = floorf(left), y0 = floorf(top), fx = left - x0, fy = top - y0;
-            const uint8_t *above = job->rgb + (size_t)place(y0, job->height) * job->stride;
-            const uint8_t *below = job->rgb + (size_t)place(y0 + 1.0f, job->height) * job->stride;
-            const int first = place(x0, job->width) * job->channels;
-            const int second = place(x0 + 1.0f, job->width) * job->channels;
+            const int at_x = (int)x0 - job->left, at_y = (int)y0 - job->top;
+            const uint8_t *above = job->rgb + (size_t)nearest(at_y, job->height) * job->stride;
+            const uint8_t *below = job->rgb + (size_t)nearest(at_y + 1, job->height) * job->stride;
+            const int first = nearest(at_x, job->width) * job->channels;
+            const int second = nearest(at_x + 1, job->width) * job->channels;
 #pragma unroll
             for (int c = 0; c < 3; c++) {
                 const float a = above[first + c], b = above[second + c];
