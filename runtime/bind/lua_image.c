@@ -5,13 +5,16 @@
  * interest. */
 #include "bind/lua_image.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bind/modules.h"
 #include "media/draw.h"
 #include "media/image.h"
+#include "media/jpeg_write.h"
 #include "media/png.h"
+#include "media/skeleton.h"
 
 static const char image_type[] = "stance.image";
 
@@ -226,6 +229,52 @@ static int image_paste(lua_State *L) {
     return self(L);
 }
 
+/* A field of the table on top; `fallback` where there is none. */
+static float get_field(lua_State *L, const char *name, float fallback) {
+    lua_getfield(L, -1, name);
+    float value = lua_isnil(L, -1) ? fallback : (float)lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+/* A pose.Person at the top of the stack; false: it has no 33 landmarks. */
+static bool to_person(lua_State *L, struct gpu_pose_person *person) {
+    if (!lua_istable(L, -1))
+        return false;
+    float id = get_field(L, "id", 1);
+    person->id = id >= 0 && id < 1e6f ? (uint32_t)id : 0;
+    person->score = get_field(L, "score", 1);
+    lua_getfield(L, -1, "landmarks");
+    bool good = lua_istable(L, -1);
+    for (int i = 0; good && i < GPU_POSE_LANDMARKS; i++) {
+        lua_rawgeti(L, -1, i + 1);
+        good = lua_istable(L, -1);
+        if (good) {
+            person->landmarks[i][0] = get_field(L, "x", NAN);
+            person->landmarks[i][1] = get_field(L, "y", NAN);
+            person->landmarks[i][3] = get_field(L, "visibility", 1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return good;
+}
+
+static int image_draw_pose(lua_State *L) {
+    struct image *image = check_canvas(L);
+    struct gpu_pose_person people[GPU_POSE_MAX_PEOPLE];
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t count = lua_objlen(L, 2);
+    luaL_argcheck(L, count <= GPU_POSE_MAX_PEOPLE, 2, "more people than an engine finds");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        luaL_argcheck(L, to_person(L, &people[i]), 2, "a person has 33 landmarks");
+        lua_pop(L, 1);
+    }
+    skeleton_draw(image, people, count);
+    return self(L);
+}
+
 /* -- Work on the pool -------------------------------------------------------------------------- */
 
 /* One reading, scaling or writing. */
@@ -233,11 +282,12 @@ struct task {
     struct picture *source; /* scaling and writing: held, and read by the pool */
     char *bytes;            /* reading: a copy of the file */
     size_t size;
+    struct image_options options;
     uint32_t width, height; /* wanted; 0: as it is */
-    int level;
+    int level;              /* of a PNG; of a JPEG its quality */
     struct image made;
-    uint8_t *png;
-    size_t png_size;
+    uint8_t *file;
+    size_t file_size;
     struct err err;
     int rc;
 };
@@ -249,7 +299,7 @@ static void task_release(void *arg) {
         picture_release(task->source);
     }
     image_deinit(&task->made);
-    free(task->png);
+    free(task->file);
     free(task->bytes);
     free(task);
 }
@@ -290,23 +340,48 @@ static void scale_made(struct task *task) {
 
 static void run_decode(void *arg) {
     struct task *task = arg;
-    task->rc = image_decode(task->bytes, task->size, &task->made, &task->err);
+    task->rc = image_decode_with(task->bytes, task->size, &task->options, &task->made, &task->err);
     if (task->rc == 0 && task->width != 0)
         scale_made(task);
+}
+
+/* `image.decode(bytes, width, height)`, or with a table as the second argument. */
+static void check_decode_options(lua_State *L, struct task *task) {
+    if (lua_isnoneornil(L, 2))
+        return;
+    if (!lua_istable(L, 2)) {
+        task->width = check_side(L, 2);
+        task->height = check_side(L, 3);
+        return;
+    }
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "upright");
+    task->options.upright = lua_toboolean(L, -1);
+    lua_getfield(L, 2, "whole");
+    task->options.whole = lua_toboolean(L, -1);
+    lua_getfield(L, 2, "max_pixels");
+    double most = luaL_optnumber(L, -1, 0);
+    luaL_argcheck(L, most >= 0 && most <= 1e15, 2, "max_pixels is a number of pixels");
+    task->options.max_pixels = (uint64_t)most;
+    lua_getfield(L, 2, "width");
+    lua_getfield(L, 2, "height");
+    if (!lua_isnil(L, -1) || !lua_isnil(L, -2)) {
+        task->width = check_side(L, -2);
+        task->height = check_side(L, -1);
+    }
+    lua_settop(L, 2);
 }
 
 static int image_decode_function(lua_State *L) {
     size_t size;
     const char *bytes = luaL_checklstring(L, 1, &size);
-    uint32_t width = 0, height = 0;
-    if (!lua_isnoneornil(L, 2)) {
-        width = check_side(L, 2);
-        height = check_side(L, 3);
-    }
+    struct task wanted = {.width = 0};
+    check_decode_options(L, &wanted);
     fiber_check(L);
     struct task *task = task_new(NULL);
     if (task == NULL)
         return fail_memory(L);
+    *task = wanted;
     task->bytes = malloc(size > 0 ? size : 1);
     if (task->bytes == NULL) {
         task_release(task);
@@ -314,8 +389,6 @@ static int image_decode_function(lua_State *L) {
     }
     memcpy(task->bytes, bytes, size);
     task->size = size;
-    task->width = width;
-    task->height = height;
     return fiber_work(L, task, run_decode, push_made, task_release);
 }
 
@@ -358,7 +431,7 @@ static int encode(const struct image *image, struct task *task) {
         source.channels = 3;
         source.pixels = rgb;
     }
-    int rc = png_encode(&source, task->level, &task->png, &task->png_size, &task->err);
+    int rc = png_encode(&source, task->level, &task->file, &task->file_size, &task->err);
     free(rgb);
     return rc;
 }
@@ -368,37 +441,56 @@ static void run_encode(void *arg) {
     task->rc = encode(&task->source->image, task);
 }
 
-static int push_png(lua_State *L, void *arg) {
+static int push_file(lua_State *L, void *arg) {
     struct task *task = arg;
     if (task->rc != 0)
         return vm_fail(L, &task->err);
-    lua_pushlstring(L, (const char *)task->png, task->png_size);
+    lua_pushlstring(L, (const char *)task->file, task->file_size);
     return 1;
+}
+
+static int write_file(lua_State *L, struct picture *picture, int level, void (*run)(void *task)) {
+    fiber_check(L);
+    struct task *task = task_new(picture);
+    if (task == NULL)
+        return fail_memory(L);
+    task->level = level;
+    return fiber_work(L, task, run, push_file, task_release);
 }
 
 static int image_png(lua_State *L) {
     struct picture *picture = check_picture(L, 1);
     int level = luaL_optint(L, 2, 6);
     luaL_argcheck(L, level >= 1 && level <= 12, 2, "a PNG level is 1 (fast) to 12 (small)");
-    fiber_check(L);
-    struct task *task = task_new(picture);
-    if (task == NULL)
-        return fail_memory(L);
-    task->level = level;
-    return fiber_work(L, task, run_encode, push_png, task_release);
+    return write_file(L, picture, level, run_encode);
+}
+
+static void run_encode_jpeg(void *arg) {
+    struct task *task = arg;
+    task->rc =
+        jpeg_encode(&task->source->image, task->level, &task->file, &task->file_size, &task->err);
+}
+
+static int image_jpeg(lua_State *L) {
+    struct picture *picture = check_picture(L, 1);
+    int quality = luaL_optint(L, 2, 85);
+    luaL_argcheck(L, quality >= 1 && quality <= 100, 2, "a JPEG's quality is 1 to 100");
+    return write_file(L, picture, quality, run_encode_jpeg);
 }
 
 /* -- The module -------------------------------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {
-    {"size", image_size}, {"rgba", image_rgba}, {"fill", image_fill}, {"line", image_line},
-    {"dot", image_dot},   {"ring", image_ring}, {"text", image_text}, {"paste", image_paste},
+    {"size", image_size}, {"rgba", image_rgba},   {"fill", image_fill},
+    {"line", image_line}, {"dot", image_dot},     {"ring", image_ring},
+    {"text", image_text}, {"paste", image_paste}, {"draw_pose", image_draw_pose},
     {"close", image_gc},  {NULL, NULL},
 };
 
 static const luaL_Reg waiting_methods[] = {
     {"scale", image_scale_method},
     {"png", image_png},
+    {"jpeg", image_jpeg},
     {NULL, NULL},
 };
 

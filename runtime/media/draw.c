@@ -63,25 +63,37 @@ static float squared_distance(const struct draw_segment *s, float x, float y) {
     return ex * ex + ey * ey;
 }
 
+/* The columns of a row that a segment may touch, added to from..to. */
+static void widen_columns(const struct draw_segment *s, float reach, float middle, float *from,
+                          float *to) {
+    float rise = s->y1 - s->y0, t0 = 0, t1 = 1;
+    if (fabsf(rise) > 1e-6f) {
+        float a = (middle - reach - s->y0) / rise, b = (middle + reach - s->y0) / rise;
+        t0 = clamp_unit(fminf(a, b));
+        t1 = clamp_unit(fmaxf(a, b));
+    }
+    float x0 = s->x0 + t0 * (s->x1 - s->x0), x1 = s->x0 + t1 * (s->x1 - s->x0);
+    *from = fminf(*from, fminf(x0, x1) - reach);
+    *to = fmaxf(*to, fmaxf(x0, x1) + reach);
+}
+
 void draw_segments(struct image *image, const struct draw_segment *segments, size_t count,
                    float width, struct draw_color color) {
-    if (count == 0)
-        return;
-    float x0 = INFINITY, y0 = INFINITY, x1 = -INFINITY, y1 = -INFINITY;
+    float y0 = INFINITY, y1 = -INFINITY, reach = width / 2 + 0.5f;
     for (size_t i = 0; i < count; i++) {
-        x0 = fminf(x0, fminf(segments[i].x0, segments[i].x1));
-        x1 = fmaxf(x1, fmaxf(segments[i].x0, segments[i].x1));
-        y0 = fminf(y0, fminf(segments[i].y0, segments[i].y1));
-        y1 = fmaxf(y1, fmaxf(segments[i].y0, segments[i].y1));
+        y0 = fminf(y0, fminf(segments[i].y0, segments[i].y1) - reach);
+        y1 = fmaxf(y1, fmaxf(segments[i].y0, segments[i].y1) + reach);
     }
-    float reach = width / 2 + 0.5f;
-    struct window w = window_of(image, x0 - reach, y0 - reach, x1 + reach, y1 + reach);
-    for (int y = w.y0; y < w.y1; y++) {
-        for (int x = w.x0; x < w.x1; x++) {
+    struct window rows = window_of(image, 0, y0, 0, y1);
+    for (int y = rows.y0; y < rows.y1; y++) {
+        float from = INFINITY, to = -INFINITY, middle = (float)y + 0.5f;
+        for (size_t i = 0; i < count; i++)
+            widen_columns(&segments[i], reach, middle, &from, &to);
+        struct window columns = window_of(image, from, 0, to, 0);
+        for (int x = columns.x0; x < columns.x1; x++) {
             float nearest = INFINITY;
             for (size_t i = 0; i < count; i++)
-                nearest = fminf(nearest,
-                                squared_distance(&segments[i], (float)x + 0.5f, (float)y + 0.5f));
+                nearest = fminf(nearest, squared_distance(&segments[i], (float)x + 0.5f, middle));
             if (nearest < reach * reach)
                 blend(pixel_at(image, x, y), color, clamp_unit(reach - sqrtf(nearest)));
         }

@@ -115,6 +115,57 @@ describe("image", function()
     end)
   end)
 
+  describe("jpeg", function()
+    it("comes back about as it was", function()
+      for _, quality in ipairs { 85, 95 } do
+        local picture = assert(image.decode(assert(image.new(33, 21, "#3366cc"):fill(0, 0, 16, 21, "#cc3311"):jpeg(quality))))
+        assert.same({ 33, 21 }, { picture:size() })
+        assert_near({ 0xcc, 0x33, 0x11, 255 }, pixel(picture, 4, 10), 4)
+        assert_near({ 0x33, 0x66, 0xcc, 255 }, pixel(picture, 28, 10), 4)
+      end
+    end)
+
+    it("refuses a quality that there is not", function()
+      assert.has_error(function() image.new(1, 1):jpeg(0) end)
+      assert.has_error(function() image.new(1, 1):jpeg(101) end)
+    end)
+  end)
+
+  describe("decode with options", function()
+    -- an EXIF segment that says 6, "the first row is the right side", after the start of a JPEG
+    local function turned(file)
+      local exif = "Exif\0\0MM\0*\0\0\0\8\0\1\1\18\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
+      return file:sub(1, 2) .. "\255\225\0" .. string.char(#exif + 2) .. exif .. file:sub(3)
+    end
+
+    it("turns photos upright when asked to", function()
+      local file = turned(image.new(32, 16, "#3366cc"):fill(0, 0, 16, 16, "#cc3311"):jpeg(95))
+      assert.same({ 32, 16 }, { image.decode(file):size() })
+      local upright = image.decode(file, { upright = true })
+      assert.same({ 16, 32 }, { upright:size() })
+      assert_near({ 0xcc, 0x33, 0x11, 255 }, pixel(upright, 8, 4), 4)
+      assert_near({ 0x33, 0x66, 0xcc, 255 }, pixel(upright, 8, 28), 4)
+    end)
+
+    it("refuses half a photo when asked to", function()
+      local file = pattern(100, 100):jpeg()
+      file = file:sub(1, #file * 3 / 4)
+      assert.is_not_nil(image.decode(file))
+      assert.equal("corrupt", select(2, image.decode(file, { whole = true })).code)
+    end)
+
+    it("has a limit of the caller's", function()
+      local file = image.new(20, 10):png()
+      assert.equal("too_large", select(2, image.decode(file, { max_pixels = 199 })).code)
+      assert.same({ 5, 4 }, { image.decode(file, { max_pixels = 200, width = 5, height = 4 }):size() })
+    end)
+
+    it("refuses nonsense", function()
+      assert.has_error(function() image.decode("", { max_pixels = -1 }) end)
+      assert.has_error(function() image.decode("", { width = 3 }) end)
+    end)
+  end)
+
   describe("scale", function()
     it("takes the mean of what a pixel covers", function()
       local picture = image.new(4, 4, "#000000"):fill(0, 0, 2, 4, "#ffffff")
@@ -133,6 +184,50 @@ describe("image", function()
       local picture = image.new(2, 1, "#000000"):fill(0, 0, 1.5, 1, "#ffffff")
       assert.same({ 255, 255, 255, 255 }, pixel(picture, 0, 0))
       assert.same({ 128, 128, 128, 255 }, pixel(picture, 1, 0))
+    end)
+
+    --- Somebody in the middle third of the picture, arms and legs spread.
+    local function person(id, visibility)
+      local landmarks = {}
+      for i = 1, 33 do landmarks[i] = { x = 0.5, y = 0.3, z = 0, visibility = visibility } end
+      local function put(mark, x, y) landmarks[mark + 1].x, landmarks[mark + 1].y = x, y end
+      put(11, 0.6, 0.4)
+      put(12, 0.4, 0.4)
+      for mark, x in pairs { [13] = 0.7, [15] = 0.8, [14] = 0.3, [16] = 0.2 } do put(mark, x, 0.4) end
+      for mark = 23, 32 do put(mark, mark % 2 == 1 and 0.6 or 0.4, mark < 25 and 0.6 or mark < 27 and 0.75 or 0.9) end
+      return { id = id, score = 0.9, landmarks = landmarks }
+    end
+
+    it("draws people: left warm, right cool, nothing elsewhere", function()
+      local picture = image.new(400, 400, "#808080")
+      assert.equal(picture, picture:draw_pose { person(1, 1) })
+      assert.same({ 255, 148, 48, 255 }, pixel(picture, 260, 160)) -- left upper arm
+      assert.same({ 47, 155, 255, 255 }, pixel(picture, 140, 160))
+      assert.same({ 255, 255, 255, 255 }, pixel(picture, 200, 160)) -- between the shoulders
+      assert.same({ 128, 128, 128, 255 }, pixel(picture, 20, 300))
+    end)
+
+    it("draws faintly what is not seen well, and second people in other colors", function()
+      local faint = image.new(400, 400, "#000000"):draw_pose { person(1, 0.2) }
+      local red = pixel(faint, 260, 160)[1]
+      assert.is_true(red > 20 and red < 120, red)
+      local second = image.new(400, 400):draw_pose { person(1, 1), person(2, 1) }
+      assert.same({ 255, 214, 51, 255 }, pixel(second, 260, 160))
+    end)
+
+    it("draws people of whom much is outside, or nowhere", function()
+      local odd = person(7, 1)
+      for i, mark in ipairs(odd.landmarks) do mark.x, mark.y = mark.x * (i % 5 - 2) * 1e5, i % 7 == 0 and 0 / 0 or mark.y end
+      image.new(64, 64):draw_pose { odd, odd }
+      image.new(1, 1):draw_pose { odd, person(1, 1) }
+      image.new(8, 8):draw_pose {}
+    end)
+
+    it("refuses what is no person", function()
+      local picture = image.new(8, 8)
+      assert.has_error(function() picture:draw_pose { { landmarks = {} } } end)
+      assert.has_error(function() picture:draw_pose { 1 } end)
+      assert.has_error(function() picture:draw_pose(1) end)
     end)
 
     it("cuts what lies outside", function()

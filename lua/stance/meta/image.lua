@@ -1,5 +1,5 @@
 ---@meta image
---- Pictures: read PNG, JPEG and WebP, scale them, draw on them, write PNG. Pixels are 8-bit sRGB RGBA. Places are in
+--- Pictures: read PNG, JPEG and WebP, scale them, draw on them, write PNG and JPEG. Pixels are 8-bit sRGB RGBA. Places are in
 --- pixels, (0, 0) the outer corner of the top left one; colors are "#rrggbb" or "#rrggbbaa".
 local M = {}
 
@@ -13,13 +13,20 @@ local image = {}
 ---@return stance.image|nil, table|nil err
 function M.new(width, height, color) end
 
+---@class stance.image.options
+---@field upright? boolean  turn a JPEG as its EXIF orientation asks, like browsers do with photos
+---@field whole? boolean    refuse a JPEG that is damaged or ends early, instead of filling it up with grey
+---@field max_pixels? integer  refuse larger pictures by their header; default 64 megapixels, which nothing may exceed
+---@field width? integer    scale it to this size
+---@field height? integer
+
 --- Reads a file's bytes, and scales it when a size is given. The kind is told by the first bytes. Waits. Errors:
 --- `unsupported`, `too_large`, `corrupt`.
 ---@param bytes string
----@param width? integer
+---@param options? stance.image.options|integer options, or a width
 ---@param height? integer
 ---@return stance.image|nil, table|nil err
-function M.decode(bytes, width, height) end
+function M.decode(bytes, options, height) end
 
 --- What the first bytes say.
 ---@param bytes string
@@ -89,6 +96,12 @@ function image:text(x, y, height, text, color) end
 ---@return stance.image
 function image:paste(from, x, y) end
 
+--- Draws people over the picture that they were found in: left limbs warm, right ones cool, faint what is hardly visible,
+--- ids and scores over the heads; several people in colours of their own.
+---@param people pose.Person[] of a result of the module `pose`; at least `landmarks` of each
+---@return stance.image
+function image:draw_pose(people) end
+
 --- A scaled copy: each pixel is the mean of what it covers. Waits.
 ---@param width integer
 ---@param height integer
@@ -99,6 +112,11 @@ function image:scale(width, height) end
 ---@param level? integer 1 (fast) to 12 (small); default 6
 ---@return string|nil, table|nil err
 function image:png(level) end
+
+--- The picture as a JPEG file; what is transparent shows the colour that is stored. Waits like png.
+---@param quality? integer 1 to 100; default 85
+---@return string|nil, table|nil err
+function image:jpeg(quality) end
 
 --- Frees the pixels now instead of at the next collection.
 function image:close() end
