@@ -35,15 +35,23 @@ function Claims:notify() self.work:notify() end
 ---@field answer table the channel on which it waits
 ---@field served boolean a look is made for it: its answer will come
 
---- One look: what the asker gets, at most, and whether that was all there was.
+--- One look: what the asker gets, at most, and whether that was all there was. Where some types have less room than the asker, first no
+--- more than the least of it, then the rest of other types.
 local function look(self, asker)
-  local without, limit = {}, asker.limit
+  local full, scarce, limit = {}, {}, asker.limit
   for job_type, room in pairs(self.rooms() or {}) do
-    if room <= 0 then without[#without + 1] = job_type else limit = math.min(limit, room) end
+    if room <= 0 then full[#full + 1] = job_type else limit = math.min(limit, room) end
+    if room < asker.limit then scarce[#scarce + 1] = job_type end
   end
-  local jobs, why = self.queue:claim { worker = asker.worker, generation = asker.generation, limit = limit, lease = self.lease,
-    without = without }
-  return jobs, why or jobs and #jobs < limit
+  local function claim(most, without)
+    return self.queue:claim { worker = asker.worker, generation = asker.generation, limit = most, lease = self.lease, without = without }
+  end
+  local jobs, why = claim(limit, full)
+  if not jobs or #jobs < limit then return jobs, why or true end
+  if limit < asker.limit then
+    for _, job in ipairs(claim(asker.limit - limit, scarce) or {}) do jobs[#jobs + 1] = job end
+  end
+  return jobs, false
 end
 
 --- The one with the most room, of those that are there.

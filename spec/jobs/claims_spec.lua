@@ -130,6 +130,17 @@ describe("claims", function()
     assert.equal(1, #pending)
   end)
 
+  it("of a type with little room leave the rest to other types", function()
+    rooms = { t = 1, full = 0 }
+    add(3)
+    add(5, { type = "u" })
+    add(1, { type = "full" })
+    assert.equal(4, result(ask("a", 4)))
+    local left = {}
+    for _, job in ipairs(pending) do left[job.type] = (left[job.type] or 0) + 1 end
+    assert.same({ t = 2, u = 2, full = 1 }, left)
+  end)
+
   it("keep to the room of their type", function()
     rooms = { t = 2 }
     add(5)
