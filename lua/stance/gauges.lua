@@ -31,10 +31,17 @@ end
 ---@param metric metrics.Gauge
 ---@param values table<string, { labels: table, value: number }>
 function Gauges:set_all(metric, values)
+  if self.retired then return end
   local known = self.known[metric] or {}
   for key, entry in pairs(values) do known[key] = entry.labels end
   for key, labels in pairs(known) do metric:set(labels, values[key] and values[key].value or 0) end
   self.known[metric] = known
+end
+
+--- Another generation goes on: what this one has told of, and the next may know nothing of, is 0 until that says more.
+function Gauges:retire()
+  for metric in pairs(self.known) do self:set_all(metric, {}) end
+  self.retired = true
 end
 
 function Gauges:collect_jobs()

@@ -98,6 +98,7 @@ local function retire(app, watchers)
     for _, one in ipairs(watchers) do one:cancel "another generation is active" end
     app.workers:hand_over()
     app.jobs:retire()
+    app.gauges:retire()
   end
 end
 
