@@ -31,6 +31,7 @@ end
 function M.new(options)
   local self = setmetatable({ db = options.db, clock = steady_clock(), lease = options.lease,
     max_attempts = options.max_attempts, alive = {}, limits = {}, watched = setmetatable({}, { __mode = "v" }), retired = false,
+    learned = 0, changed_elsewhere = 1, -- of the latter, how many are known of
     elsewhere = signal.shared "jobs.elsewhere" }, Jobs)
   self.events = events.new(options.db)
   self.queue = sqlite.new { db = options.db, now = time.now, clock = self.clock,
@@ -63,12 +64,21 @@ function Jobs:open(is_first)
     if not back then return nil, why end
     if back > 0 then log.info("resuming jobs that were running", { jobs = back }) end
   end
-  local known, failure = self.queue:learn()
-  if not known then return nil, failure end
-  for _, job_type in ipairs(known) do self:learn_limit(job_type, workflows.load(job_type)) end
   self.minder = fiber.spawn(self.mind_others, self)
   self.minder:name "changes elsewhere"
   return true
+end
+
+--- Learns what the queue holds before jobs are given out (the generation that was active before took some until then), and again when
+--- another one has changed it: the limits of the types that wait, and what most changes need not look after.
+function Jobs:learn()
+  while self.learned < self.changed_elsewhere do
+    local changes = self.changed_elsewhere
+    local known, why = self.queue:learn()
+    if not known then error(why, 0) end
+    for _, job_type in ipairs(known) do self:learn_limit(job_type, workflows.load(job_type)) end
+    self.learned = changes
+  end
 end
 
 --- What a generation that was retired still changes is told to the one that follows.
@@ -77,6 +87,7 @@ function Jobs:mind_others()
   while true do
     self.elsewhere:wait(nil, seen)
     seen = self.elsewhere.count
+    self.changed_elsewhere = self.changed_elsewhere + 1
     self.queue:forget()
     self:wake_all()
   end
@@ -353,6 +364,7 @@ function Jobs:learn_limit(job_type, workflow) self.limits[job_type] = workflow a
 --- How many more jobs may start now, of the types that have a limit; nil when none has.
 ---@return table<string, integer>|nil
 function Jobs:rooms()
+  self:learn()
   if not next(self.limits) then return nil end
   local rooms = {}
   for job_type, limit in pairs(self.limits) do rooms[job_type] = limit end

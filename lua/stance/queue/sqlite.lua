@@ -29,6 +29,10 @@ local M = {}
 ---@field private changed fun(claimable: boolean, id?: string) see M.new
 ---@field private due? number what next_due found; nil: to be looked up
 ---@field private ended? table<string, integer> how many jobs have ended, by status; nil: to be counted
+---@field private may_have_signals boolean some job may have signals that it has not taken
+---@field private may_cancel boolean jobs may be asked to end that `cancelling` does not name
+---@field private cancelling table<string, true> ids of running jobs that were asked to end
+---@field private oddities integer how often one of these three was set
 local Queue = {}
 Queue.__index = Queue
 
@@ -38,7 +42,8 @@ Queue.__index = Queue
 ---@return stance.queue.sqlite
 function M.new(options)
   return setmetatable({ db = options.db, now = options.now, clock = options.clock or options.now,
-    changed = options.changed or function() end, delays = 0, may_have_signals = true, may_cancel = true }, Queue)
+    changed = options.changed or function() end, delays = 0, may_have_signals = true, may_cancel = true, cancelling = {},
+    oddities = 0 }, Queue)
 end
 
 function Queue:event(type, id, data) return statements.event(self.now(), type, id, data) end
@@ -178,7 +183,7 @@ function Queue:report(list)
   if not outcomes then return nil, why end
   for i, one in ipairs(list) do
     if outcomes[i] == true then
-      if ends[i] == "pending" then self:put_back(delays[i]) elseif ends[i] then self:count_ended(ends[i], 1) end
+      if ends[i] == "pending" then self:put_back(one[2], delays[i]) elseif ends[i] then self:count_end(one[2], ends[i]) end
       self.changed(ends[i] ~= nil, one[2]) -- its type may have been full
     end
   end
@@ -253,13 +258,14 @@ end
 ---@return string[]|nil, table|nil err
 function Queue:learn()
   self:forget()
+  local oddities = self.oddities
   local found, why = self.db.query("SELECT EXISTS (SELECT 1 FROM signals) OR EXISTS (SELECT 1 FROM jobs WHERE " .. running ..
     " AND cancel_requested = 1) AS odd")
   if not found then return nil, why end
   local types
   types, why = self.db.query "SELECT DISTINCT type FROM jobs WHERE status = 'pending'"
   if not types then return nil, why end
-  if found[1].odd == 0 then self.may_have_signals, self.may_cancel = false, false end
+  if found[1].odd == 0 and oddities == self.oddities then self.may_have_signals, self.may_cancel = false, false end
   for i, row in ipairs(types) do types[i] = row.type end
   return types
 end
@@ -267,7 +273,7 @@ end
 --- Somebody else has changed the queue: what is known of it holds no more.
 function Queue:forget()
   self.due, self.ended, self.may_have_signals, self.may_cancel = nil, nil, true, true
-  self.delays = self.delays + 1
+  self.delays, self.oddities = self.delays + 1, self.oddities + 1
 end
 
 --- Puts back jobs whose lease ran out, and fails pending jobs past their deadline. Returns how many each.
@@ -313,10 +319,16 @@ function Queue:count_ended(status, by)
   if self.ended then self.ended[status] = self.ended[status] + by end
 end
 
---- After a report that put a job back: it was cancelled there if somebody had asked for it, and only the table knows.
-function Queue:put_back(run_at)
+function Queue:count_end(id, status)
+  self.cancelling[id] = nil
+  self:count_ended(status, 1)
+end
+
+--- After a report that put a job back: if somebody had asked for its end it was cancelled there, and only the table knows.
+function Queue:put_back(id, run_at)
   if run_at then self:delayed(run_at) end
-  if self.may_cancel then self.ended = nil end
+  if self.may_cancel or self.cancelling[id] then self.ended = nil end
+  self.cancelling[id] = nil
 end
 
 --- How many jobs there are in each state. Those that have ended are counted once, then kept count of.
@@ -343,15 +355,16 @@ end
 --- Asks for the end of a job. Returns "cancelled" when it was pending, "cancelling" when a worker has it, and which worker.
 function Queue:cancel(id, reason)
   local event, cancel = statements.cancel_pending(self.now(), id, reason)
+  self.cancelling[id], self.oddities = true, self.oddities + 1 -- first: its worker may put it back before this returns
   local results, why = self:commit({
     event, cancel,
     { "UPDATE jobs SET cancel_requested = 1 WHERE id = ? AND status = 'processing' RETURNING worker", id },
   }, false, id)
   if not results then return nil, why end
   self:count_ended("cancelled", results[2].changes)
-  if results[2].changes > 0 then return "cancelled" end
   local row = results[3].rows[1]
-  self.may_cancel = true
+  if not row then self.cancelling[id] = nil end
+  if results[2].changes > 0 then return "cancelled" end
   if row then return "cancelling", row.worker end
   return nil, err("conflict", "%s has ended already", id)
 end
@@ -373,7 +386,7 @@ end
 
 --- Sends a running or future `job:wait(name)` its payload.
 function Queue:signal(id, name, payload)
-  self.may_have_signals = true
+  self.may_have_signals, self.oddities = true, self.oddities + 1
   return self:commit({
     { "SELECT 1 FROM jobs WHERE id = ? AND status IN ('pending', 'processing')", id, expect = 1 },
     { "INSERT INTO signals (job_id, name, payload, created_at) VALUES (?, ?, ?, ?)", id, name, text(payload), self.now(), n = 4 },
