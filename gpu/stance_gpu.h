@@ -247,7 +247,7 @@ struct gpu_pose_files { /* TFLite files, read only during the call */
     size_t detector_size, landmarks_size;
 };
 
-/* backend: "cpu" (XNNPACK), "cuda", or "auto": CUDA where plug-in, driver and device are there,
+/* backend: "cpu", "cuda", or "auto": CUDA where plug-in, driver and device are there,
  * else the CPU. */
 int gpu_pose_engine_new(const struct gpu_pose_files *files, const char *backend,
                         struct gpu_pose_engine **out, char *why);

@@ -1,4 +1,4 @@
-/* nets.c - networks: the reference against cases worked out by hand, and XNNPACK's against the
+/* nets.c - networks: the reference against cases worked out by hand, and every engine against the
  * reference: every operator in networks made by chance, outputs poisoned before each run. */
 #include "check.h"
 #include "graphs.h"
@@ -97,7 +97,7 @@ static void check_others(void) {
            (const float[]){0.5f, 0.25f});
 }
 
-/* -- XNNPACK against the reference --------------------------------------------------------------
+/* -- Engines against the reference --------------------------------------------------------------
  */
 
 enum { GUARD = 64 }; /* numbers around what is written, that must stay */
@@ -154,28 +154,57 @@ double check_net(struct net *net, const struct net_graph *graph, const float *in
     return worst;
 }
 
-static void check_random(uint64_t seed) {
-    struct maker maker;
+/* Runs a made network on an engine twice, elsewhere in memory the second time, and ends it. */
+static void check_made(struct maker *maker, const char *engine, const char *name) {
     struct net *net = NULL;
     char why[GPU_WHY_SIZE] = "";
-    if (!maker_random(&maker, seed, 1 + (uint32_t)(seed % 12))) {
-        maker_deinit(&maker);
-        return;
-    }
-    int code = net_new(&maker.graph, &net, why);
-    check_that(code == GPU_OK, "network %llu: %s", (unsigned long long)seed, why);
-    size_t count = maker.tensors[0].count;
-    for (int run = 0; run < 2 && code == GPU_OK; run++) { /* elsewhere in memory the second time */
+    int code = net_new_on(&maker->graph, engine, &net, why);
+    check_that(code == GPU_OK, "%s, %s: %s", name, engine, why);
+    size_t count = maker->tensors[0].count;
+    for (int run = 0; run < 2 && code == GPU_OK; run++) {
         float *input = malloc((count + GUARD) * sizeof *input);
         for (size_t i = 0; i < count + GUARD; i++)
-            input[i] = i < count ? maker_number(&maker) : NAN;
-        double worst = check_net(net, &maker.graph, input, why);
-        check_that(worst < 3e-5, "network %llu, run %d: %g: %s", (unsigned long long)seed, run,
-                   worst, why);
+            input[i] = i < count ? maker_number(maker) : NAN;
+        double worst = check_net(net, &maker->graph, input, why);
+        check_that(worst < 3e-5, "%s, %s, run %d: off by %g", name, engine, run, worst);
         free(input);
     }
     net_free(net);
-    maker_deinit(&maker);
+    maker_deinit(maker);
+}
+
+static void check_random(uint64_t seed, const char *engine) {
+    struct maker maker;
+    char name[32];
+    snprintf(name, sizeof name, "network %llu", (unsigned long long)seed);
+    if (maker_random(&maker, seed, 1 + (uint32_t)(seed % 12)))
+        check_made(&maker, engine, name);
+    else
+        maker_deinit(&maker);
+}
+
+/* Pictures so large that a depthwise convolution goes row by row with its neighbours, which are
+ * there or not. */
+static void check_rows(uint32_t form, const char *engine) {
+    const bool before = form & 1, after = form & 2, sum = form & 4, wide = form & 8,
+               half = form & 16;
+    const uint32_t size = wide ? 5 : 3, edge = size / 2, stride = half ? 2 : 1;
+    const uint32_t kernel[2] = {size, size}, step[2] = {stride, stride};
+    const uint32_t pad[4] = {edge, edge, edge, form % 3};
+    struct maker maker;
+    char name[32];
+    maker_init(&maker, form, before ? 128 : 64, before ? 127 : 65, before ? 3 : 37);
+    int32_t x = before ? maker_conv(&maker, 0, NET_CONV, 37, three, two,
+                                    (const uint32_t[]){1, 1, 1, 2}, NET_RELU6)
+                       : 0;
+    x = maker_conv(&maker, x, NET_DEPTHWISE, 0, kernel, step, pad, NET_RELU6);
+    int32_t last = after ? maker_conv(&maker, x, NET_CONV, 21, one, one, none, NET_LINEAR) : x;
+    if (sum)
+        last = maker_add(&maker, last, maker_constant(&maker, maker.tensors[last].shape, 1.0f),
+                         half ? NET_RELU6 : NET_LINEAR);
+    maker_output(&maker, last);
+    snprintf(name, sizeof name, "rows %u", form);
+    check_made(&maker, engine, name);
 }
 
 /* What goes in and out of a net of one operator, for cases that chance makes rarely. */
@@ -198,7 +227,7 @@ static void check_cases(void) {
     net_free(NULL);
 }
 
-static void check_model(const struct model *model) {
+static void check_model(const struct model *model, const char *engine) {
     char why[GPU_WHY_SIZE] = "";
     struct net_graph *graph = model_graph(model);
     struct net *net = NULL;
@@ -209,36 +238,50 @@ static void check_model(const struct model *model) {
     float *input = malloc((count + NET_OVERREAD) * sizeof *input);
     for (size_t i = 0; i < count + NET_OVERREAD; i++)
         input[i] = i < count ? maker_number(&dice) : NAN;
-    check_that(net_new(graph, &net, why) == GPU_OK, "%s: %s", model->name, why);
+    check_that(net_new_on(graph, engine, &net, why) == GPU_OK, "%s, %s: %s", model->name, engine,
+               why);
     if (net != NULL) {
         double worst = check_net(net, graph, input, why);
-        check_that(worst < 3e-4, "%s differs from the reference by %g: %s", model->name, worst,
-                   why);
-        printf("%s: greatest difference %.1e of an output's size\n", model->name, worst);
+        check_that(worst < 3e-4, "%s, %s: differs from the reference by %g: %s", model->name,
+                   engine, worst, why);
+        printf("%s, %s: greatest difference %.1e of an output's size\n", model->name, engine,
+               worst);
     }
     net_free(net);
     net_graph_free(graph);
     free(input);
 }
 
-void check_nets(void) {
-    check_convolutions();
-    check_others();
+/* That an engine is here; what it is for, else. */
+static bool has_engine(const char *engine) {
     struct maker maker;
     struct net *net = NULL;
-    char why[GPU_WHY_SIZE];
+    char why[GPU_WHY_SIZE] = "";
     maker_init(&maker, 1, 1, 1, 1);
     maker_output(&maker, maker_simple(&maker, NET_SIGMOID, 0));
-    int code = net_new(&maker.graph, &net, why);
+    int code = net_new_on(&maker.graph, engine, &net, why);
+    check_that(code == GPU_OK || code == GPU_EDEVICE, "%s: %s", engine, why);
+    check_that(code != GPU_OK || strcmp(net_engine_name(net), engine) == 0, "%s: its name", engine);
+    if (code != GPU_OK)
+        check_skip(why);
     net_free(net);
     maker_deinit(&maker);
-    if (code == GPU_EDEVICE) {
-        check_skip(why);
-        return;
-    }
+    return code == GPU_OK;
+}
+
+void check_nets(void) {
+    static const char *const engines[] = {"portable", "avx2", "avx512", "xnnpack"};
+    check_convolutions();
+    check_others();
     check_cases();
-    for (uint64_t seed = 1; seed <= 400; seed++)
-        check_random(seed);
-    for (int i = 0; i < MODEL_COUNT; i++)
-        check_model(&models[i]);
+    for (int i = 0; i < 4; i++) {
+        if (!has_engine(engines[i]))
+            continue;
+        for (uint64_t seed = 1; seed <= 300; seed++)
+            check_random(seed, engines[i]);
+        for (uint32_t form = 0; form < 32; form++)
+            check_rows(form, engines[i]);
+        for (int k = 0; k < MODEL_COUNT; k++)
+            check_model(&models[k], engines[i]);
+    }
 }

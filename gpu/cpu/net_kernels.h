@@ -1,7 +1,8 @@
 /* net_kernels.h - what the CPU does of a network besides convolutions, and the crops that go into
  * it: a table of kernels a vector width, like kernels.h.
  *
- * Kernels hold no state and allocate nothing. All widths write the same bytes. */
+ * Kernels hold no state and allocate nothing. All widths write the same bytes but where it says
+ * otherwise. */
 #ifndef STANCE_GPU_NET_KERNELS_H
 #define STANCE_GPU_NET_KERNELS_H
 
@@ -34,13 +35,57 @@ struct gpu_crop {
     uint8_t tiny[4];          /* a picture of a single pixel */
 };
 
+enum { NET_MAX_KERNEL = 8 }; /* rows of a kernel */
+
+/* A convolution of each channel by itself. */
+struct net_depthwise {
+    uint32_t height, width, channels; /* of the picture */
+    uint32_t top, left, right;        /* zeros around it; below there are as many as needed */
+    uint32_t kernel[2], stride[2];
+    uint32_t out_height, out_width;
+    bool relu6;
+    /* For each vector of channels: its biases, then its weights, place by place of the kernel;
+     * channels that are not there are 0. */
+    const float *weights;
+    float *ring; /* scratch: [channels, up to whole vectors][kernel[0]][left + width + right] */
+};
+
+enum { NET_PANEL_VECTORS = 3 };
+
+/* out = in * weights + bias (+ add), a convolution of 1x1. */
+struct net_gemm {
+    const float *in; /* [rows][depth], rows in_stride apart */
+    size_t rows, in_stride;
+    uint32_t depth, columns;
+    /* For each NET_PANEL_VECTORS vectors of columns: [depth][those]; columns that are not there are
+     * 0. The one or the other; half floats are finite. */
+    const float *weights;
+    const uint16_t *half;
+    const float *bias; /* [columns, up to whole panels] */
+    const float *add;  /* [rows][columns], and a vector more that may be read; NULL: nothing */
+    bool relu6;
+    float *panel; /* scratch for half: [depth][a panel] */
+    float *out;   /* [rows][columns] */
+};
+
 struct net_kernels {
     const char *name;
+    uint32_t lanes;
     void (*crop)(const struct gpu_crop *job);
+    /* Numbers depend on the width: products are fused where the processor can. */
+    void (*depthwise)(const struct net_depthwise *job, const float *in, float *out);
+    /* The same row by row: takes a row of the picture with what is above it (in: [width][channels];
+     * NULL: zeros) into the ring, all in order; and makes a row of the results of the last
+     * kernel[0] that were taken. A vector behind each row may be read. */
+    void (*depthwise_take)(const struct net_depthwise *job, uint32_t row, const float *in);
+    void (*depthwise_make)(const struct net_depthwise *job, uint32_t y, float *out);
+    void (*gemm)(const struct net_gemm *job);
     /* out may be a or b. */
     void (*add)(const float *a, const float *b, size_t count, bool relu6, float *out);
-    /* [height][width][channels] to twice the size; half-pixel centres, edges replicated. */
-    void (*resize)(const float *in, uint32_t height, uint32_t width, uint32_t channels, float *out);
+    /* [height][width][channels] to twice the size; half-pixel centres, edges replicated. add: of
+     * the result's size, or NULL. */
+    void (*resize)(const float *in, uint32_t height, uint32_t width, uint32_t channels,
+                   const float *add, bool relu6, float *out);
     /* The greatest of each kernel[0] x kernel[1] places; width: the input's. */
     void (*pool)(const float *in, uint32_t width, uint32_t channels, const uint32_t kernel[2],
                  const uint32_t stride[2], uint32_t out_height, uint32_t out_width, float *out);

@@ -1,10 +1,11 @@
-/* pose_backend.c - people by crops, XNNPACK and decoding on the calling thread; see
+/* pose_backend.c - people by crops, networks and decoding on the calling thread; see
  * pose/backend.h. */
 #include "fail.h"
 #include "net/net.h"
 #include "net_kernels.h"
 #include "pose/decode.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -18,11 +19,13 @@ enum {
 
 struct cpu_backend {
     struct pose_backend base;
+    char name[32];
     const struct net_kernels *kernels;
     struct net *detector, *landmarks;
     float *crop; /* either network's input */
-    float boxes[BOXES_FLOATS], scores[POSE_ANCHORS];
-    float points[LANDMARK_FLOATS], presence, heatmaps[HEATMAP_FLOATS], world[WORLD_FLOATS];
+    float boxes[BOXES_FLOATS], scores[POSE_ANCHORS + NET_OVERREAD];
+    float points[LANDMARK_FLOATS], presence, heatmaps[HEATMAP_FLOATS],
+        world[WORLD_FLOATS + NET_OVERREAD];
 };
 
 static int cpu_detect(struct pose_backend *base, const struct gpu_picture *pictures, uint32_t count,
@@ -110,7 +113,7 @@ int pose_backend_cpu(const struct pose_graphs *graphs, struct pose_backend **out
     struct cpu_backend *cpu = calloc(1, sizeof *cpu);
     if (cpu == NULL)
         return gpu_fail(why, GPU_ENOMEM, "out of memory");
-    cpu->base = (struct pose_backend){.name = "cpu (xnnpack)",
+    cpu->base = (struct pose_backend){.name = cpu->name,
                                       .detect = cpu_detect,
                                       .landmarks = cpu_landmarks,
                                       .memory = cpu_memory,
@@ -121,9 +124,11 @@ int pose_backend_cpu(const struct pose_graphs *graphs, struct pose_backend **out
                              : net_new(graphs->detector, &cpu->detector, why);
     if (code == GPU_OK)
         code = net_new(graphs->landmarks, &cpu->landmarks, why);
-    if (code == GPU_OK)
-        *out = &cpu->base;
-    else
+    if (code != GPU_OK) {
         cpu_free(&cpu->base);
-    return code;
+        return code;
+    }
+    snprintf(cpu->name, sizeof cpu->name, "cpu (%s)", net_engine_name(cpu->landmarks));
+    *out = &cpu->base;
+    return GPU_OK;
 }

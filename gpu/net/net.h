@@ -1,14 +1,15 @@
-/* net.h - a network that is ready to run on the CPU, through XNNPACK.
+/* net.h - a network that is ready to run on the CPU: by kernels of our own where the processor has
+ * AVX-512 or AVX2, else by XNNPACK's convolutions where that is there, else by ours all the same.
  *
  * net_new packs a graph's weights; after that the graph may be freed. net_run takes one picture's
  * worth of numbers and computes on the calling thread alone: what serves several streams runs one
  * net a thread. Nothing is allocated by net_run. A process that means to confine itself makes its
- * first net before: XNNPACK is loaded and looks at the processor then.
+ * first net before: XNNPACK may be loaded and look at the processor then.
  *
  * The reference for it (double precision, plain loops) is net_reference_run, which the checks use.
  *
- * Threads: a net belongs to one thread at a time. Errors: GPU_EDEVICE (no XNNPACK in this build or
- * on this machine), GPU_EINVAL, GPU_ENOMEM. */
+ * Threads: a net belongs to one thread at a time. Errors: GPU_EDEVICE (net_new_on: no such
+ * engine in this build or on this machine), GPU_EINVAL, GPU_ENOMEM. */
 #ifndef STANCE_NET_NET_H
 #define STANCE_NET_NET_H
 
@@ -21,7 +22,13 @@ extern "C" {
 struct net;
 
 int net_new(const struct net_graph *graph, struct net **out, char *why);
+/* The same on "avx512", "avx2", "portable" or "xnnpack". */
+int net_new_on(const struct net_graph *graph, const char *engine, struct net **out, char *why);
+
 void net_free(struct net *net);
+
+/* What it runs on. */
+const char *net_engine_name(const struct net *net);
 
 /* Floats behind an input that may be read, though they do not matter. */
 enum { NET_OVERREAD = 16 };

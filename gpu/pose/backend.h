@@ -1,7 +1,7 @@
 /* backend.h - what the pose pipeline asks of a backend: candidates and landmarks from pictures.
  *
  * The pipeline (pose/track.c) decides which picture is looked at where; a backend samples the crop,
- * runs the network and decodes its outputs. The CPU's is cpu/pose_backend.c (crop kernels, XNNPACK,
+ * runs the network and decodes its outputs. The CPU's is cpu/pose_backend.c (crop kernels, networks,
  * decoding by pose/decode.c); CUDA's comes from the plug-in (cuda/plugin.h) and does the same on
  * the device, in batches. Both give the same numbers within the tolerances of gpu/check.
  *
@@ -51,7 +51,7 @@ struct pose_graphs {
 };
 
 struct pose_backend {
-    const char *name; /* "cpu (xnnpack)", "cuda (NVIDIA H200)", ... */
+    const char *name; /* "cpu (avx512)", "cuda (NVIDIA H200)", ... */
 
     /* The candidates whose score is at least `least`, best first, up to `room` a picture; counts[i]
      * is how many picture i has. */
