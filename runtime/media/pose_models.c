@@ -40,27 +40,27 @@ int pose_models_folder(char *folder, size_t size, struct err *err) {
         snprintf(folder, size, "%s", given);
         return 0;
     }
-    /* The last is where `make install` puts them, so it is what a message names. */
-    static const char *const places[] = {"models", "../models", "../../models",
-                                         "../share/stance/models"};
-    enum { PLACES = sizeof places / sizeof places[0] };
+    /* Beside a build's programs or above them; in an installation. */
+    static const char *const parents[] = {"../share/stance", ".", "..", "../.."};
     char exe[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (length < 0)
         return err_set_errno(err, errno, "cannot find this program's own file");
     exe[length] = 0;
     *strrchr(exe, '/') = 0;
-    for (size_t i = 0; i < PLACES; i++) {
-        char detector[2 * PATH_MAX];
-        snprintf(folder, size, "%s/%s", exe, places[i]);
-        snprintf(detector, sizeof detector, "%s/%s", folder, files[DETECTOR].name);
-        if (access(detector, F_OK) == 0)
+    *folder = 0;
+    for (size_t i = 0; i < sizeof parents / sizeof parents[0]; i++) {
+        char parent[2 * PATH_MAX], real[PATH_MAX], models[2 * PATH_MAX];
+        snprintf(parent, sizeof parent, "%s/%s", exe, parents[i]);
+        if (realpath(parent, real) == NULL)
+            continue;
+        snprintf(models, sizeof models, "%s/models", real);
+        bool is_there = access(models, F_OK) == 0;
+        if (is_there || *folder == 0) /* where nothing is, the first is named */
+            snprintf(folder, size, "%s", models);
+        if (is_there)
             break;
     }
-    char *real = realpath(folder, NULL);
-    if (real != NULL)
-        snprintf(folder, size, "%s", real);
-    free(real);
     return 0;
 }
 

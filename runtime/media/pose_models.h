@@ -1,9 +1,9 @@
 /* pose_models.h - the files of the pose networks: where they are, and that they are the right ones.
  *
  * They come from MediaPipe's npm package (gpu/models/fetch) and are looked for in $STANCE_MODELS,
- * else in models/ beside the program or above it (a build), else in ../share/stance/models (an
- * installation). Each has to have the SHA-256 that is known of it: what is read here is trusted by
- * what follows.
+ * else in ../share/stance/models (an installation) or in models/ beside the program or above it (a
+ * build). Each has to have the SHA-256 that is known of it: what is read here is trusted by what
+ * follows.
  *
  * Threads: no shared state; reading takes some 20 ms, so not on a loop. Errors: ERR_INVALID (no
  * such model), ERR_NOT_FOUND (the message says what is missing and what gets it), ERR_CORRUPT (a
