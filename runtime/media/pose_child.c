@@ -6,9 +6,12 @@
 #include <string.h>
 
 #include "media/image.h"
+#include "media/jpeg_window.h"
 #include "media/pose_wire.h"
 
 static const double beat_seconds = 5;
+
+enum { KEPT_PIXELS = 4 << 20 }; /* the memory of larger pictures is given back */
 
 /* A request that waits for its turn; one allocation with its picture's bytes. */
 struct asked {
@@ -46,6 +49,7 @@ struct pose_child {
     /* The present group. */
     uint32_t count;
     struct look looks[POSE_CUDA_BATCH];
+    struct jpeg_window *decoders[POSE_CUDA_BATCH]; /* made when first needed */
     struct gpu_picture pictures[POSE_CUDA_BATCH];
     struct gpu_pose_session *sessions[POSE_CUDA_BATCH];
     double times[POSE_CUDA_BATCH];
@@ -137,9 +141,35 @@ static int take_pixels(const struct asked *asked, struct gpu_picture *picture, s
     return 0;
 }
 
-static int take_file(struct look *look, struct gpu_picture *picture, struct err *err) {
+/* Of a frame in which somebody is followed, only the part around them. */
+static int take_jpeg(struct pose_child *child, const struct look *look, struct gpu_picture *picture,
+                     struct err *err) {
+    struct jpeg_window **decoder = &child->decoders[child->count];
+    uint32_t size[2], window[4] = {0};
+    int code = *decoder ? 0 : jpeg_window_new(decoder, err);
+    if (code == 0)
+        code = jpeg_window_open(*decoder, look->asked->bytes, look->asked->size, POSE_PIXELS_MAX,
+                                size, err);
+    if (code != 0)
+        return code;
+    window[2] = size[0];
+    window[3] = size[1];
+    if (look->followed != NULL)
+        gpu_pose_session_window(look->followed->session, size[0], size[1], look->asked->query.time,
+                                window);
+    return jpeg_window_read(*decoder, window, picture, err);
+}
+
+static int take_file(struct pose_child *child, struct look *look, struct gpu_picture *picture,
+                     struct err *err) {
+    static const struct image_options options = {
+        .upright = true, .whole = true, .max_pixels = POSE_PIXELS_MAX};
+    const struct asked *asked = look->asked;
     struct image *image = &look->image;
-    int code = image_decode(look->asked->bytes, look->asked->size, image, err);
+    const char *kind = image_kind(asked->bytes, asked->size);
+    if (kind != NULL && strcmp(kind, "jpeg") == 0)
+        return take_jpeg(child, look, picture, err);
+    int code = image_decode_with(asked->bytes, asked->size, &options, image, err);
     if (code == 0)
         *picture = (struct gpu_picture){.rgb = image->rgba,
                                         .channels = 4,
@@ -197,7 +227,7 @@ static void join(struct pose_child *child, struct asked *asked) {
     double began = loop_seconds();
     if ((asked->query.op == POSE_PUSH && look->followed == NULL) ||
         (asked->query.width != 0 ? take_pixels(asked, picture, &err)
-                                 : take_file(look, picture, &err)) != 0) {
+                                 : take_file(child, look, picture, &err)) != 0) {
         refuse(child, asked->id, &err);
         end_look(look);
         return;
@@ -272,6 +302,10 @@ static void answer_group(struct pose_child *child) {
         else
             refuse(child, child->looks[i].asked->id, &err);
         end_look(&child->looks[i]);
+        if ((size_t)child->pictures[i].width * child->pictures[i].height > KEPT_PIXELS) {
+            jpeg_window_free(child->decoders[i]);
+            child->decoders[i] = NULL;
+        }
     }
     child->count = 0;
     check_fallback(child);
@@ -385,6 +419,8 @@ void pose_child_free(struct pose_child *child) {
         free(take_asked(child));
     for (int i = 0; i < POSE_SESSIONS_MAX; i++)
         end_session(&child->followed[i]);
+    for (int i = 0; i < POSE_CUDA_BATCH; i++)
+        jpeg_window_free(child->decoders[i]);
     link_free(child->link);
     uv_close((uv_handle_t *)&child->work, work_closed);
 }
