@@ -13,11 +13,11 @@ local score_table = require "stance.pose.score_table"
 local params = t.object {
   images = t.list(t.path) { optional = true, min = 1, max = 1000, doc = "pictures, and folders of them, by absolute paths" },
   job = t.string { optional = true, min = 1, doc = "an earlier job whose pictures to look at; it is waited for" },
-  model = t.enum { "lite", "full", "heavy", default = "full" },
+  model = t.enum { "lite", "full", "heavy", default = "full", doc = "heavier ones are slower and better" },
   people = t.integer { default = 1, min = 1, max = 16, doc = "looked for in a picture, at most" },
   min_detection = t.number { default = 0.5, min = 0, max = 1, doc = "how sure that somebody is there" },
   overlay = t.boolean { default = false, doc = "draw the skeletons on the pictures" },
-  backend = t.enum { "auto", "cpu", "cuda", default = "auto" },
+  backend = t.enum { "auto", "cpu", "cuda", default = "auto", doc = "auto: the GPU where there is one" },
   batch = t.integer { default = 8, min = 1, max = 64, doc = "pictures a step" },
 }
 

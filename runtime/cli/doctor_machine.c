@@ -57,6 +57,12 @@ static const char *find_program(const char *name) {
     return NULL;
 }
 
+static void check_ffmpeg(struct report *report) {
+    const char *path = find_program("ffmpeg");
+    doctor_tell(report, VERDICT_OK, "ffmpeg", NULL, "%s",
+                path ? path : "not installed (apt install ffmpeg); only films need it");
+}
+
 static void check_blender(struct report *report) {
     const char *path = find_program("blender");
     doctor_tell(report, VERDICT_OK, "blender", NULL, "%s",
@@ -197,6 +203,7 @@ static void check_kernel(struct report *report) {
 void doctor_machine(struct report *report) {
     check_kernels(report);
     check_models(report);
+    check_ffmpeg(report);
     check_blender(report);
     check_limits(report);
     check_memory(report);
