@@ -1,5 +1,6 @@
 #!/bin/bash
-# make demo: a host in a scratch folder, one job on it, and what it made. Leaves build/demo/out.
+# make demo: a host in a scratch folder, a job that renders, a job that looks for the people in what was rendered, and how well it
+# found them. Leaves build/demo/out and build/demo/pose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 demo=build/demo
@@ -44,5 +45,16 @@ if [ -d "$STANCE_ASSETS/characters" ]; then
 fi
 status=0
 build/stance render "${characters[@]}" --output $demo/out || status=$?
-echo "Next: look at $demo/out/contact-sheet.png; \`build/stance serve\`; deploy/docs/workflows.md to write a workflow." >&2
+
+# The labels of the pictures are known: so estimates can be scored.
+rendered=$(build/stance job list --type render --limit 1 | awk 'NR == 2 { print $1 }')
+if [ -n "$rendered" ] && why=$(build/stance job submit pose -p job="$rendered" -p overlay=true --wait 2>&1 >$demo/pose.id); then
+    build/stance download --job "$(cut -d' ' -f1 $demo/pose.id)" --output $demo/pose >/dev/null
+    cat $demo/pose/score.txt
+    seen=", $demo/pose for the estimates"
+else
+    echo "no poses were estimated: ${why:-nothing was rendered}" >&2
+fi
+echo "Next: look at $demo/out/contact-sheet.png${seen-}; \`build/stance pose PHOTO\`; \`build/stance serve\`;" \
+    "deploy/docs/workflows.md to write a workflow." >&2
 exit $status
