@@ -1,9 +1,9 @@
 /* backend.h - what the pose pipeline asks of a backend: candidates and landmarks from pictures.
  *
  * The pipeline (pose/track.c) decides which picture is looked at where; a backend samples the crop,
- * runs the network and decodes its outputs. The CPU's is cpu/pose_backend.c (crop kernels, networks,
- * decoding by pose/decode.c); CUDA's comes from the plug-in (cuda/plugin.h) and does the same on
- * the device, in batches. Both give the same numbers within the tolerances of gpu/check.
+ * runs the network and decodes its outputs. The CPU's is cpu/pose_backend.c (crop kernels,
+ * networks, decoding by pose/decode.c); CUDA's comes from the plug-in (cuda/plugin.h) and does the
+ * same on the device, in batches. Both give the same numbers within the tolerances of gpu/check.
  *
  * Threads: a backend belongs to one thread at a time. */
 #ifndef STANCE_POSE_BACKEND_H
