@@ -106,6 +106,10 @@ bool client_refused(const struct client *client) {
     return client->refused;
 }
 
+const char *client_message(const struct client *client) {
+    return client->message;
+}
+
 int client_report(const struct client *client, int code) {
     return out_fail(code, "%s", client->message);
 }

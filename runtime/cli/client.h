@@ -48,7 +48,10 @@ int client_post_bytes(struct client *client, const char *path,
 /* Whether the last call failed because nobody listens there. */
 bool client_refused(const struct client *client);
 
-/* Prints what the last call said and returns `code`. */
+/* What the last call that failed said; "" before one has. */
+const char *client_message(const struct client *client);
+
+/* Prints that and returns `code`. */
 int client_report(const struct client *client, int code);
 
 /* "/api/jobs/ID" + tail, with ID escaped; malloc'ed. Ends the process when out of memory. */

@@ -219,7 +219,7 @@ struct reader {
     pthread_mutex_t lock;
     json_t *newest; /* guarded by lock, as what follows */
     bool over;
-    int code;
+    char why[256]; /* it is over */
 };
 
 static bool take_view(void *arg, const json_t *view) {
@@ -241,7 +241,8 @@ static void *read_views(void *arg) {
         int code = client_lines(reader->client, path, 0, take_view, reader);
         pthread_mutex_lock(&reader->lock);
         reader->over = true;
-        reader->code = code;
+        snprintf(reader->why, sizeof reader->why, "%s",
+                 code == EXIT_OK ? "the host ended the stream" : client_message(reader->client));
         pthread_mutex_unlock(&reader->lock);
         if (write(reader->wake[1], "", 1) != 1)
             return NULL;
@@ -275,7 +276,8 @@ static void take_terminal(void) {
     fputs("\033[?1049h\033[?25l", stdout);
 }
 
-static void draw_screen(const json_t *view, const char *url, bool paused, bool over) {
+/* `why` it goes on no more; "" while it does. */
+static void draw_screen(const json_t *view, const char *url, bool paused, const char *why) {
     struct winsize window = {0};
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0 || window.ws_col == 0 || window.ws_row == 0)
         window = (struct winsize){.ws_col = 80, .ws_row = 24}; /* a terminal that has no size */
@@ -284,9 +286,9 @@ static void draw_screen(const json_t *view, const char *url, bool paused, bool o
                         .escapes = true};
     fputs("\033[H", stdout);
     if (view != NULL)
-        draw(&page, view, url, over ? "the host is gone" : paused ? "paused" : "");
+        draw(&page, view, url, *why ? why : paused ? "paused" : "");
     else
-        put(&page, OUT_PLAIN, "waiting for %s", url);
+        put(&page, OUT_PLAIN, "%s%s", *why ? why : "waiting for ", *why ? "" : url);
     fputs("\033[J", stdout);
     page = (struct page){.columns = window.ws_col, .escapes = true};
     printf("\033[%d;1H", window.ws_row);
@@ -306,13 +308,14 @@ static bool obey(char key, bool *paused) {
 }
 
 static void run_screen(struct reader *reader, const char *url) {
-    bool paused = false, over = false;
+    bool paused = false;
+    char why[sizeof reader->why] = "";
     json_t *shown = NULL;
     while (!ended) {
         struct pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN},
                                  {.fd = reader->wake[0], .events = POLLIN}};
         char keys[16];
-        draw_screen(shown, url, paused, over);
+        draw_screen(shown, url, paused, why);
         if (poll(waits, 2, -1) < 0)
             continue; /* a signal: the window's size, or the end */
         ssize_t count = waits[0].revents ? read(STDIN_FILENO, keys, sizeof keys) : 0;
@@ -323,7 +326,7 @@ static void run_screen(struct reader *reader, const char *url) {
         if (waits[1].revents)
             (void)!read(reader->wake[0], keys, sizeof keys);
         pthread_mutex_lock(&reader->lock);
-        over = reader->over;
+        snprintf(why, sizeof why, "%s", reader->over ? reader->why : "");
         if (!paused && reader->newest != NULL) {
             json_decref(shown);
             shown = json_incref(reader->newest);
