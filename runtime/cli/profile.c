@@ -2,15 +2,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "core/text.h"
 
 static bool keep(void *arg, const void *data, size_t size) {
-    return fwrite(data, 1, size, arg) == size;
+    struct text *text = arg;
+    text_add(text, data, size);
+    return !text->failed;
 }
 
 /* "10s", "10", "500ms", "2m" as seconds; negative: none of these. */
@@ -30,23 +34,41 @@ static bool ends_with(const char *text, const char *end) {
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
 }
 
-static int take(struct client *client, const char *path, const char *output) {
+/* Before the host works for it: whether the file can be written, or made. */
+static bool may_write(const char *output) {
+    if (access(output, W_OK) == 0)
+        return true;
+    if (errno != ENOENT)
+        return false;
+    const char *slash = strrchr(output, '/');
+    char *folder = memory_printf("%.*s/.", slash ? (int)(slash - output) : 1, slash ? output : ".");
+    bool may = access(folder, W_OK) == 0;
+    free(folder);
+    return may;
+}
+
+static int write_out(const char *output, const struct text *text) {
     FILE *file = output ? fopen(output, "we") : stdout;
-    if (file == NULL)
-        return out_fail(EXIT_FAILED, "%s: %s", output, strerror(errno));
-    int code = client_post_bytes(client, path, keep, file);
-    bool written = output ? fclose(file) == 0 : fflush(file) == 0;
-    if (code != EXIT_OK) {
-        if (output)
-            remove(output);
-        return client_report(client, code);
-    }
+    bool written = file != NULL && fwrite(text->bytes, 1, text->size, file) == text->size;
+    if (file != NULL)
+        written = (output ? fclose(file) : fflush(file)) == 0 && written;
     if (!written)
         return out_fail(EXIT_FAILED, "%s: %s", output ? output : "standard output",
                         strerror(errno));
     if (output)
         out_note("%s", output);
     return EXIT_OK;
+}
+
+/* A file that is there stays as it is until all has come. */
+static int take(struct client *client, const char *path, const char *output) {
+    struct text text = {0};
+    if (output != NULL && !may_write(output))
+        return out_fail(EXIT_FAILED, "%s: %s", output, strerror(errno));
+    int code = client_post_bytes(client, path, keep, &text);
+    code = code == EXIT_OK ? write_out(output, &text) : client_report(client, code);
+    text_drop(&text);
+    return code;
 }
 
 int cli_profile(int argc, char **argv) {

@@ -158,6 +158,11 @@ describe("what a host tells of itself", function()
       local file = host.folder .. "/host.svg"
       support.shell(("STANCE_URL=%s %s profile 200ms --output %s 2>&1"):format(host.url, support.binary, file))
       assert.matches("</svg>", support.shell("cat " .. file))
+      local failed = support.shell(("STANCE_URL=http://127.0.0.1:1 %s profile 200ms --output %s 2>&1"):format(support.binary, file))
+      assert.matches("127.0.0.1:1", failed)
+      assert.matches("</svg>", support.shell("cat " .. file)) -- the former one is still there
+      failed = support.shell(("STANCE_URL=%s %s profile 200ms --output /no/where.svg 2>&1"):format(host.url, support.binary))
+      assert.matches("/no/where.svg: No such file", failed)
     end)
   end)
 
