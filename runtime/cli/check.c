@@ -133,12 +133,18 @@ static void check_script(struct check *check, struct scripts *scripts,
 
 /* -- What is to be checked --------------------------------------------------------------------- */
 
+/* "workflows/NAME.lua" -> NAME; false: it is no workflow. */
+static bool workflow_name(const char *path, char name[80]) {
+    int end = 0;
+    return sscanf(path, "workflows/%79[a-zA-Z0-9_-].lua%n", name, &end) == 1 && end > 0 &&
+           path[end] == 0;
+}
+
 /* Tries the workflow, when that is wanted and it is sound. */
 static void try_workflow(struct check *check, struct scripts *scripts,
                          const struct script *script) {
     char type[80];
-    if (check->run == NULL || check->errors > 0 ||
-        sscanf(script->path, "workflows/%79[a-zA-Z0-9_-].lua", type) != 1)
+    if (check->run == NULL || check->errors > 0 || !workflow_name(script->path, type))
         return;
     fflush(stdout);
     check->ran = true;
@@ -148,7 +154,8 @@ static void try_workflow(struct check *check, struct scripts *scripts,
 
 /* All scripts with `workspace` over the built-in ones, or those of them at `only` or below. Returns
  * an exit code. */
-static int check_scripts(struct check *check, const char *workspace, const char *only) {
+static int check_scripts(struct check *check, const char *workspace, const char *only,
+                         bool is_folder) {
     struct scripts *scripts = NULL;
     struct err err;
     int before = check->scripts;
@@ -159,7 +166,7 @@ static int check_scripts(struct check *check, const char *workspace, const char 
         if (only != NULL && !tool_is_under(script->origin, only))
             continue;
         check_script(check, scripts, script);
-        if (only != NULL)
+        if (only != NULL && !is_folder)
             try_workflow(check, scripts, script);
     }
     scripts_free(scripts);
@@ -181,8 +188,8 @@ static int check_operand(struct check *check, const char *operand, const char *s
         snprintf(workspace, sizeof workspace, "%.*s",
                  (int)(S_ISDIR(status.st_mode) ? sizeof path : (size_t)(name - 1 - path)), path);
     if (strcmp(path, workspace) == 0)
-        return check_scripts(check, path, NULL);
-    return check_scripts(check, workspace, path);
+        return check_scripts(check, path, NULL, true);
+    return check_scripts(check, workspace, path, S_ISDIR(status.st_mode));
 }
 
 /* -- The command ------------------------------------------------------------------------------- */
@@ -209,7 +216,7 @@ static int run(struct check *check, const struct config *config, char **operands
         code = out_fail(EXIT_FAILED, "%s", err.message);
     } else if (count == 0) {
         const char *workspace = config_string(config, "workspace");
-        code = check_scripts(check, workspace && *workspace ? workspace : NULL, NULL);
+        code = check_scripts(check, workspace && *workspace ? workspace : NULL, NULL, true);
     }
     for (int i = 0; code == EXIT_OK && i < count; i++)
         code = check_operand(check, operands[i], config_string(config, "workspace"));

@@ -206,10 +206,11 @@ describe("stance check", function()
       { "--run 7", 2, "--run takes an object" },
       { "--run '{'", 2, "--run takes an object" },
       { "--run '{}' scripts", 2, "--run wants one workflow" },
+      { "--run '{}'", 2, "--run wants one workflow", "scripts/workflows" },
     }
     for _, case in ipairs(refusals) do
-      it("refuses " .. case[1], function()
-        local _, code, said = check("scripts/workflows/slow.lua " .. case[1])
+      it("refuses " .. case[1] .. (case[4] and " of a folder" or ""), function()
+        local _, code, said = check((case[4] or "scripts/workflows/slow.lua") .. " " .. case[1])
         assert.equal(case[2], code)
         assert.match(case[3], said, 1, true)
       end)
