@@ -161,7 +161,7 @@ static void check_settings(struct report *report, const struct config_flag *flag
     const char *read = config_file(config);
     doctor_tell(report, VERDICT_OK, "settings", NULL, "%s",
                 read ? read : "no config file; environment and defaults");
-    doctor_storage(report, config_string(config, "data"));
+    doctor_storage(report, config);
     doctor_scripts(report, config);
     const char *url = config_string(config, "url");
     if (is_default(config, "url")) {

@@ -23,8 +23,8 @@ void doctor_tell(struct report *report, enum verdict verdict, const char *name, 
  */
 void doctor_machine(struct report *report);
 
-/* The data folder and the database in it (doctor_storage.c). */
-void doctor_storage(struct report *report, const char *data_dir);
+/* The data folder, the database in it, the console's socket (doctor_storage.c). */
+void doctor_storage(struct report *report, const struct config *config);
 
 /* The scripts that a host would load, then the operator's own checks, WORKSPACE/doctor/NAME.lua
  * (doctor_scripts.c). */

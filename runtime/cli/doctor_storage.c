@@ -9,6 +9,7 @@
 
 #include "cli/doctor.h"
 #include "cli/output.h"
+#include "cli/process.h"
 #include "core/loop.h"
 #include "store/migrations.h"
 
@@ -132,18 +133,20 @@ static void check_database(struct report *report, const char *data_dir) {
     sqlite3_close(database);
 }
 
-/* The console's socket lies in it, and its name has to fit into an address. */
-static void check_socket(struct report *report, const char *data_dir) {
+/* The path of the console's socket has to fit into an address. */
+static void check_socket(struct report *report, const struct config *config) {
     char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/console.sock", data_dir);
+    process_socket_path(config, path, sizeof path);
+    size_t length = strlen(path);
     if (length > SOCKET_PATH_MOST)
         doctor_tell(report, VERDICT_WARN, "socket", "choose a shorter --data, or --socket",
-                    "%s is too long for a socket (%d bytes, %d at most)", path, length,
+                    "%s is too long for a socket (%zu bytes, %d at most)", path, length,
                     (int)SOCKET_PATH_MOST);
 }
 
-void doctor_storage(struct report *report, const char *data_dir) {
+void doctor_storage(struct report *report, const struct config *config) {
+    const char *data_dir = config_string(config, "data");
     check_folder(report, data_dir);
     check_database(report, data_dir);
-    check_socket(report, data_dir);
+    check_socket(report, config);
 }

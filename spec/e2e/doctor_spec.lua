@@ -36,6 +36,13 @@ describe("stance doctor", function()
     assert.match("not running; 127.0.0.1:0 is free", checks.host[1][2])
   end)
 
+  it("looks at the socket that the settings name", function()
+    local long = folder .. "/" .. ("x"):rep(120)
+    local socket = doctor("STANCE_SOCKET=" .. long).socket[1]
+    assert.same({ "WARN", long .. " is too long for a socket" }, { socket[1], socket[2]:match "^(.-) %(" })
+    assert.is_nil(doctor("STANCE_SOCKET=/tmp/short.sock STANCE_DATA=" .. long).socket)
+  end)
+
   it("tells which pose networks are there", function()
     if support.shell("ls build/models 2>/dev/null || true") ~= "" then
       local models = doctor().models[1]
