@@ -132,9 +132,10 @@ $(B)/spec/%: $(B)/obj/spec/c/%.o $(B)/libstance.a $(GPU_LIB)
 # Its allocations fail when it says so.
 $(B)/spec/store_memory_fault_test: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc strdup)
 
-# Of the timings: the VM's, a frame's, and what serves and asks beside ours.
-BENCHES := $(B)/bench/vm $(B)/bench/pose_frame $(patsubst spec/bench/peers/%.c,$(B)/bench/%,$(sort $(wildcard spec/bench/peers/*.c)))
-$(B)/bench/vm $(B)/bench/pose_frame: $(B)/bench/%: $(B)/obj/spec/bench/%_bench.o $(B)/libstance.a $(GPU_LIB)
+# Of the timings: our own programs, and what serves and asks beside ours.
+BENCH_PROGRAMS := $(patsubst spec/bench/%_bench.c,$(B)/bench/%,$(sort $(wildcard spec/bench/*_bench.c)))
+BENCHES := $(BENCH_PROGRAMS) $(patsubst spec/bench/peers/%.c,$(B)/bench/%,$(sort $(wildcard spec/bench/peers/*.c)))
+$(BENCH_PROGRAMS): $(B)/bench/%: $(B)/obj/spec/bench/%_bench.o $(B)/libstance.a $(GPU_LIB)
 	@mkdir -p $(@D)
 	$(call say,link,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fno-lto -pie $(LDFLAGS) $^ $(LDLIBS) -o $@
