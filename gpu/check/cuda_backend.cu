@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 
 extern "C" cuda_plugin_entry stance_cuda_plugin;
 
@@ -62,10 +61,12 @@ void check_landmarks(backends &b) {
     for (int i = 0; ran && i < CROPS; i += 9) {
         ran = b.cuda->landmarks(b.cuda, &pictures[i], &rois[i], 1, &alone, why) == GPU_OK &&
               b.cpu->landmarks(b.cpu, &pictures[i], &rois[i], 1, &theirs, why) == GPU_OK;
-        check_that(!ran || memcmp(&alone, &batch[i], sizeof alone) == 0,
-                   "crop %d: other numbers in a batch than alone", i);
-        if (ran)
-            worst_median = std::max(worst_median, (double)cuda_distances(alone, theirs)[16]);
+        if (!ran)
+            break;
+        /* By other convolutions, where cuDNN's were chosen. */
+        check_that(cuda_distances(alone, batch[i])[16] < 0.05f,
+                   "crop %d: other landmarks in a batch than alone", i);
+        worst_median = std::max(worst_median, (double)cuda_distances(alone, theirs)[16]);
     }
     check_that(ran, "landmarks: %s", why);
     check_that(worst_median < 0.1, "landmarks: a median of %g px", worst_median);

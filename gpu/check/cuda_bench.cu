@@ -153,7 +153,8 @@ int bench_net(const struct model &model, const ceilings &most, cudaStream_t stre
             bytes += step_bytes;
             macs += step_macs;
         }
-        printf("%-10s %5u %10.0f %9.4f", model.name, batch, batch / seconds, 1e3 * seconds);
+        printf("%-10s %5u %6u %10.0f %9.4f", model.name, batch, cuda_net_rivals(net, batch),
+               batch / seconds, 1e3 * seconds);
         print_floor(most, seconds, bytes, macs);
     }
     if (code == GPU_OK && strcmp(model.name, "full") == 0)
@@ -209,8 +210,8 @@ int cuda_bench() {
     int code = measure(&most, why);
     if (code == GPU_OK)
         code = cuda_judge(cudaStreamCreate(&stream), "a stream", __FILE__, __LINE__, why);
-    printf("networks, crops on the device\n%-10s %5s %10s %9s %9s %9s %8s\n", "", "batch",
-           "a second", "ms", "bytes", "products", "of floor");
+    printf("networks, crops on the device\n%-10s %5s %6s %10s %9s %9s %9s %8s\n", "", "batch",
+           "cuDNN", "a second", "ms", "bytes", "products", "of floor");
     for (const struct model &model : models)
         if (code == GPU_OK)
             code = bench_net(model, most, stream, why);

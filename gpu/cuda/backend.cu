@@ -320,9 +320,16 @@ int fill(cuda_backend *cuda, const struct pose_graphs *graphs, char *why) {
         one.results.pinned = true;
         GPU_TRY(upload_init(&one.upload, why));
     }
-    /* What a single picture needs is there from the start, kernels loaded. */
+    /* What a single picture needs is there from the start, and recorded. */
+    const cuda_tail anchors = {decode_anchors, cuda}, points = {decode_points, cuda};
+    const float none = 2.0f;
     GPU_TRY(reserve(cuda, cuda->detector, 1, why));
     GPU_TRY(reserve(cuda, cuda->landmarks, 1, why));
+    CUDA_TRY(
+        cudaMemcpyAsync(least_of(cuda), &none, sizeof none, cudaMemcpyHostToDevice, cuda->stream));
+    GPU_TRY(cuda_net_run(cuda->detector, 1, &anchors, why));
+    GPU_TRY(cuda_net_run(cuda->landmarks, 1, &points, why));
+    CUDA_TRY(cudaStreamSynchronize(cuda->stream));
     return GPU_OK;
 }
 

@@ -139,6 +139,17 @@ struct layer_pad {
     }
 };
 
+/* ReLU6 in place. Item: eight numbers. */
+struct layer_clip {
+    __half *x;
+
+    CUDA_ANY void operator()(uint32_t i) const {
+        float8 value = half8_load(x + (size_t)i * CUDA_LANES);
+        activate8(value, NET_RELU6);
+        half8_store(x + (size_t)i * CUDA_LANES, value);
+    }
+};
+
 /* Floats, channel by channel, to halves with filled channels. Item: a vector of the result. */
 struct layer_import {
     const float *x;

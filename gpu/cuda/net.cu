@@ -2,10 +2,12 @@
 #include "cuda/net.h"
 
 #include "cuda/device.h"
+#include "cuda/rivals.h"
 #include "cuda/run.h"
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 namespace {
 
@@ -14,6 +16,7 @@ enum { RECORDINGS = 8, PROFILE_RUNS = 9 };
 struct recording {
     uint32_t batch; /* 0: none */
     cudaGraphExec_t graph;
+    rivals choice;
 };
 
 } // namespace
@@ -21,41 +24,13 @@ struct recording {
 struct cuda_net {
     plan *steps;
     cudaStream_t stream;
-    uint32_t room; /* pictures */
+    cudnn_library *cudnn; /* null: none here, or none wanted */
+    uint32_t room;        /* pictures */
     cuda_room weights, biases, input, arena, outputs[NET_MAX_INPUTS];
     recording recordings[RECORDINGS];
 };
 
 namespace {
-
-/* Enqueues steps; with `times`, each between two events. */
-struct device_runner {
-    cudaStream_t stream;
-    char *why;
-    float *times;
-    cudaEvent_t events[2];
-    uint32_t step;
-
-    template <class Launch> int timed(const plan_step &of, const Launch &launch) {
-        if (times != nullptr)
-            CUDA_TRY(cudaEventRecord(events[0], stream));
-        const int code = cuda_judge(launch(), of.name, __FILE__, __LINE__, why);
-        if (code != GPU_OK || times == nullptr)
-            return code;
-        CUDA_TRY(cudaEventRecord(events[1], stream));
-        CUDA_TRY(cudaEventSynchronize(events[1]));
-        CUDA_TRY(cudaEventElapsedTime(&times[step++], events[0], events[1]));
-        return GPU_OK;
-    }
-
-    template <class Item> int items(const plan_step &of, const Item &item, uint32_t count) {
-        return timed(of, [&] { return items_launch(item, count, stream); });
-    }
-
-    int conv(const plan_step &of, const conv_args &args) {
-        return timed(of, [&] { return conv_launch(args, stream); });
-    }
-};
 
 plan_memory memory_of(const cuda_net *net) {
     plan_memory out = {};
@@ -68,18 +43,56 @@ plan_memory memory_of(const cuda_net *net) {
     return out;
 }
 
-int enqueue(cuda_net *net, uint32_t batch, const cuda_tail *tail, char *why) {
-    device_runner runner = {net->stream, why, nullptr, {}, 0};
+/* Enqueues steps; with `times`, each between two events. */
+struct device_runner {
+    cudaStream_t stream;
+    const cuda_net *net;
+    const rivals *choice;
+    char *why;
+    float *times;
+    cudaEvent_t events[2];
+    uint32_t step;
+
+    template <class Launch> int timed(const Launch &launch) {
+        if (times != nullptr)
+            CUDA_TRY(cudaEventRecord(events[0], stream));
+        const int code = launch();
+        if (code != GPU_OK || times == nullptr)
+            return code;
+        CUDA_TRY(cudaEventRecord(events[1], stream));
+        CUDA_TRY(cudaEventSynchronize(events[1]));
+        CUDA_TRY(cudaEventElapsedTime(&times[step++], events[0], events[1]));
+        return GPU_OK;
+    }
+
+    template <class Item> int items(const plan_step &of, const Item &item, uint32_t count) {
+        return timed([&] {
+            return cuda_judge(items_launch(item, count, stream), of.name, __FILE__, __LINE__, why);
+        });
+    }
+
+    int conv(const plan_step &of, const conv_args &args) {
+        return timed(
+            [&] { return rivals_run(choice, net->steps, memory_of(net), of, args, stream, why); });
+    }
+};
+
+int enqueue(cuda_net *net, uint32_t batch, const rivals *choice, const cuda_tail *tail, char *why) {
+    device_runner runner = {net->stream, net, choice, why, nullptr, {}, 0};
     GPU_TRY(plan_emit(*net->steps, memory_of(net), batch, runner));
     return tail == nullptr ? (int)GPU_OK : tail->enqueue(tail->context, batch, net->stream, why);
 }
 
-/* Once for real, so that all of the kernels are on the device, then to be recorded. */
+/* Once for real, so that all of the kernels are on the device; then, convolutions chosen, to be
+ * recorded. */
 int record(cuda_net *net, uint32_t batch, const cuda_tail *tail, recording *out, char *why) {
-    GPU_TRY(enqueue(net, batch, tail, why));
+    const rivals none = {};
+    GPU_TRY(enqueue(net, batch, &none, tail, why));
     CUDA_TRY(cudaStreamSynchronize(net->stream));
+    GPU_TRY(rivals_elect(&out->choice, net->steps, memory_of(net), batch, net->cudnn, net->stream,
+                         why));
     CUDA_TRY(cudaStreamBeginCapture(net->stream, cudaStreamCaptureModeThreadLocal));
-    int code = enqueue(net, batch, tail, why);
+    int code = enqueue(net, batch, &out->choice, tail, why);
     cudaGraph_t graph = nullptr;
     const cudaError_t ended = cudaStreamEndCapture(net->stream, &graph);
     if (code == GPU_OK)
@@ -89,6 +102,7 @@ int record(cuda_net *net, uint32_t batch, const cuda_tail *tail, recording *out,
                           "preparing a recorded network", __FILE__, __LINE__, why);
     if (graph != nullptr)
         (void)cudaGraphDestroy(graph);
+    rivals_free(&out->choice, code != GPU_OK);
     if (code == GPU_OK)
         out->batch = batch;
     return code;
@@ -105,7 +119,12 @@ int fill(cuda_net *net, const struct net_graph *graph, char *why) {
     GPU_TRY(plan_new(graph, &net->steps, why));
     const plan *p = net->steps;
     GPU_TRY(upload(&net->weights, p->weights, p->weight_count * sizeof(__half), net->stream, why));
-    return upload(&net->biases, p->biases, p->bias_count * sizeof(float), net->stream, why);
+    GPU_TRY(upload(&net->biases, p->biases, p->bias_count * sizeof(float), net->stream, why));
+    const char *wanted = getenv("STANCE_CUDNN");
+    char reason[GPU_WHY_SIZE]; /* no cuDNN is no failure */
+    if (wanted == nullptr || strcmp(wanted, "0") != 0)
+        (void)cudnn_open(net->stream, &net->cudnn, reason);
+    return GPU_OK;
 }
 
 } // namespace
@@ -133,6 +152,7 @@ void cuda_net_free(cuda_net *net) {
     cuda_room_free(&net->input);
     cuda_room_free(&net->biases);
     cuda_room_free(&net->weights);
+    cudnn_close(net->cudnn);
     plan_free(net->steps);
     free(net);
 }
@@ -148,6 +168,8 @@ int cuda_net_reserve(cuda_net *net, uint32_t batch, char *why) {
     GPU_TRY(cuda_room_reserve(&net->input,
                               sizeof(__half) * batch * in.height * in.width * in.channels,
                               "a batch of pictures", why));
+    /* Batches are filled up; what they are filled up with should at least be numbers: 0.33. */
+    CUDA_TRY(cudaMemsetAsync(net->input.at, 0x35, net->input.size, net->stream));
     GPU_TRY(cuda_room_reserve(&net->arena, sizeof(__half) * batch * p->arena,
                               "a batch's results in between", why));
     for (uint32_t i = 0; i < p->output_count; i++)
@@ -180,18 +202,30 @@ int cuda_net_run(cuda_net *net, uint32_t batch, const cuda_tail *tail, char *why
         if (one.batch == 0 && free_one == nullptr)
             free_one = &one;
     }
+    const rivals none = {};
     if (free_one == nullptr) /* more sizes than are worth recording */
-        return enqueue(net, batch, tail, why);
-    GPU_TRY(record(net, batch, tail, free_one, why));
+        return enqueue(net, batch, &none, tail, why);
+    int code = record(net, batch, tail, free_one, why);
+    if (code != GPU_OK)
+        rivals_free(&free_one->choice, true);
+    if (code != GPU_OK && net->cudnn != nullptr) { /* perhaps it is cuDNN's fault */
+        cudnn_close(net->cudnn);
+        net->cudnn = nullptr;
+        code = record(net, batch, tail, free_one, why);
+    }
+    if (code != GPU_OK)
+        return code;
     CUDA_TRY(cudaGraphLaunch(free_one->graph, net->stream));
     return GPU_OK;
 }
 
 void cuda_net_forget(cuda_net *net) {
     for (recording &one : net->recordings) {
-        if (one.batch != 0)
-            (void)cudaGraphExecDestroy(one.graph);
-        one.batch = 0;
+        if (one.batch == 0)
+            continue;
+        (void)cudaGraphExecDestroy(one.graph);
+        rivals_free(&one.choice, true);
+        one = recording{};
     }
 }
 
@@ -199,6 +233,8 @@ size_t cuda_net_memory(const cuda_net *net) {
     size_t out = net->weights.size + net->biases.size + net->input.size + net->arena.size;
     for (const cuda_room &output : net->outputs)
         out += output.size;
+    for (const recording &one : net->recordings)
+        out += one.choice.workspace.size;
     return out;
 }
 
@@ -206,10 +242,18 @@ const plan *cuda_net_plan(const cuda_net *net) {
     return net->steps;
 }
 
+uint32_t cuda_net_rivals(const cuda_net *net, uint32_t batch) {
+    for (const recording &one : net->recordings)
+        if (one.batch == batch)
+            return one.choice.taken;
+    return 0;
+}
+
 int cuda_net_profile(cuda_net *net, uint32_t batch, float *milliseconds, char *why) {
     const uint32_t count = net->steps->step_count;
     float *times = static_cast<float *>(malloc(sizeof(float) * count * PROFILE_RUNS));
-    device_runner runner = {net->stream, why, times, {}, 0};
+    const rivals none = {};
+    device_runner runner = {net->stream, net, &none, why, times, {}, 0};
     int code = times == nullptr ? gpu_fail(why, GPU_ENOMEM, "no memory for timings") : (int)GPU_OK;
     for (cudaEvent_t &event : runner.events)
         if (code == GPU_OK)

@@ -38,7 +38,11 @@ void cuda_net_forget(cuda_net *net);
 size_t cuda_net_memory(const cuda_net *net); /* bytes on the device */
 const plan *cuda_net_plan(const cuda_net *net);
 
-/* Milliseconds that each step takes by itself, the median of several: for reports. */
+/* How many convolutions a recorded size of batch leaves to cuDNN. */
+uint32_t cuda_net_rivals(const cuda_net *net, uint32_t batch);
+
+/* Milliseconds that each step takes by itself, all by our kernels, the median of several: for
+ * reports. */
 int cuda_net_profile(cuda_net *net, uint32_t batch, float *milliseconds, char *why);
 
 #endif

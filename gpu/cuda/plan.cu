@@ -103,13 +103,30 @@ int take_shape(builder &b, int32_t t, uint32_t index) {
     return GPU_OK;
 }
 
+/* Begins at a multiple of 16 bytes. */
+size_t next_place(const builder &b) {
+    return (b.weights.size() + CUDA_LANES - 1) / CUDA_LANES * CUDA_LANES;
+}
+
+/* What was packed for conv.h again, without filling between rows, and biases as halves. */
+void pack_dense(builder &b, plan_step &step, size_t rows, size_t inputs, size_t pitch) {
+    step.dense = next_place(b);
+    step.half_biases = step.dense + rows * inputs;
+    b.weights.resize(step.half_biases + rows);
+    for (size_t o = 0; o < rows; o++) {
+        b.weights[step.half_biases + o] = __float2half_rn(b.biases[step.biases + o]);
+        for (size_t k = 0; k < inputs; k++)
+            b.weights[step.dense + o * inputs + k] = b.weights[step.weights + o * pitch + k];
+    }
+}
+
 /* Weights as conv.h reads them: a row of taps x stored channels for each output channel. */
 int pack_conv(builder &b, const struct net_op &op, plan_step &step) {
     const struct net_tensor &w = b.tensor(op.inputs[1]);
     const uint32_t in = w.shape[3], stored = channels_stored(in), taps = w.shape[1] * w.shape[2];
     const size_t pitch = (size_t)(taps * stored + CONV_SLICE - 1) / CONV_SLICE * CONV_SLICE;
     const size_t columns = (size_t)(w.shape[0] + CONV_WIDEST - 1) / CONV_WIDEST * CONV_WIDEST;
-    step.weights = b.weights.size();
+    step.weights = next_place(b);
     step.biases = b.biases.size();
     b.weights.resize(step.weights + columns * pitch, __float2half_rn(0.0f));
     b.biases.resize(step.biases + columns, 0.0f);
@@ -120,6 +137,7 @@ int pack_conv(builder &b, const struct net_op &op, plan_step &step) {
             for (uint32_t c = 0; c < in; c++)
                 row[tap * stored + c] = __float2half_rn(w.data[((size_t)o * taps + tap) * in + c]);
     }
+    pack_dense(b, step, channels_stored(w.shape[0]), taps * stored, pitch);
     return GPU_OK;
 }
 
@@ -127,7 +145,7 @@ int pack_depthwise(builder &b, const struct net_op &op, plan_step &step) {
     const struct net_tensor &w = b.tensor(op.inputs[1]);
     const uint32_t channels = w.shape[3], stored = channels_stored(channels);
     const uint32_t taps = w.shape[1] * w.shape[2];
-    step.weights = b.weights.size();
+    step.weights = next_place(b);
     step.biases = b.biases.size();
     b.weights.resize(step.weights + (size_t)taps * stored, __float2half_rn(0.0f));
     b.biases.resize(step.biases + stored, 0.0f);

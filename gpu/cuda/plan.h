@@ -50,6 +50,7 @@ struct plan_step {
     uint32_t kernel[2], stride[2], top, left;
     net_activation activation, after; /* of the layer; of the sum with `more` */
     size_t weights, biases;           /* offsets in halves and in floats */
+    size_t dense, half_biases;        /* a convolution's again, as cuDNN reads them: in halves */
 };
 
 struct plan {

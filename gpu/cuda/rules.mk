@@ -14,6 +14,15 @@ CUDA_CODE := $(foreach arch,$(CUDA_ARCHS),-gencode arch=compute_$(arch),code=sm_
 CUDA_FLAGS := -std=c++17 -O3 -I. --threads 2 -Wno-deprecated-gpu-targets -Werror all-warnings \
               -Xcompiler -Wall,-Wextra,-Werror,-Wno-unknown-pragmas,-fPIC,-fvisibility=hidden,-fno-lto
 
+# cuDNN (9, 8): beside nvcc, in the system, or Python's; loaded at run time, so it need not be there then.
+CUDNN_HOME ?= $(firstword $(patsubst %/include/cudnn.h,%,$(wildcard $(foreach home,\
+    $(patsubst %/bin/nvcc,%,$(realpath $(NVCC))) $(patsubst %/bin/nvcc,%,$(NVCC)) /usr \
+    $(if $(CUDA),$(shell python3 -c 'import nvidia.cudnn as c; print(list(c.__path__)[0])' 2>/dev/null)),\
+    $(home)/include/cudnn.h))))
+ifneq ($(CUDNN_HOME),)
+CUDA_FLAGS += -I$(CUDNN_HOME)/include -DCUDNN_BUILT_WITH='"$(CUDNN_HOME)"'
+endif
+
 CUDA_OBJECTS := $(patsubst %.cu,$(OUT)/%.o,$(wildcard cuda/*.cu))
 CUDA_CHECKS := $(patsubst %.cu,$(OUT)/%.o,$(wildcard check/cuda_*.cu)) \
                $(patsubst %,$(OUT)/check/%.o,graphs models body)
@@ -25,6 +34,7 @@ cuda-check cuda-bench:
 	@echo "SKIP cuda: $(if $(NVCC),sanitizers and nvcc do not go together,no nvcc)"
 else
 plugin: $(PLUGIN)
+	@$(if $(CUDNN_HOME),:,echo "the CUDA plug-in has convolutions of its own alone: no cudnn.h (CUDNN_HOME=/where/it/is)")
 
 # The runtime is linked in, so that only the driver has to be there; what else it takes of the library it keeps to itself.
 $(PLUGIN): $(CUDA_OBJECTS) $(OUT)/libstance_gpu.a
@@ -38,13 +48,15 @@ $(OUT)/gpu_check_cuda: $(CUDA_CHECKS) $(CUDA_OBJECTS) $(OUT)/libstance_gpu.a
 $(OUT)/check/cuda_%.o: CUDA_CODE := -gencode arch=compute_$(firstword $(CUDA_ARCHS)),code=compute_$(firstword $(CUDA_ARCHS))
 $(OUT)/check/cuda_%.o: CUDA_FLAGS += -diag-suppress 20011,20014
 
+$(OUT)/cuda/cudnn.o: CUDA_FLAGS += -diag-suppress 1444 # deprecated, which its newer header says of all this
+
 $(OUT)/%.o: %.cu $(OUT)/cuda_flags
 	@mkdir -p $(@D)
 	$(CUDA) $(CUDA_FLAGS) $(CUDA_CODE) -MMD -MP -c -o $@ $<
 
 $(OUT)/cuda_flags: always
 	@mkdir -p $(OUT)
-	@echo '$(CUDA) $(CUDA_FLAGS) $(CUDA_CODE)' | cmp -s - $@ || echo '$(CUDA) $(CUDA_FLAGS) $(CUDA_CODE)' > $@
+	@echo "$(CUDA) $(CUDA_FLAGS) $(CUDA_CODE)" | cmp -s - $@ || echo "$(CUDA) $(CUDA_FLAGS) $(CUDA_CODE)" > $@
 
 cuda-check: $(OUT)/gpu_check_cuda
 	$(OUT)/gpu_check_cuda
