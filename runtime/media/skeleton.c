@@ -27,7 +27,7 @@ enum { BONES = sizeof bones / sizeof *bones };
 
 static const float widths[] = {[BODY] = 1, [HAND] = 0.65f, [FACE] = 0.45f};
 
-/* Warm, cool, light; a row a person, in turn. */
+/* Warm, cool, light; a row a person, by their ids in turn. */
 static const struct draw_color palettes[][3] = {
     {{255, 148, 48, 255}, {47, 155, 255, 255}, {255, 255, 255, 255}},
     {{255, 214, 51, 255}, {155, 108, 255, 255}, {255, 250, 214, 255}},
@@ -154,7 +154,7 @@ void skeleton_draw(struct image *image, const struct gpu_pose_person *people, si
     for (size_t p = 0; p < count; p++) {
         struct figure figure;
         place(image, &people[p], &figure);
-        figure.colors = palettes[p % (sizeof palettes / sizeof *palettes)];
+        figure.colors = palettes[(people[p].id - 1) % (sizeof palettes / sizeof *palettes)];
         for (int i = 0; i < BONES; i++)
             draw_bone(image, &figure, &bones[i], true);
         for (int i = 0; i < BONES; i++)

@@ -115,7 +115,7 @@ function Film:frame(number, found, picture)
   if self.options.json == "out" then self.options.out(record.line(found)) end
   if self.arrays then append(self.arrays, self.place(found.people), self.options.people) end
   if self.options.overlay then
-    write_overlay(("%s/%06d"):format(self.stem, number), overlay.draw(picture, found.people):png(1))
+    write_overlay(("%s/%06d"):format(self.stem, number), picture:draw_pose(found.people):png(1))
   end
 end
 
