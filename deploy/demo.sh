@@ -48,12 +48,12 @@ build/stance render "${characters[@]}" --output $demo/out || status=$?
 
 # The labels of the pictures are known: so estimates can be scored.
 rendered=$(build/stance job list --type render --limit 1 | awk 'NR == 2 { print $1 }')
-if [ -n "$rendered" ] && why=$(build/stance job submit pose -p job="$rendered" -p overlay=true --wait 2>&1 >$demo/pose.id); then
+if why=$(build/stance job submit pose -p job="$rendered" -p overlay=true --wait 2>&1 >$demo/pose.id); then
     build/stance download --job "$(cut -d' ' -f1 $demo/pose.id)" --output $demo/pose >/dev/null
     cat $demo/pose/score.txt
     seen=", $demo/pose for the estimates"
 else
-    echo "no poses were estimated: ${why:-nothing was rendered}" >&2
+    echo "no poses were estimated: ${why##* failed: }" >&2
 fi
 echo "Next: look at $demo/out/contact-sheet.png${seen-}; \`build/stance pose PHOTO\`; \`build/stance serve\`;" \
     "deploy/docs/workflows.md to write a workflow." >&2
