@@ -1,9 +1,11 @@
 /* serve.c - `stance serve`: the host process. */
 #include <errno.h>
+#include <link.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "cli/client.h"
@@ -21,10 +23,27 @@ enum { TRIAL_ARGUMENTS_MAX = 64, SETTLED_MS = 1500 };
 static long ready_fd = -1;
 static bool is_up;
 
+/* Code and constants that only the start needed stay in memory until somebody asks for the pages;
+ * what is still in use comes back from the page cache at its next use. */
+static int drop_pages(struct dl_phdr_info *info, size_t size, void *arg) {
+    (void)size;
+    uintptr_t page = *(const uintptr_t *)arg;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        uintptr_t begin = (info->dlpi_addr + part->p_vaddr) & ~(page - 1);
+        uintptr_t end = info->dlpi_addr + part->p_vaddr + part->p_memsz;
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && end > begin)
+            madvise((void *)begin, end - begin, MADV_DONTNEED);
+    }
+    return 0;
+}
+
 /* Starting, and handing the scripts to workers, took more memory than running does. */
 static void give_back(uv_timer_t *timer) {
     (void)timer;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     malloc_trim(0);
+    dl_iterate_phdr(drop_pages, &page);
 }
 
 /* Tells a parent by the descriptor it gave, and a person by what to try. */
