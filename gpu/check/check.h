@@ -40,6 +40,7 @@ void check_crops(void);
 void check_pose_formulas(void);
 void check_pose_filters(void);
 void check_pose_tracking(void);
+void check_pose_memory(void);
 
 /* Runs a net and the reference on poisoned outputs; the greatest difference of a number, in units
  * of its output's usual size plus one. */

@@ -92,6 +92,7 @@ static int run_checks(int count, char **names) {
         {"odd files", check_odd_files},  {"nets", check_nets},
         {"crops", check_crops},          {"formulas", check_pose_formulas},
         {"filters", check_pose_filters}, {"tracking", check_pose_tracking},
+        {"memory", check_pose_memory},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         int before = passed, before_failed = failed, asked = count == 0;
