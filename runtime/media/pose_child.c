@@ -1,5 +1,6 @@
 #include "media/pose_child.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,7 @@ static void answer(struct pose_child *child, uint32_t i, double seconds) {
 
 static void answer_group(struct pose_child *child) {
     char why[GPU_WHY_SIZE] = "";
+    assert(child->looks[0].asked != NULL);
     const struct pose_query *first = &child->looks[0].asked->query;
     double began = loop_seconds();
     int code = first->op == POSE_PUSH
@@ -339,8 +341,9 @@ static int enqueue(struct pose_child *child, uint64_t id, const char *payload, s
     if (size < sizeof query)
         return err_set(err, ERR_INVALID, "a request of %zu bytes", size);
     memcpy(&query, payload, sizeof query);
-    if (check_query(&query, id == 0, err) != 0)
-        return err->code;
+    int code = check_query(&query, id == 0, err);
+    if (code != 0)
+        return code;
     struct asked *asked = malloc(sizeof *asked + size - sizeof query);
     if (asked == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for a picture of %zu bytes", size);

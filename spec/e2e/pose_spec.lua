@@ -11,12 +11,10 @@ if missing then
 end
 
 local function picture_of_mannequin()
-  local body = assert(scene.open "mannequin")
-  for view in render.ring(body, { angles = 1, size = { 480, 480 } }) do
-    local png = assert(view:png())
-    body:close()
-    return png
-  end
+  local body, png = assert(scene.open "mannequin"), nil
+  for view in render.ring(body, { angles = 1, size = { 480, 480 } }) do png = assert(view:png()) end
+  body:close()
+  return png
 end
 
 describe("POST /api/pose", function()
