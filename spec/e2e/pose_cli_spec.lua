@@ -5,7 +5,7 @@ local binary = support.absolute_binary
 
 --- -> exit code, standard output, standard error of `stance pose ...`, run in `folder`
 local function pose(folder, arguments, before)
-  local command = ("cd '%s' && %s '%s' pose %s >%s/stdout 2>%s/stderr; echo $?"):format(folder, before or "", binary, arguments, folder, folder)
+  local command = ("cd '%s' && %s '%s' pose %s >stdout 2>stderr; echo $?"):format(folder, before or "", binary, arguments)
   local code = tonumber(support.shell(command))
   local function read(name)
     local file = assert(io.open(folder .. "/" .. name, "rb"))

@@ -109,14 +109,15 @@ end
 --- Waits.
 ---@param number integer from 1
 ---@param found pose.Result
----@param picture stance.image may be drawn on
+---@param picture stance.image|string may be drawn on; a string is a picture's file
 function Film:frame(number, found, picture)
   if self.lines then try(self.lines:write(record.line(found))) end
   if self.options.json == "out" then self.options.out(record.line(found)) end
   if self.arrays then append(self.arrays, self.place(found.people), self.options.people) end
-  if self.options.overlay then
-    write_overlay(("%s/%06d"):format(self.stem, number), picture:draw_pose(found.people):png(1))
-  end
+  if not self.options.overlay then return end
+  local name = ("%s/%06d"):format(self.stem, number)
+  if type(picture) == "string" then return write_overlay(name, overlay.of_file(picture, found.people)) end
+  write_overlay(name, picture:draw_pose(found.people):png(1))
 end
 
 --- The film is through: its files take their places.

@@ -3,7 +3,7 @@
 --- Runs without a host, in the command's own process (runtime/cli/pose.c); pose processes do the work. A file that fails is told
 --- and ends none of the others.
 local io = _G.io -- this one runs in a VM that has it
-local fs, image, time = require "fs", require "image", require "time"
+local fs, time = require "fs", require "time"
 local bar_of, err, files, group = require "stance.pose.bar", require "stance.err", require "stance.pose.files", require "stance.group"
 local results_of = require "stance.pose.results"
 
@@ -123,7 +123,7 @@ end
 
 -- -- Films -------------------------------------------------------------------------------------------------------------
 
---- The frames of a film: a function that gives picture and time, nil at the end, nil and an error.
+--- The frames of a film: a function that gives a picture, or a picture's file, and its time; nil at the end; nil and an error.
 local function frames_of(self, item)
   if item.kind == "film" then
     local film = try(self.world.video.open(item.path, { every = self.request.every }))
@@ -134,10 +134,7 @@ local function frames_of(self, item)
     at = at + self.request.every
     if at > #item.frames then return nil end
     local bytes, why = fs.read(item.frames[at], photo_limit)
-    local picture
-    if bytes then picture, why = image.decode(bytes) end
-    if not picture then return nil, why end
-    return picture, (at - 1) / self.request.track
+    return bytes, bytes and (at - 1) / self.request.track or why
   end, function() end
 end
 
@@ -155,7 +152,7 @@ local function follow(self, item, read, kept)
       if found.reset then self:note("%s: followed anew from %.2f s on, the process that knew the people was lost", item.name, at) end
       found.file, number = item.name, number + 1
       kept:frame(number, found, picture)
-      picture:close()
+      if type(picture) ~= "string" then picture:close() end
       self:count_people(found)
       if #found.people > 0 then seen = seen + 1 end
       self.bar:set(item.name, number, item.frames and math.ceil(#item.frames / self.request.every))
