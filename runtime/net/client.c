@@ -48,13 +48,18 @@ struct watched {
 
 /* -- Counting ---------------------------------------------------------------------------------- */
 
+static const char *const outcomes[] = {"error", "1xx", "2xx", "3xx", "4xx", "5xx", "cancelled"};
+
+enum { ERROR = 0, CANCELLED = 6, OUTCOMES };
+
 static struct {
-    struct metric_family *requests;
+    struct metric *requests[OUTCOMES]; /* each made when it is first counted */
+    struct metric_family *family;
     struct metric *seconds, *bytes, *active;
 } counted;
 
 static void prepare_metrics(void) {
-    counted.requests = metrics_family(
+    counted.family = metrics_family(
         METRIC_COUNTER, "http_client_requests_total",
         "Requests that scripts made, by the status' class, or error or cancelled.", NULL, 0, NULL);
     counted.seconds = metrics_series(
@@ -72,13 +77,15 @@ static void prepare_metrics(void) {
 }
 
 static void count_ended(const struct net_fetch *fetch, bool failed) {
-    static const char *const classes[] = {"error", "1xx", "2xx", "3xx", "4xx", "5xx"};
     long status = 0;
     curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
     bool known = !failed && status >= 100 && status < 600;
-    const char *outcome = fetch->cancelled ? "cancelled" : classes[known ? status / 100 : 0];
-    metric_add(metrics_series(counted.requests, (const char *const[]){"outcome", outcome, NULL}),
-               1);
+    int outcome = fetch->cancelled ? CANCELLED : known ? (int)status / 100 : ERROR;
+    struct metric **requests = &counted.requests[outcome];
+    if (*requests == NULL)
+        *requests = metrics_series(counted.family,
+                                   (const char *const[]){"outcome", outcomes[outcome], NULL});
+    metric_add(*requests, 1);
     metric_observe(counted.seconds, loop_seconds() - fetch->began);
     metric_add(counted.bytes, (double)fetch->received);
 }
@@ -357,7 +364,7 @@ int net_client_fetch(struct net_client *client, const struct net_fetch_options *
         free(fetch);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    if (counted.requests == NULL)
+    if (counted.family == NULL)
         prepare_metrics();
     metric_add(counted.active, 1);
     fetch->began = loop_seconds();
