@@ -38,23 +38,19 @@ static const char *short_path(const struct check *check, const char *path) {
     return below ? path + length + 1 : path;
 }
 
-static const char *text_of(const json_t *problem, const char *field) {
-    return json_string_value(json_object_get(problem, field));
-}
-
 static void report(struct check *check, const json_t *problem) {
     static const enum out_color colors[] = {OUT_RED, OUT_YELLOW, OUT_DIM};
-    const char *severity = text_of(problem, "severity");
+    const char *severity = out_text(problem, "severity");
     int kind = strcmp(severity, "error") == 0 ? 0 : strcmp(severity, "warning") == 0 ? 1 : 2;
     int *counts[] = {&check->errors, &check->warnings, &check->hints};
     (*counts[kind])++;
     json_array_append(check->problems, (json_t *)problem);
     if (check->json)
         return;
-    printf("%s:%lld: %s%s:%s %s\n", short_path(check, text_of(problem, "origin")),
+    printf("%s:%lld: %s%s:%s %s\n", short_path(check, out_text(problem, "origin")),
            (long long)json_integer_value(json_object_get(problem, "line")),
            out_color(stdout, colors[kind]), severity, out_color(stdout, OUT_PLAIN),
-           text_of(problem, "message"));
+           out_text(problem, "message"));
 }
 
 static void report_failure(struct check *check, const char *path, const char *origin, long line,

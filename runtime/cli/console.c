@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/console_client.h"
+#include "cli/folders.h"
 #include "cli/line_editor.h"
 #include "cli/memory.h"
 #include "cli/options.h"
@@ -57,10 +57,6 @@ static json_t *ask(struct session *session, json_t *request, int *exit_code) {
     return answer;
 }
 
-static const char *text_of(const json_t *answer, const char *key) {
-    return json_string_value(json_object_get(answer, key));
-}
-
 static int open_session(struct session *session, const char *path, bool terminal, json_t **hello) {
     struct console_client_options options = {
         .output = on_output,
@@ -74,7 +70,7 @@ static int open_session(struct session *session, const char *path, bool terminal
     int exit_code = EXIT_OK;
     *hello = ask(session, json_pack("{s:s}", "op", "hello"), &exit_code);
     if (*hello != NULL && !json_is_true(json_object_get(*hello, "ok"))) {
-        const char *why = text_of(json_object_get(*hello, "error"), "message");
+        const char *why = out_text(json_object_get(*hello, "error"), "message");
         return out_fail(EXIT_UPSTREAM, "%s", why ? why : "the host did not greet us");
     }
     return exit_code;
@@ -82,14 +78,8 @@ static int open_session(struct session *session, const char *path, bool terminal
 
 /* -- Evaluating -------------------------------------------------------------------------------- */
 
-static int columns(void) {
-    struct winsize window = {0};
-    ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-    return window.ws_col > 0 ? window.ws_col : 80;
-}
-
 static void print_answer(const json_t *answer) {
-    const char *notice = text_of(answer, "notice"), *text = text_of(answer, "text");
+    const char *notice = out_text(answer, "notice"), *text = out_text(answer, "text");
     const json_t *error = json_object_get(answer, "error");
     if (notice != NULL)
         out_note("%s%s%s", out_color(stderr, OUT_YELLOW), notice, out_color(stderr, OUT_PLAIN));
@@ -101,8 +91,8 @@ static void print_answer(const json_t *answer) {
         return;
     if (json_is_true(json_object_get(answer, "interrupted")))
         fputc('\n', stderr); /* the terminal wrote ^C */
-    const char *traceback = text_of(error, "traceback");
-    out_note("%s%s%s", out_color(stderr, OUT_RED), text_of(error, "message"),
+    const char *traceback = out_text(error, "traceback");
+    out_note("%s%s%s", out_color(stderr, OUT_RED), out_text(error, "message"),
              out_color(stderr, OUT_PLAIN));
     if (traceback != NULL)
         out_note("%s%s%s", out_color(stderr, OUT_DIM), traceback, out_color(stderr, OUT_PLAIN));
@@ -128,7 +118,7 @@ static json_t *evaluate(struct session *session, const char *text, size_t size, 
     }
     json_t *request = json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:i}", "op", "eval", "text", code,
                                 "name", name, "whole", whole, "json", session->json, "color",
-                                *out_color(stdout, OUT_RED) != 0, "width", columns());
+                                *out_color(stdout, OUT_RED) != 0, "width", out_columns(NULL));
     json_t *answer = ask(session, request, exit_code);
     bool incomplete = json_is_true(json_object_get(answer, "incomplete"));
     if (answer != NULL && !incomplete) {
@@ -203,13 +193,7 @@ static char *history_path(void) {
     if (base == NULL)
         return NULL;
     char *folder = memory_printf("%s/stance", base);
-    for (char *at = folder + 1; *at != 0; at++)
-        if (*at == '/') {
-            *at = 0;
-            mkdir(folder, 0700);
-            *at = '/';
-        }
-    mkdir(folder, 0700);
+    folders_make(folder, 0700);
     char *path = memory_printf("%s/console_history", folder);
     free(folder);
     free(base);
@@ -291,9 +275,9 @@ static int converse(struct session *session, const json_t *hello) {
         return out_fail(EXIT_FAILED, "%s; --eval, a file or a pipe work without", err.message);
     }
     out_note("stance %s, process %lld, generation %s; `:help` helps, Ctrl-D leaves",
-             text_of(hello, "version"),
+             out_text(hello, "version"),
              (long long)json_integer_value(json_object_get(hello, "pid")),
-             text_of(hello, "generation"));
+             out_text(hello, "generation"));
     char first[64], next[64];
     prompt_of(first, sizeof first, "stance>");
     prompt_of(next, sizeof next, "     ->");

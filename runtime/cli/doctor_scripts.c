@@ -12,10 +12,6 @@
 
 enum { MEMORY = 64 << 20, SLICE_SECONDS = 2, SECONDS = 5 };
 
-static const char *text_of(const json_t *value, const char *field) {
-    return json_string_value(json_object_get(value, field));
-}
-
 /* -- A call that may hang ---------------------------------------------------------------------- */
 
 /* For the signal handler; what was told before has been flushed. */
@@ -54,7 +50,7 @@ static void tell_problems(struct report *report, const json_t *problems, size_t 
     size_t i, errors = 0, warnings = 0;
     const json_t *problem, *first = NULL;
     json_array_foreach(problems, i, problem) {
-        const char *severity = text_of(problem, "severity");
+        const char *severity = out_text(problem, "severity");
         errors += strcmp(severity, "error") == 0;
         warnings += strcmp(severity, "warning") == 0;
         if (first == NULL && strcmp(severity, errors ? "error" : "warning") == 0)
@@ -66,9 +62,9 @@ static void tell_problems(struct report *report, const json_t *problems, size_t 
     else
         doctor_tell(report, errors ? VERDICT_FAIL : VERDICT_WARN, "scripts", remedy,
                     "%zu errors, %zu warnings: %s:%lld: %s", errors, warnings,
-                    text_of(first, "origin"),
+                    out_text(first, "origin"),
                     (long long)json_integer_value(json_object_get(first, "line")),
-                    text_of(first, "message"));
+                    out_text(first, "message"));
 }
 
 static void check_scripts(struct report *report, struct tool *tool, struct scripts *scripts,
@@ -102,12 +98,12 @@ static void run_check(struct report *report, struct tool *tool, struct scripts *
     }
     size_t i;
     json_array_foreach(json_object_get(answer, "lines"), i, line) {
-        const char *status = text_of(line, "status");
+        const char *status = out_text(line, "status");
         enum verdict verdict = strcmp(status, "ok") == 0     ? VERDICT_OK
                                : strcmp(status, "warn") == 0 ? VERDICT_WARN
                                                              : VERDICT_FAIL;
-        doctor_tell(report, verdict, text_of(answer, "name"), text_of(line, "remedy"), "%s",
-                    text_of(line, "text"));
+        doctor_tell(report, verdict, out_text(answer, "name"), out_text(line, "remedy"), "%s",
+                    out_text(line, "text"));
     }
     json_decref(answer);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/folders.h"
 #include "cli/memory.h"
 #include "cli/output.h"
 
@@ -74,20 +75,6 @@ static int open_parent(int root, const char *name, bool make, const char **leaf)
         *leaf = slash + 1;
     }
     return folder;
-}
-
-static int make_folders(const char *path) {
-    char *partial = memory_need(strdup(path));
-    for (char *at = partial + 1; *at; at++) {
-        if (*at == '/') {
-            *at = '\0';
-            mkdir(partial, 0777);
-            *at = '/';
-        }
-    }
-    int result = mkdir(partial, 0777) < 0 && errno != EEXIST ? -1 : 0;
-    free(partial);
-    return result;
 }
 
 /* -- Content ----------------------------------------------------------------------------------- */
@@ -321,7 +308,8 @@ int fetch_artifacts(struct client *client, const char *job_id, const char *folde
     }
     code = read_list(reply, &artifacts, &count);
     if (code == EXIT_OK) {
-        root = make_folders(folder) < 0 ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        root =
+            folders_make(folder, 0777) < 0 ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         code = root < 0 ? out_fail(EXIT_FAILED, "%s: %s", folder, strerror(errno))
                         : look_at_all(root, artifacts, count, force);
     }

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
 
 #include "cli/memory.h"
+#include "cli/output.h"
 #include "core/lazy_library.h"
 #include "core/text.h"
 #include "core/utf8.h"
@@ -203,9 +203,7 @@ static size_t common_length(const struct line_candidates *found) {
 
 /* In columns, like a directory. */
 static void list_candidates(const struct line_candidates *found) {
-    struct winsize window = {0};
-    ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
-    size_t widest = 0, width = window.ws_col > 0 ? window.ws_col : 80;
+    size_t widest = 0, width = (size_t)out_columns(NULL);
     for (size_t i = 0; i < found->count; i++) {
         size_t length = strlen(found->names[i]);
         widest = length > widest ? length : widest;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/folders.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -22,26 +23,13 @@ struct request {
     char flag[PATH_MAX + 32]; /* what other commands need to find the workspace */
 };
 
-/* Makes the folder and those above it, closed to other users: the data folder may be among them. */
-static int make_folder(const char *path) {
-    char part[PATH_MAX];
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(part, 0700) < 0 && errno != EEXIST)
-            return -1;
-        *slash = '/';
-    }
-    return mkdir(part, 0700) < 0 && errno != EEXIST ? -1 : 0;
-}
-
 /* Returns an exit code. */
 static int choose_workspace(struct request *request, const struct config *config,
                             const char *given) {
     snprintf(request->workspace, PATH_MAX, "%s", config_string(config, "workspace"));
     if (given != NULL)
         snprintf(request->flag, sizeof request->flag, " --workspace %s", given);
-    if (!request->show && make_folder(request->workspace) < 0)
+    if (!request->show && folders_make(request->workspace, 0700) < 0)
         return out_fail(EXIT_FAILED, "cannot make the workspace %s: %s", request->workspace,
                         strerror(errno));
     return EXIT_OK;

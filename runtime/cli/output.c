@@ -49,6 +49,18 @@ const char *out_color(FILE *stream, enum out_color color) {
     return !plain && isatty(fileno(stream)) ? escapes[color] : "";
 }
 
+int out_columns(int *rows) {
+    struct winsize window = {0};
+    bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0;
+    if (rows != NULL)
+        *rows = known && window.ws_row > 0 ? window.ws_row : 24;
+    return known && window.ws_col > 0 ? window.ws_col : 80;
+}
+
+const char *out_text(const json_t *value, const char *field) {
+    return json_string_value(json_object_get(value, field));
+}
+
 enum out_color out_status_color(const char *status) {
     if (strcmp(status, "completed") == 0) {
         return OUT_GREEN;

@@ -36,6 +36,12 @@ enum out_color { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_RED, OUT_GREEN, OUT_YELLOW };
 /* The escape that begins `color` on `stream`, or "" where it has none. OUT_PLAIN ends a colour. */
 const char *out_color(FILE *stream, enum out_color color);
 
+/* Columns of the terminal on stdout, and its rows (may be NULL); 80 and 24 where it has no size. */
+int out_columns(int *rows);
+
+/* A text of an answer; NULL: it has none of that name. */
+const char *out_text(const json_t *value, const char *field);
+
 /* The colour a job status is shown in. */
 enum out_color out_status_color(const char *status);
 

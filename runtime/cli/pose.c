@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
+#include "cli/folders.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -130,16 +131,9 @@ static char *describe(const struct request *request, char **operands, int count)
 /* -- Doing it ---------------------------------------------------------------------------------- */
 
 static int make_folder(struct roots *roots, const char *name, const char *path, struct err *err) {
-    char part[PATH_MAX];
     if (path == NULL)
         return 0;
-    snprintf(part, sizeof part, "%s", path);
-    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        (void)mkdir(part, 0777); /* what cannot be made is told by the last one */
-        *slash = '/';
-    }
-    if (mkdir(part, 0777) < 0 && errno != EEXIST)
+    if (folders_make(path, 0777) < 0)
         return err_set_errno(err, errno, "cannot make the folder %s", path);
     return roots_add(roots, name, path, true, err);
 }

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -34,11 +33,8 @@ struct page {
 };
 
 static void set_color(const struct page *page, enum out_color color) {
-    static const char *const escapes[] = {"\033[0m",  "\033[1m",  "\033[2m",
-                                          "\033[31m", "\033[32m", "\033[33m"};
-    const char *no_color = getenv("NO_COLOR");
-    if (page->escapes && (no_color == NULL || *no_color == 0))
-        fputs(escapes[color], stdout);
+    if (page->escapes)
+        fputs(out_color(stdout, color), stdout);
 }
 
 static bool is_full(const struct page *page) {
@@ -278,20 +274,16 @@ static void take_terminal(void) {
 
 /* `why` it goes on no more; "" while it does. */
 static void draw_screen(const json_t *view, const char *url, bool paused, const char *why) {
-    struct winsize window = {0};
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) < 0 || window.ws_col == 0 || window.ws_row == 0)
-        window = (struct winsize){.ws_col = 80, .ws_row = 24}; /* a terminal that has no size */
-    struct page page = {.columns = window.ws_col,
-                        .rows = window.ws_row > 1 ? window.ws_row - 1 : 1,
-                        .escapes = true};
+    int rows, columns = out_columns(&rows);
+    struct page page = {.columns = columns, .rows = rows > 1 ? rows - 1 : 1, .escapes = true};
     fputs("\033[H", stdout);
     if (view != NULL)
         draw(&page, view, url, *why ? why : paused ? "paused" : "");
     else
         put(&page, OUT_PLAIN, "%s%s", *why ? why : "waiting for ", *why ? "" : url);
     fputs("\033[J", stdout);
-    page = (struct page){.columns = window.ws_col, .escapes = true};
-    printf("\033[%d;1H", window.ws_row);
+    page = (struct page){.columns = columns, .escapes = true};
+    printf("\033[%d;1H", rows);
     put(&page, OUT_DIM, "q quit   p %s   s sort by %s", paused ? "go on" : "pause",
         sort_words[(sort_by + 1) % SORT_COUNT]);
     fputs("\033[K", stdout);
