@@ -21,14 +21,29 @@ static struct loop loop;
 
 static const char *role;
 
+enum { MANY = 4 };
+
 static void say(struct link *link, uint32_t kind, uint32_t version) {
+    bool on_gpu = strcmp(role, "many") == 0 && kind == POSE_READY;
     struct pose_news news = {.version = version,
                              .kind = kind,
                              .code = ERR_NOT_FOUND,
-                             .batch = 1,
-                             .backend = "cpu (played)",
+                             .batch = on_gpu ? MANY : 1,
                              .words = "no such model here"};
+    strcpy(news.backend, on_gpu ? "cuda (played)" : "cpu (played)");
     link_send_event(link, &news, sizeof news, NULL);
+}
+
+/* As a GPU does that waits for a whole batch: true when there is one, which is answered. */
+static bool play_batch(struct link *link, uint64_t id) {
+    static uint64_t ids[MANY];
+    static int count;
+    struct pose_sight sight = {.width = 4, .height = 3};
+    ids[count++] = id;
+    for (int i = 0; count == MANY && i < MANY; i++)
+        link_reply(link, ids[i], true, &sight, POSE_SIGHT_HEAD, NULL);
+    count %= MANY;
+    return count == 0;
 }
 
 /* What it is asked is in the picture's first byte: e(xit), h(ang), m(alformed), w(ild numbers),
@@ -44,6 +59,11 @@ static void play_answer(struct link *link, uint64_t id, const char *payload, siz
     struct pose_refusal refusal = {.code = ERR_CORRUPT, .words = "half a picture"};
     sight.fresh = query.op == POSE_PUSH && query.session != last_session;
     last_session = query.session;
+    if (strcmp(role, "many") == 0) {
+        if (play_batch(link, id) && what == 'f')
+            say(link, POSE_FALLBACK, POSE_WIRE_VERSION);
+        return;
+    }
     sight.person[0].id = (uint32_t)what;
     if (what == 'e')
         _exit(7);
@@ -405,6 +425,22 @@ static void spreads_tracks_over_processes(void) {
     end();
 }
 
+static void gives_a_gpu_whole_batches(void) {
+    struct asked asked[4 * MANY];
+    struct pose_pool_view view;
+    begin("many", (struct pose_pools_options){.processes = 8});
+    for (int i = 0; i < 4 * MANY; i++)
+        CHECK(detect(&asked[i], i == 4 * MANY - 1 ? "f" : "A") == 0);
+    wait_all();
+    for (int i = 0; i < 4 * MANY; i++)
+        CHECK(asked[i].answers == 1 && asked[i].err.code == 0);
+    run(0.05);
+    pose_pool_look(pool, &view);
+    CHECK(view.ready == 1);
+    CHECK_TEXT(view.backend, "cpu (played)"); /* it fell back with the last */
+    end();
+}
+
 static void stops_what_nobody_needs(void) {
     struct asked asked;
     struct pose_pool_view view;
@@ -474,6 +510,7 @@ int main(int argc, char **argv) {
         TEST(forgets_what_nobody_wants),
         TEST(keeps_a_track_with_its_process),
         TEST(spreads_tracks_over_processes),
+        TEST(gives_a_gpu_whole_batches),
         TEST(stops_what_nobody_needs),
         TEST(looks_at_pictures_with_the_real_networks),
     };

@@ -167,6 +167,35 @@ describe("a host without models", function()
   end)
 end)
 
+describe("a reload while pictures are looked at", function()
+  it("takes nothing from the next generation, even when the former is cut off", function()
+    local script = "return { name = 'one', version = %d, params = require('stance.schema').object {}, run = function() end }"
+    local host = support.host { flags = "--workers 0 --no-watch --reload-drain 0.1s", workflows = { one = script:format(1) } }
+    finally(function() host:stop() end)
+    local png, fibers, statuses = picture_of_mannequin(), {}, {}
+    local function ask() return (host:request("POST", "/api/pose?model=lite", png, { ["Content-Type"] = "image/png" })) end
+    assert.equal(200, ask())
+    for round = 1, 3 do
+      for i = 1, 20 do
+        fibers[i] = fiber.spawn(function()
+          local status = ask()
+          statuses[status or 0] = (statuses[status or 0] or 0) + 1
+        end)
+      end
+      fiber.sleep(0.03)
+      support.write(host.folder .. "/scripts/workflows/one.lua", script:format(round + 1))
+      local status, load = host:post "/api/reload"
+      assert.equal(200, status, json.encode(load))
+      for i = 1, 20 do assert(fibers[i]:join()) end
+    end
+    assert.equal(60, (statuses[200] or 0) + (statuses[503] or 0) + (statuses[0] or 0)) -- 0: cut off with its generation
+    assert.is_true(host:is_alive())
+    assert.equal(200, ask())
+    local _, text = host:get "/metrics"
+    assert.equal("0", text:match 'pose_sessions{model="lite"} (%d+)')
+  end)
+end)
+
 describe("an idle host", function()
   it("is not larger for what it could do, and ends what nobody needs", function()
     local host = support.host { flags = "--workers 0 --pose-idle 0.3s" }
