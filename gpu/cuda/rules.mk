@@ -3,7 +3,9 @@
 # Machine code is made for compute capabilities 7.5, 8.0 (which 8.6 and 8.9 run, too) and 9.0, and PTX of the last, which
 # drivers compile for newer devices: half a minute on two cores. CUDA_ARCHS=90 builds for one alone.
 
-NVCC ?= $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
+ifeq ($(origin NVCC),undefined)
+NVCC := $(or $(shell command -v nvcc 2>/dev/null),$(wildcard /usr/local/cuda/bin/nvcc))
+endif
 CUDA_ARCHS ?= 75 80 90
 PLUGIN := $(BUILD)/libstance_cuda.so
 
@@ -15,10 +17,12 @@ CUDA_FLAGS := -std=c++17 -O3 -I. --threads 2 -Wno-deprecated-gpu-targets -Werror
               -Xcompiler -Wall,-Wextra,-Werror,-Wno-unknown-pragmas,-fPIC,-fvisibility=hidden,-fno-lto
 
 # cuDNN (9, 8): beside nvcc, in the system, or Python's; loaded at run time, so it need not be there then.
-CUDNN_HOME ?= $(firstword $(patsubst %/include/cudnn.h,%,$(wildcard $(foreach home,\
+ifeq ($(origin CUDNN_HOME),undefined)
+CUDNN_HOME := $(firstword $(patsubst %/include/cudnn.h,%,$(wildcard $(foreach home,\
     $(patsubst %/bin/nvcc,%,$(realpath $(NVCC))) $(patsubst %/bin/nvcc,%,$(NVCC)) /usr \
     $(if $(CUDA),$(shell python3 -c 'import nvidia.cudnn as c; print(list(c.__path__)[0])' 2>/dev/null)),\
     $(home)/include/cudnn.h))))
+endif
 ifneq ($(CUDNN_HOME),)
 CUDA_FLAGS += -I$(CUDNN_HOME)/include -DCUDNN_BUILT_WITH='"$(CUDNN_HOME)"'
 endif

@@ -65,8 +65,6 @@ bool upload_add(upload_slot *slot, const struct gpu_picture *picture, const stru
 int upload_gather(const upload_crop *crop, uint8_t *to, const uint8_t *device, struct gpu_crop *job,
                   char *why) {
     struct gpu_picture window = *crop->picture;
-    /* Judges the picture as it came, before a byte of it is read. */
-    GPU_TRY(gpu_crop_letterbox(job, &window, nullptr, why));
     const size_t row = (size_t)crop->width * window.channels;
     const uint8_t *from = window.rgb + crop->y * window.stride + (size_t)crop->x * window.channels;
     for (uint32_t y = 0; y < crop->height; y++)
@@ -84,6 +82,9 @@ int upload_gather(const upload_crop *crop, uint8_t *to, const uint8_t *device, s
 }
 
 int upload_send(upload_slot *slot, cudaStream_t copies, cudaStream_t stream, char *why) {
+    struct gpu_crop job; /* judges the pictures as they came, before anything is done for them */
+    for (uint32_t i = 0; i < slot->count; i++)
+        GPU_TRY(gpu_crop_letterbox(&job, slot->crops[i].picture, nullptr, why));
     const size_t size = jobs_size + slot->bytes;
     /* Squares change from frame to frame: room for a little more than this time. */
     const size_t room = size <= slot->device.size ? size : size + size / 4;

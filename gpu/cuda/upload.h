@@ -39,7 +39,8 @@ void upload_begin(upload_slot *slot, uint32_t first);
 /* False: it does not fit any more; the first crop always does. */
 bool upload_add(upload_slot *slot, const struct gpu_picture *picture, const struct pose_roi *roi);
 
-/* Copies a crop's window to `to` and makes its job, for pixels that will lie at `device`. */
+/* Copies a sound picture's window to `to` and makes its job, for pixels that will lie at `device`.
+ */
 int upload_gather(const upload_crop *crop, uint8_t *to, const uint8_t *device, struct gpu_crop *job,
                   char *why);
 
