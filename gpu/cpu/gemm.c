@@ -18,44 +18,52 @@ enum {
 
 #define INLINED static inline __attribute__((always_inline))
 
-/* The weights of one step along the depth. */
-INLINED void load_weights(const struct net_gemm *job, size_t at, const float *panel,
-                          vf weight[TILE_VECTORS], const uint32_t vectors, const bool half) {
-    for (uint32_t v = 0; v < vectors; v++)
-        weight[v] =
-            half ? vf_from_half(job->half + at + v * GPU_LANES) : vf_load(panel + v * GPU_LANES);
-    if (half)
-        __builtin_prefetch(job->half + at + AHEAD);
-}
+/* One panel of weights and what is done with it. */
+struct panel {
+    uint32_t column;     /* its first */
+    const float *floats; /* [depth][TILE_COLUMNS], or */
+    const uint16_t *half;
+    const char *next; /* the next panel, which is fetched from memory meanwhile, */
+    size_t step;      /* so many bytes at each step along the depth */
+};
 
-/* rows (at most TILE_ROWS) x vectors of results, from a panel, or (half) from the half floats at
- * `at`. What is const is known to the compiler. */
-INLINED void tile(const struct net_gemm *job, size_t row, uint32_t column, const float *panel,
-                  size_t at, const uint32_t rows, const uint32_t vectors, const bool half) {
+/* rows (at most TILE_ROWS) x vectors of results. What is const is known to the compiler; half: the
+ * weights are taken from half floats. */
+INLINED void tile(const struct net_gemm *job, size_t row, struct panel *panel, const uint32_t rows,
+                  const uint32_t vectors, const bool half) {
     vf sum[TILE_ROWS][TILE_VECTORS];
-    const float *in = job->in + row * job->in_stride;
-    const size_t stride = job->in_stride;
+    const float *in = job->in + row * job->in_stride, *floats = panel->floats;
+    const uint16_t *halves = panel->half;
+    const char *next = panel->next;
+    const size_t stride = job->in_stride, step = panel->step;
     for (uint32_t v = 0; v < vectors; v++) {
-        vf bias = vf_load(job->bias + column + v * GPU_LANES);
+        vf bias = vf_load(job->bias + panel->column + v * GPU_LANES);
         for (uint32_t r = 0; r < rows; r++)
             sum[r][v] = bias;
     }
     for (uint32_t k = 0; k < job->depth; k++) {
         vf weight[TILE_VECTORS];
-        load_weights(job, at, panel, weight, vectors, half);
-        panel += TILE_COLUMNS;
-        at += TILE_COLUMNS;
+        for (uint32_t v = 0; v < vectors; v++)
+            weight[v] =
+                half ? vf_from_half(halves + v * GPU_LANES) : vf_load(floats + v * GPU_LANES);
+        __builtin_prefetch(half ? (const char *)(halves + AHEAD) : next);
+        next += step;
+        if (half)
+            halves += TILE_COLUMNS;
+        else
+            floats += TILE_COLUMNS;
         for (uint32_t r = 0; r < rows; r++) {
             vf left = vf_set1(in[r * stride + k]);
             for (uint32_t v = 0; v < vectors; v++)
                 sum[r][v] = vf_fma(left, weight[v], sum[r][v]);
         }
     }
+    panel->next = next;
     const vf low = vf_set1(job->relu6 ? 0.0f : -__builtin_inff());
     const vf high = vf_set1(job->relu6 ? 6.0f : __builtin_inff());
-    const uint32_t last = job->columns - column - (vectors - 1) * GPU_LANES;
+    const uint32_t last = job->columns - panel->column - (vectors - 1) * GPU_LANES;
     for (uint32_t r = 0; r < rows; r++) {
-        size_t to = (row + r) * job->columns + column;
+        size_t to = (row + r) * job->columns + panel->column;
         for (uint32_t v = 0; v < vectors; v++, to += GPU_LANES) {
             vf value = sum[r][v];
             if (job->add != NULL)
@@ -69,34 +77,32 @@ INLINED void tile(const struct net_gemm *job, size_t row, uint32_t column, const
     }
 }
 
-INLINED void tiles(const struct net_gemm *job, size_t row, size_t end, uint32_t column,
-                   const float *panel, size_t at, const uint32_t vectors, const bool half) {
+INLINED void tiles(const struct net_gemm *job, size_t row, size_t end, struct panel *panel,
+                   const uint32_t vectors, const bool half) {
     for (; row + TILE_ROWS <= end; row += TILE_ROWS)
-        tile(job, row, column, panel, at, TILE_ROWS, vectors, half);
+        tile(job, row, panel, TILE_ROWS, vectors, half);
     if (TILE_ROWS == 8 && row + 4 <= end) {
-        tile(job, row, column, panel, at, 4, vectors, half);
+        tile(job, row, panel, 4, vectors, half);
         row += 4;
     }
     for (; row < end; row++)
-        tile(job, row, column, panel, at, 1, vectors, half);
+        tile(job, row, panel, 1, vectors, half);
 }
 
-INLINED void tiles_of(const struct net_gemm *job, size_t row, size_t end, uint32_t column,
-                      const float *panel, size_t at, const bool half) {
-    const uint32_t left = job->columns - column;
+INLINED void tiles_of(const struct net_gemm *job, size_t row, size_t end, struct panel *panel,
+                      const bool half) {
+    const uint32_t left = job->columns - panel->column;
     if (left > 2 * GPU_LANES)
-        tiles(job, row, end, column, panel, at, 3, half);
+        tiles(job, row, end, panel, 3, half);
     else if (left > GPU_LANES)
-        tiles(job, row, end, column, panel, at, 2, half);
+        tiles(job, row, end, panel, 2, half);
     else
-        tiles(job, row, end, column, panel, at, 1, half);
+        tiles(job, row, end, panel, 1, half);
 }
 
-static void unpack(const struct net_gemm *job, size_t at, size_t floats) {
-    for (size_t i = 0; i < floats; i += GPU_LANES) {
-        vf_store(job->panel + i, vf_from_half(job->half + at + i));
-        __builtin_prefetch(job->half + at + i + AHEAD);
-    }
+static void unpack(const uint16_t *half, size_t floats, float *to) {
+    for (size_t i = 0; i < floats; i += GPU_LANES)
+        vf_store(to + i, vf_from_half(half + i));
 }
 
 void GPU_KERNEL(net_gemm)(const struct net_gemm *job);
@@ -107,15 +113,23 @@ void GPU_KERNEL(net_gemm)(const struct net_gemm *job) {
     block = block < 8 * TILE_ROWS ? 8 * TILE_ROWS : block;
     for (size_t row = 0; row < job->rows; row += block) {
         const size_t end = row + block < job->rows ? row + block : job->rows;
+        const size_t count = (end - row + TILE_ROWS - 1) / TILE_ROWS;
         for (uint32_t column = 0; column < job->columns; column += TILE_COLUMNS) {
-            size_t at = column / TILE_COLUMNS * floats;
+            const size_t at = column / TILE_COLUMNS * floats;
+            struct panel panel = {.column = column};
             if (job->half == NULL) {
-                tiles_of(job, row, end, column, job->weights + at, 0, false);
-            } else if (end - row <= TILE_ROWS) {
-                tiles_of(job, row, end, column, job->panel, at, true);
+                panel.floats = job->weights + at;
+                panel.next = (const char *)panel.floats;
+                tiles_of(job, row, end, &panel, false);
+            } else if (count == 1) {
+                panel.half = job->half + at;
+                tiles_of(job, row, end, &panel, true);
             } else {
-                unpack(job, at, floats);
-                tiles_of(job, row, end, column, job->panel, 0, false);
+                panel.floats = job->panel;
+                panel.next = (const char *)(job->half + at + floats);
+                panel.step = (TILE_COLUMNS * sizeof *job->half + count - 1) / count;
+                unpack(job->half + at, floats, job->panel);
+                tiles_of(job, row, end, &panel, false);
             }
         }
     }
