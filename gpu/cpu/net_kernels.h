@@ -50,7 +50,11 @@ struct net_depthwise {
     float *ring; /* scratch: [channels, up to whole vectors][kernel[0]][left + width + right] */
 };
 
-enum { NET_PANEL_VECTORS = 3 };
+enum {
+    NET_PANEL_VECTORS = 3,
+    NET_GEMM_DEPTH = 128, /* that weights are unpacked of at once */
+    NET_GEMM_ROWS = 2048, /* that sums are kept of */
+};
 
 /* out = in * weights + bias (+ add), a convolution of 1x1. */
 struct net_gemm {
@@ -64,8 +68,8 @@ struct net_gemm {
     const float *bias; /* [columns, up to whole panels] */
     const float *add;  /* [rows][columns], and a vector more that may be read; NULL: nothing */
     bool relu6;
-    float *panel; /* scratch for half: [depth][a panel] */
-    float *out;   /* [rows][columns] */
+    float *scratch; /* [NET_GEMM_DEPTH + NET_GEMM_ROWS][a panel] */
+    float *out;     /* [rows][columns] */
 };
 
 struct net_kernels {

@@ -168,7 +168,7 @@ int net_layer_make(struct net_layer *layer, const struct net_engine *engine,
         if (!is_direct(layer))
             widen(&needs->patches_floats,
                   (size_t)rows_at_once(layer) * layer->out[1] * layer->depth);
-        widen(&needs->panel_floats, (size_t)layer->depth * panel);
+        widen(&needs->panel_floats, (size_t)(NET_GEMM_DEPTH + NET_GEMM_ROWS) * panel);
         done = pack_panels(layer, weights, bias, panel, memory);
     }
     if (!done || needs->patches_floats > MAX_FLOATS || needs->ring_floats > MAX_FLOATS)
@@ -235,7 +235,7 @@ void net_layer_pixels(const struct net_layer *layer, const struct net_engine *en
                            .bias = layer->bias,
                            .add = add,
                            .relu6 = layer->op.activation == NET_RELU6,
-                           .panel = scratch->panel,
+                           .scratch = scratch->panel,
                            .out = out};
     engine->kernels->gemm(&job);
 }

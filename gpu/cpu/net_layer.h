@@ -27,7 +27,7 @@ struct net_layer {
 /* What layers write besides their results; one at a time. */
 struct net_scratch {
     float *patches; /* of pictures, side by side */
-    float *panel;   /* unpacked weights */
+    float *panel;   /* unpacked weights, sums */
     float *ring;    /* rows of a depthwise convolution */
     size_t patches_floats, panel_floats, ring_floats;
 };
