@@ -10,7 +10,8 @@
  * unnoticed.
  *
  * Ownership: the pixels belong to the decoder, until its next call; memory grows to the largest
- * part so far and is used again. (libjpeg takes some rows of its own a frame.) Threads: one at a time a decoder. */
+ * part so far and is used again. (libjpeg takes some rows of its own a frame.) Threads: one at a
+ * time a decoder. */
 #ifndef STANCE_MEDIA_JPEG_WINDOW_H
 #define STANCE_MEDIA_JPEG_WINDOW_H
 
