@@ -119,21 +119,19 @@ struct work {
 
 static struct { struct metric *queued, *running, *waited, *ran; } pool;
 
-static struct metric *pool_metric(enum metric_type type, const char *name, const char *help) {
-    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
-}
-
 static void prepare_pool(void) {
     const char *threads = getenv("UV_THREADPOOL_SIZE");
-    struct metric *size =
-        pool_metric(METRIC_GAUGE, "pool_threads", "Threads of the pool that works for the loop.");
+    struct metric *size = metrics_single(METRIC_GAUGE, "pool_threads",
+                                         "Threads of the pool that works for the loop.");
     metric_set(size, threads != NULL && atoi(threads) > 0 ? atoi(threads) : 4);
-    pool.queued = pool_metric(METRIC_GAUGE, "pool_queue_length", "Work that waits for a thread.");
-    pool.running = pool_metric(METRIC_GAUGE, "pool_busy_threads", "Threads of the pool at work.");
-    pool.waited = pool_metric(METRIC_HISTOGRAM, "pool_wait_seconds",
-                              "Seconds that work waited for a thread of the pool.");
-    pool.ran = pool_metric(METRIC_HISTOGRAM, "pool_work_seconds",
-                           "Seconds that a thread of the pool took for a piece of work.");
+    pool.queued =
+        metrics_single(METRIC_GAUGE, "pool_queue_length", "Work that waits for a thread.");
+    pool.running =
+        metrics_single(METRIC_GAUGE, "pool_busy_threads", "Threads of the pool at work.");
+    pool.waited = metrics_single(METRIC_HISTOGRAM, "pool_wait_seconds",
+                                 "Seconds that work waited for a thread of the pool.");
+    pool.ran = metrics_single(METRIC_HISTOGRAM, "pool_work_seconds",
+                              "Seconds that a thread of the pool took for a piece of work.");
 }
 
 static void work_run(uv_work_t *request) {

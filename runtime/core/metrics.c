@@ -82,6 +82,10 @@ static void number_add(atomic_number *number, double delta) {
     }
 }
 
+struct metric *metrics_single(enum metric_type type, const char *name, const char *help) {
+    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
+}
+
 void metric_add(struct metric *metric, double delta) {
     if (metric == NULL) {
         return;

@@ -36,6 +36,9 @@ int metrics_labels(struct metric_family *family, const char *const *names, size_
  * not counted: NULL as family gives NULL, and NULL as series is passed over below. */
 struct metric *metrics_series(struct metric_family *family, const char *const *labels);
 
+/* The only series of a family without labels; a histogram has the buckets of NULL. */
+struct metric *metrics_single(enum metric_type type, const char *name, const char *help);
+
 void metric_add(struct metric *metric, double delta);
 void metric_set(struct metric *metric, double value);
 void metric_observe(struct metric *metric, double value);

@@ -266,14 +266,10 @@ void slow_fiber_held(const struct fiber *fiber, double seconds) {
 /* -- Life -------------------------------------------------------------------------------------- */
 
 static void find_metrics(void) {
-    slow.turns = metrics_series(
-        metrics_family(METRIC_COUNTER, "loop_slow_turns_total",
-                       "Turns of the event loop that took more than slow_turn.", NULL, 0, NULL),
-        NULL);
-    slow.fibers = metrics_series(
-        metrics_family(METRIC_COUNTER, "fibers_slow_total",
-                       "Times that a fiber held the loop for more than slow_turn.", NULL, 0, NULL),
-        NULL);
+    slow.turns = metrics_single(METRIC_COUNTER, "loop_slow_turns_total",
+                                "Turns of the event loop that took more than slow_turn.");
+    slow.fibers = metrics_single(METRIC_COUNTER, "fibers_slow_total",
+                                 "Times that a fiber held the loop for more than slow_turn.");
 }
 
 static void start_timer(void) {

@@ -62,18 +62,12 @@ static void prepare_metrics(void) {
     counted.family = metrics_family(
         METRIC_COUNTER, "http_client_requests_total",
         "Requests that scripts made, by the status' class, or error or cancelled.", NULL, 0, NULL);
-    counted.seconds = metrics_series(
-        metrics_family(METRIC_HISTOGRAM, "http_client_request_seconds",
-                       "Seconds from such a request to the end of its answer.", NULL, 0, NULL),
-        NULL);
-    counted.bytes = metrics_series(
-        metrics_family(METRIC_COUNTER, "http_client_received_bytes_total",
-                       "Bytes of the bodies that such requests brought.", NULL, 0, NULL),
-        NULL);
+    counted.seconds = metrics_single(METRIC_HISTOGRAM, "http_client_request_seconds",
+                                     "Seconds from such a request to the end of its answer.");
+    counted.bytes = metrics_single(METRIC_COUNTER, "http_client_received_bytes_total",
+                                   "Bytes of the bodies that such requests brought.");
     counted.active =
-        metrics_series(metrics_family(METRIC_GAUGE, "http_client_requests",
-                                      "Such requests that are under way.", NULL, 0, NULL),
-                       NULL);
+        metrics_single(METRIC_GAUGE, "http_client_requests", "Such requests that are under way.");
 }
 
 static void count_ended(const struct net_fetch *fetch, bool failed) {

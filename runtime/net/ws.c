@@ -16,18 +16,15 @@ enum {
 
 static struct { struct metric *open, *cut, *received; } counted;
 
-static struct metric *find(enum metric_type type, const char *name, const char *help) {
-    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
-}
-
 static void prepare_metrics(void) {
     if (counted.open != NULL)
         return;
     ws_count_sent();
-    counted.open = find(METRIC_GAUGE, "ws_connections", "Open WebSockets.");
-    counted.cut = find(METRIC_COUNTER, "ws_cut_total",
-                       "WebSockets that ended without a close frame of the peer.");
-    counted.received = find(METRIC_COUNTER, "ws_received_messages_total", "Messages received.");
+    counted.open = metrics_single(METRIC_GAUGE, "ws_connections", "Open WebSockets.");
+    counted.cut = metrics_single(METRIC_COUNTER, "ws_cut_total",
+                                 "WebSockets that ended without a close frame of the peer.");
+    counted.received =
+        metrics_single(METRIC_COUNTER, "ws_received_messages_total", "Messages received.");
 }
 
 /* -- The end ----------------------------------------------------------------------------------- */

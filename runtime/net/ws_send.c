@@ -83,17 +83,15 @@ void ws_drop_queue(struct ws *ws, bool all) {
 
 static struct { struct metric *dropped, *sent, *sent_bytes; } counted;
 
-static struct metric *find(const char *name, const char *help) {
-    return metrics_series(metrics_family(METRIC_COUNTER, name, help, NULL, 0, NULL), NULL);
-}
-
 void ws_count_sent(void) {
     if (counted.dropped != NULL)
         return;
     counted.dropped =
-        find("ws_dropped_total", "Messages dropped, or peers closed, because a peer was too slow.");
-    counted.sent = find("ws_sent_messages_total", "Messages sent.");
-    counted.sent_bytes = find("ws_sent_bytes_total", "Bytes of messages sent.");
+        metrics_single(METRIC_COUNTER, "ws_dropped_total",
+                       "Messages dropped, or peers closed, because a peer was too slow.");
+    counted.sent = metrics_single(METRIC_COUNTER, "ws_sent_messages_total", "Messages sent.");
+    counted.sent_bytes =
+        metrics_single(METRIC_COUNTER, "ws_sent_bytes_total", "Bytes of messages sent.");
 }
 
 static bool is_full(const struct ws *ws, size_t size) {

@@ -5,10 +5,6 @@
 #include "core/metrics.h"
 #include "store/db_internal.h"
 
-static struct metric *find(enum metric_type type, const char *name, const char *help) {
-    return metrics_series(metrics_family(type, name, help, NULL, 0, NULL), NULL);
-}
-
 static struct metric *find_group(void) {
     static const double buckets[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
     return metrics_series(metrics_family(METRIC_HISTOGRAM, "db_group_transactions",
@@ -36,19 +32,21 @@ void db_find_metrics(struct db *db) {
     db->metrics.committed =
         metrics_series(family, (const char *const[]){"outcome", "committed", NULL});
     db->metrics.failed = metrics_series(family, (const char *const[]){"outcome", "failed", NULL});
-    db->metrics.wait = find(METRIC_HISTOGRAM, "db_wait_seconds",
-                            "Seconds that a transaction waited for the writer.");
-    db->metrics.seconds = find(METRIC_HISTOGRAM, "db_commit_seconds",
-                               "Seconds to run and commit a group of transactions.");
-    db->metrics.sync = find(METRIC_HISTOGRAM, "db_sync_seconds",
-                            "Seconds of the commit alone: the log is written and synced.");
+    db->metrics.wait = metrics_single(METRIC_HISTOGRAM, "db_wait_seconds",
+                                      "Seconds that a transaction waited for the writer.");
+    db->metrics.seconds = metrics_single(METRIC_HISTOGRAM, "db_commit_seconds",
+                                         "Seconds to run and commit a group of transactions.");
+    db->metrics.sync =
+        metrics_single(METRIC_HISTOGRAM, "db_sync_seconds",
+                       "Seconds of the commit alone: the log is written and synced.");
     db->metrics.group = find_group();
-    db->metrics.reads = find(METRIC_COUNTER, "db_reads_total", "Reads of the database.");
-    db->metrics.read_seconds =
-        find(METRIC_HISTOGRAM, "db_read_seconds", "Seconds of a read, the wait for a reader too.");
+    db->metrics.reads = metrics_single(METRIC_COUNTER, "db_reads_total", "Reads of the database.");
+    db->metrics.read_seconds = metrics_single(METRIC_HISTOGRAM, "db_read_seconds",
+                                              "Seconds of a read, the wait for a reader too.");
     db->metrics.queued =
-        find(METRIC_GAUGE, "db_queue_length", "Transactions that wait for the writer.");
-    db->metrics.wal = find(METRIC_GAUGE, "db_wal_bytes", "Size of the database's write-ahead log.");
+        metrics_single(METRIC_GAUGE, "db_queue_length", "Transactions that wait for the writer.");
+    db->metrics.wal =
+        metrics_single(METRIC_GAUGE, "db_wal_bytes", "Size of the database's write-ahead log.");
     metrics_on_collect(collect, db);
 }
 

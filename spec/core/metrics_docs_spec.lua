@@ -21,7 +21,6 @@ local function declared()
   for _, path in ipairs(files("runtime", "-name '*.c'")) do
     local text = read(path)
     for kind, name in text:gmatch 'METRIC_(%u+),%s*"([%l_]+)"' do found[name] = kind:lower() end
-    for name in text:gmatch '%f[%w_]find%("([%l_]+_total)"' do found[name] = "counter" end
     for name, kind in text:gmatch 'put%(out, "(process_[%l_]+)", "(%l+)"' do found[name] = kind end
   end
   for _, path in ipairs(files("lua", "-name '*.lua'", "-not", "-path '*/meta/*'", "-not", "-path '*/virtual/*'")) do
