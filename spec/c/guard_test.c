@@ -119,11 +119,8 @@ static void another_thread_stops(void) {
 
 int main(void) {
     static const struct test tests[] = {
-        TEST(endless_scripts_end),
-        TEST(errors_do_not_outrun_it),
-        TEST(short_slices_go_on),
-        TEST(spawned_fibers_are_guarded),
-        TEST(another_thread_stops),
+        TEST(endless_scripts_end),        TEST(errors_do_not_outrun_it), TEST(short_slices_go_on),
+        TEST(spawned_fibers_are_guarded), TEST(another_thread_stops),
     };
     return RUN(tests);
 }
