@@ -293,7 +293,8 @@ describe("across a change of scripts", function()
     local after, memory_after = census()
     assert.same({ before.workers, before.children }, { after.workers, after.children })
     assert.is_true(after.fds <= before.fds + 5, ("%d descriptors, then %d"):format(before.fds, after.fds)) -- readers of the database
-    assert.is_true(memory_after < memory_before + 4e6, ("%d bytes, then %d"):format(memory_before, memory_after))
+    -- The heap grows by about 5 MB before it has all the room that it needs; 25 VMs that stay would be far more.
+    assert.is_true(memory_after < memory_before + 8e6, ("%d bytes, then %d"):format(memory_before, memory_after))
   end)
 end)
 
