@@ -61,6 +61,8 @@ int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
     return GPU_OK;
 }
 
+/* What is outside is black sample by sample, as MediaPipe's shader has it; blending into black
+ * across the edge instead moves what is found by whole pixels. */
 int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, float *out,
                        char *why) {
     int code = plan_picture(job, picture, why);
