@@ -259,6 +259,10 @@ size_t gpu_pose_engine_memory(const struct gpu_pose_engine *engine); /* bytes */
  * line in the log. NULL: it did not. */
 const char *gpu_pose_engine_fallback(const struct gpu_pose_engine *engine);
 
+/* Writes what "cuda" would run on, one line of GPU_WHY_SIZE bytes; GPU_EDEVICE: `why` says what is
+ * missing. */
+int gpu_pose_device(char *line, char *why);
+
 /* Looks at pictures that have nothing to do with each other: detector, then landmarks, nothing is
  * smoothed; people are ordered by the detector's score. Needs whole pictures. */
 int gpu_pose_detect(struct gpu_pose_engine *engine, const struct gpu_pose_options *options,

@@ -57,6 +57,12 @@ static int open_plugin(const struct cuda_plugin **out, char *why) {
     return GPU_OK;
 }
 
+int gpu_pose_device(char *line, char *why) {
+    const struct cuda_plugin *plugin;
+    int code = open_plugin(&plugin, why);
+    return code == GPU_OK ? plugin->describe(line, why) : code;
+}
+
 int pose_backend_cuda(const struct pose_graphs *graphs, struct pose_backend **out, char *why) {
     const struct cuda_plugin *plugin;
     *out = NULL;

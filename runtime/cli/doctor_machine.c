@@ -22,7 +22,7 @@ enum { FILES_WARN = 1024, PROCESSES_WARN = 256, MEMORY_WARN_MB = 512, TEXT_SIZE 
 /* Newer than the headers that we may be built with. */
 enum { GET_MDWE = 66, LANDLOCK_CREATE_RULESET = 444, LANDLOCK_VERSION = 1 };
 
-/* -- Drawing ----------------------------------------------------------------------------------- */
+/* -- Kernels ----------------------------------------------------------------------------------- */
 
 static void check_kernels(struct report *report) {
     char text[TEXT_SIZE];
@@ -32,15 +32,19 @@ static void check_kernels(struct report *report) {
     else
         doctor_tell(report, VERDICT_FAIL, "kernels", "build stance for this kind of processor",
                     "%s", text);
-    bool driver = access("/proc/driver/nvidia/version", R_OK) == 0;
-    if (probe_kernels("cuda", text, sizeof text))
-        doctor_tell(report, VERDICT_OK, "gpu", NULL, "%s", text);
-    else if (driver)
+}
+
+/* What a device is used for: poses. */
+static void check_gpu(struct report *report) {
+    char device[GPU_WHY_SIZE], why[GPU_WHY_SIZE];
+    if (gpu_pose_device(device, why) == GPU_OK)
+        doctor_tell(report, VERDICT_OK, "gpu", NULL, "%s; it finds poses, the CPU draws", device);
+    else if (access("/proc/driver/nvidia/version", R_OK) == 0)
         doctor_tell(report, VERDICT_WARN, "gpu",
-                    "build on a machine with the CUDA toolkit; until then the CPU draws",
-                    "NVIDIA driver found, but %s", text);
+                    "build where there is the CUDA toolkit's nvcc; until then the CPU does all",
+                    "NVIDIA driver found, but %s", why);
     else
-        doctor_tell(report, VERDICT_OK, "gpu", NULL, "none here; the CPU draws");
+        doctor_tell(report, VERDICT_OK, "gpu", NULL, "none here; the CPU does all");
 }
 
 /* A program in PATH, or NULL. The result is overwritten by the next call. */
@@ -202,6 +206,7 @@ static void check_kernel(struct report *report) {
 
 void doctor_machine(struct report *report) {
     check_kernels(report);
+    check_gpu(report);
     check_models(report);
     check_ffmpeg(report);
     check_blender(report);

@@ -21,10 +21,11 @@ static bool find_plugin(char path[PATH_MAX]) {
 static void refuse(const char *path, const char *one, const char *other) {
     struct pose_graphs graphs = {0};
     struct pose_backend *backend = (struct pose_backend *)&graphs;
-    char why[GPU_WHY_SIZE] = "";
+    char why[GPU_WHY_SIZE] = "", line[GPU_WHY_SIZE];
     setenv("STANCE_CUDA_PLUGIN", path, 1);
     CHECK(pose_backend_cuda(&graphs, &backend, why) == GPU_EDEVICE && backend == NULL);
     CHECK(strstr(why, one) != NULL && strstr(why, other) != NULL);
+    CHECK(gpu_pose_device(line, why) == GPU_EDEVICE && strstr(why, one) != NULL);
 }
 
 static void a_missing_plugin_is_named(void) {
@@ -38,7 +39,7 @@ static void another_file_is_no_plugin(void) {
 
 /* "cuda" says what is missing, or works; "auto" works in any case. */
 static void without_a_device_the_cpu_is_left(void) {
-    char path[PATH_MAX], why[GPU_WHY_SIZE] = "";
+    char path[PATH_MAX], why[GPU_WHY_SIZE] = "", line[GPU_WHY_SIZE];
     struct gpu_pose_files files = {0};
     struct gpu_pose_engine *engine = NULL;
     struct err err = {0};
@@ -49,6 +50,7 @@ static void without_a_device_the_cpu_is_left(void) {
     setenv("STANCE_CUDA_PLUGIN", path, 1);
     int code = gpu_pose_engine_new(&files, "cuda", &engine, why);
     bool device = code == GPU_OK;
+    CHECK((gpu_pose_device(line, why) == GPU_OK) == device);
     CHECK(device ? strncmp(gpu_pose_engine_backend(engine), "cuda", 4) == 0
                  : code == GPU_EDEVICE && strncmp(why, "CUDA: ", 6) == 0 && engine == NULL);
     gpu_pose_engine_free(engine);
