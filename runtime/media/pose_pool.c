@@ -15,7 +15,7 @@ enum {
 };
 
 static const double retry_seconds = 0.1;
-static const double start_seconds = 60; /* the largest model, on a busy machine */
+static const double start_seconds = 60; /* for the largest model, on a busy machine */
 
 /* -- Calls ------------------------------------------------------------------------------------- */
 
@@ -223,14 +223,15 @@ static size_t send_waiting(struct pose_pool *pool) {
 
 /* Ends what nobody needs, and what does not get ready. */
 static void stop_some(struct pose_pool *pool, double now) {
-    double idle = pool->all->options.idle;
+    double idle = pool->all->options.idle, start = pool->all->options.start;
     for (struct pose_process *p = pool->processes; p != NULL; p = p->next) {
         if (is_idle(p) && now - p->used >= idle) {
             log_info("pose", "process %d was not needed for %g s", (int)child_pid(p->child), idle);
             pose_process_stop(p);
-        } else if (p->state == POSE_PROCESS_STARTING && now - p->used >= start_seconds) {
+        } else if (p->state == POSE_PROCESS_STARTING && now - p->used >= start) {
             log_warn("pose", "process %d was not ready in %g s: killed", (int)child_pid(p->child),
-                     start_seconds);
+                     start);
+            p->state = POSE_PROCESS_ENDING;
             child_stop(p->child, 0);
         }
     }
@@ -241,9 +242,10 @@ static double next_look(const struct pose_pool *pool, double now) {
     bool is_expected = false; /* an event of a process is */
     double next = -1;
     for (const struct pose_process *p = pool->processes; p != NULL; p = p->next) {
-        double left = p->used - now +
-                      (p->state == POSE_PROCESS_STARTING ? start_seconds : pool->all->options.idle);
-        if ((is_idle(p) || p->state == POSE_PROCESS_STARTING) && (next < 0 || left < next))
+        bool is_starting = p->state == POSE_PROCESS_STARTING;
+        double left =
+            p->used - now + (is_starting ? pool->all->options.start : pool->all->options.idle);
+        if ((is_idle(p) || is_starting) && (next < 0 || left < next))
             next = left > 0 ? left : 0;
         is_expected = is_expected || !is_idle(p);
     }
@@ -427,6 +429,7 @@ int pose_pools_new(struct loop *loop, const struct pose_pools_options *options,
     pools->loop = loop;
     pools->options = *options;
     pools->options.program = pools->program;
+    pools->options.start = options->start > 0 ? options->start : start_seconds;
     if (options->processes == 0) {
         long cores = sysconf(_SC_NPROCESSORS_ONLN);
         pools->options.processes = cores > 64 ? 64 : cores < 1 ? 1 : (unsigned)cores;

@@ -40,6 +40,7 @@ struct pose_pools_options {
     const char *program; /* that plays the pose process; NULL: this one */
     unsigned processes;  /* a pool, at most; 0: one a core */
     double timeout;      /* seconds that a picture may take once it is its turn */
+    double start;        /* seconds in which a process must be ready; 0: 60 */
     double idle;         /* seconds after which a process that nobody needs is stopped */
 };
 

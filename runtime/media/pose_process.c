@@ -231,16 +231,15 @@ static void count_failure(struct pose_pool *pool, const struct child_exit *end) 
     pose_pool_fail(pool, &err);
 }
 
-static void on_exit_(struct child *child, const struct child_exit *end, void *arg) {
+static void process_ended(struct child *child, const struct child_exit *end, void *arg) {
     struct pose_process *process = arg;
     struct pose_pool *pool = process->pool;
     struct err err;
-    bool asked_to = process->state == POSE_PROCESS_ENDING && process->sent.first == NULL;
     (void)child;
     process->state = POSE_PROCESS_ENDING;
     if (process->was_ready)
         metric_add(pool->children, -1);
-    else if (!process->has_failed && !asked_to)
+    else if (!process->has_failed)
         count_failure(pool, end);
     say_end(process, end, &err);
     pose_pool_lose(process, &err);
@@ -304,7 +303,7 @@ struct pose_process *pose_process_start(struct pose_pool *pool, struct err *err)
         /* While it computes it does not beat; what takes too long ends by its own time limit. */
         .heartbeat = 2 * beat_seconds + 4 * pool->all->options.timeout,
         .link = {.callbacks = {.event = on_event}, .arg = process, .beat_seconds = beat_seconds},
-        .on_exit = on_exit_,
+        .on_exit = process_ended,
         .on_gone = on_gone,
         .arg = process,
     };

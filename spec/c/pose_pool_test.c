@@ -94,7 +94,7 @@ static int play(void) {
         return 99;
     if (strcmp(role, "sorry") == 0)
         say(link, POSE_FAILED, POSE_WIRE_VERSION);
-    else
+    else if (strcmp(role, "asleep") != 0)
         say(link, POSE_READY, strcmp(role, "other") == 0 ? 77 : POSE_WIRE_VERSION);
     loop_run(&loop);
     return 0;
@@ -316,6 +316,10 @@ static void gives_up_when_processes_die_at_their_start(void) {
     begin("dies", (struct pose_pools_options){.processes = 2});
     CHECK(ask("A", &asked) == ERR_UPSTREAM);
     CHECK(strstr(asked.err.message, "status 3") != NULL);
+    end();
+    begin("asleep", (struct pose_pools_options){.processes = 2, .start = 0.05});
+    CHECK(ask("A", &asked) == ERR_UPSTREAM);
+    CHECK(strstr(asked.err.message, "signal 9") != NULL);
     end();
 }
 
