@@ -195,7 +195,7 @@ describe("pose", function()
     assert(engine:detect(png))
     local pause = math.max(0.15, 6 * (time.monotonic() - began)) -- slow machines get something done, too
     local killer = fiber.spawn(function()
-      while true do
+      for _ = 1, 6 do
         fiber.sleep(pause)
         local info = engine:info()
         if info.processes > 0 then os.execute("kill -9 " .. info.pids[1]) end
