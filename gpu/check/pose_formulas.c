@@ -192,16 +192,20 @@ static void check_square(const char *what, struct pose_roi roi, double x, double
 
 static void check_squares(void) {
     const float c[2] = {100.0f, 200.0f};
-    check_square("upright", pose_roi_of_circle(c, (const float[2]){100.0f, 120.0f}), 100, 200, 200,
-                 0.0);
-    check_square("lying to the right", pose_roi_of_circle(c, (const float[2]){180.0f, 200.0f}), 100,
-                 200, 200, M_PI / 2);
-    check_square("lying to the left", pose_roi_of_circle(c, (const float[2]){20.0f, 200.0f}), 100,
-                 200, 200, -M_PI / 2);
-    check_square("leaning", pose_roi_of_circle(c, (const float[2]){130.0f, 160.0f}), 100, 200, 125,
-                 atan2(30, 40));
-    struct pose_roi down = pose_roi_of_circle(c, (const float[2]){100.0f, 240.0f});
-    check_that(near(fabs((double)down.rotation), M_PI, 1e-5) && down.size == 100.0f, "head down");
+    check_square("upright", pose_roi_of_circle(c, (const float[2]){100.0f, 120.0f}, 640, 480), 100,
+                 200, 200, 0.0);
+    check_square("lying to the right",
+                 pose_roi_of_circle(c, (const float[2]){180.0f, 200.0f}, 640, 480), 100, 200, 200,
+                 M_PI / 2);
+    check_square("lying to the left",
+                 pose_roi_of_circle(c, (const float[2]){20.0f, 200.0f}, 640, 480), 100, 200, 200,
+                 -M_PI / 2);
+    check_square("leaning", pose_roi_of_circle(c, (const float[2]){130.0f, 160.0f}, 640, 480), 100,
+                 200, 125, atan2(30, 40));
+    struct pose_roi down = pose_roi_of_circle(c, (const float[2]){100.0f, 240.0f}, 640, 480);
+    check_that(near(fabs((double)down.rotation), M_PI, 1e-5) &&
+                   near((double)down.size, 100.0, 1e-3),
+               "head down");
 
     /* In a landscape picture of 400 x 200, the letterbox adds 100 rows above and below. */
     struct pose_candidate box = {.points = {{0.25f, 0.5f}, {0.25f, 0.375f}}};

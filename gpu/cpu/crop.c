@@ -52,18 +52,32 @@ static inline void sample(const struct gpu_crop *job, vf x, vf y, vf out[3]) {
 
 void GPU_KERNEL(gpu_crop)(const struct gpu_crop *job);
 
+/* Where the samples of a row, so many rows from a plane's corner, begin. */
+static inline void start(const struct gpu_crop_plane *plane, float row, float out[2]) {
+    for (int axis = 0; axis < 2; axis++)
+        out[axis] = plane->corner[axis] + row * plane->down[axis];
+}
+
 void GPU_KERNEL(gpu_crop)(const struct gpu_crop *job) {
-    float step = 1.0f / (float)job->side;
+    const int32_t side = (int32_t)job->side;
+    const vf half = vf_set1(0.5f);
     float *out = job->out;
-    for (uint32_t row = 0; row < job->side; row++) {
-        float v = ((float)row + 0.5f) * step - 0.5f;
-        vf from_x = vf_set1(job->x + v * job->down[0]), from_y = vf_set1(job->y + v * job->down[1]);
-        for (uint32_t column = 0; column < job->side; column += GPU_LANES) {
-            vf i = vf_from_vi(vi_iota() + vi_set1((int32_t)column));
-            vf u = (i + vf_set1(0.5f)) * vf_set1(step) - vf_set1(0.5f);
-            vf colour[3];
-            sample(job, from_x + u * vf_set1(job->across[0]), from_y + u * vf_set1(job->across[1]),
-                   colour);
+    for (int32_t row = 0; row < side; row++) {
+        float upper[2], lower[2];
+        start(&job->upper, (float)row + 0.5f - (float)side, upper);
+        start(&job->lower, (float)row + 0.5f, lower);
+        for (int32_t column = 0; column < side; column += GPU_LANES) {
+            vi lane = vi_iota() + vi_set1(column);
+            vm above = vi_less(lane, vi_set1(side - 1 - row));
+            vf from_left = vf_from_vi(lane) + half;
+            vf from_right = vf_from_vi(lane) + vf_set1(0.5f - (float)side);
+            vf place[2], colour[3];
+            for (int axis = 0; axis < 2; axis++) {
+                vf high = vf_set1(upper[axis]) + from_left * vf_set1(job->upper.right[axis]);
+                vf low = vf_set1(lower[axis]) + from_right * vf_set1(job->lower.right[axis]);
+                place[axis] = vf_select(above, high, low) * vf_set1(job->whole[axis]);
+            }
+            sample(job, place[0], place[1], colour);
             vf_store_three(out, colour);
             out += 3 * GPU_LANES;
         }

@@ -41,6 +41,37 @@ static int plan_picture(struct gpu_crop *job, const struct gpu_picture *picture,
     return GPU_OK;
 }
 
+/* What a sample adds on the way from one corner of the square to the next, as a rasteriser computes
+ * it: from the inverse of the triangle's area. */
+static float slope(float from, float to, float side) {
+    const float share = side * (1.0f / (side * side));
+    return to * share - from * share;
+}
+
+/* The planes of a square of `size` pixels around x, y, turned: every operation in MediaPipe's
+ * order. */
+static void plan_planes(struct gpu_crop *job, const struct gpu_picture *picture, float size,
+                        float rotation) {
+    const float c = cosf(rotation), s = sinf(rotation), side = (float)job->side;
+    job->whole[0] = (float)picture->whole_width;
+    job->whole[1] = (float)picture->whole_height;
+    for (int axis = 0; axis < 2; axis++) {
+        const float unit = 1.0f / job->whole[axis];
+        const float right = axis == 0 ? size * c * unit : size * s * unit;
+        const float down = axis == 0 ? -size * s * unit : size * c * unit;
+        const float corner = axis == 0 ? (-0.5f * size * c + 0.5f * size * s + job->x) * unit
+                                       : (-0.5f * size * c - 0.5f * size * s + job->y) * unit;
+        const float upper_right = right + corner, lower_left = down + corner;
+        const float lower_right = right + down + corner;
+        job->upper.corner[axis] = lower_left;
+        job->upper.right[axis] = slope(corner, upper_right, side);
+        job->upper.down[axis] = slope(corner, lower_left, side);
+        job->lower.corner[axis] = upper_right;
+        job->lower.right[axis] = slope(lower_left, lower_right, side);
+        job->lower.down[axis] = slope(upper_right, lower_right, side);
+    }
+}
+
 int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
                  const struct pose_roi *roi, float *out, char *why) {
     int code = plan_picture(job, picture, why);
@@ -56,6 +87,7 @@ int gpu_crop_roi(struct gpu_crop *job, const struct gpu_picture *picture,
     job->down[0] = -down;
     job->down[1] = across;
     job->side = POSE_CROP;
+    plan_planes(job, picture, roi->size, roi->rotation);
     job->scale = 1.0f / 255.0f;
     job->out = out;
     return GPU_OK;
@@ -75,6 +107,7 @@ int gpu_crop_letterbox(struct gpu_crop *job, const struct gpu_picture *picture, 
     job->y = height / 2.0f;
     job->across[0] = job->down[1] = fmaxf(width, height);
     job->side = POSE_DETECTOR_CROP;
+    plan_planes(job, picture, job->across[0], 0.0f);
     job->scale = 1.0f / 127.5f;
     job->bias = job->outside = -1.0f;
     job->out = out;

@@ -16,23 +16,33 @@
 extern "C" {
 #endif
 
+/* Where samples lie in one of the two triangles that a GPU draws a square by: in 0..1 of the whole
+ * picture, x and y, at a corner, and what a sample to the right and a row down add. */
+struct gpu_crop_plane {
+    float corner[2], right[2], down[2];
+};
+
 /* A square sampled from a picture: bilinear between the four pixels around a place, whose middles
  * lie at halves. Places are of the whole picture, so that a sample's bits do not depend on how much
- * of it was decoded. */
+ * of it was decoded. The CPU's kernels take them from the planes, rounding as the rasteriser did
+ * that MediaPipe's results come from: what tracks people magnifies the last bit. */
 struct gpu_crop {
     const uint8_t *rgb; /* at least 4 bytes */
     int32_t last;       /* offset of the last four bytes that may be read */
     int32_t channels, stride;
-    int32_t left, top;        /* where `rgb` begins in the whole picture */
-    int32_t width, height;    /* what is beyond them is the nearest pixel, */
-    float border[4];          /* and beyond these, x0 y0 x1 y1, `outside` */
-    float outside;            /* after scale and bias */
-    float x, y;               /* the square's middle, in pixels of the whole picture */
-    float across[2], down[2]; /* its sides, likewise: x, y */
-    uint32_t side;            /* samples, a multiple of 16 */
-    float scale, bias;        /* out = 0..255 * scale + bias */
-    float *out;               /* [side][side][3] */
-    uint8_t tiny[4];          /* a picture of a single pixel */
+    int32_t left, top;                  /* where `rgb` begins in the whole picture */
+    int32_t width, height;              /* what is beyond them is the nearest pixel, */
+    float border[4];                    /* and beyond these, x0 y0 x1 y1, `outside` */
+    float outside;                      /* after scale and bias */
+    float x, y;                         /* the square's middle, in pixels of the whole picture */
+    float across[2], down[2];           /* its sides, likewise: x, y */
+    float whole[2];                     /* the whole picture's width and height */
+    struct gpu_crop_plane upper, lower; /* above the diagonal, from the corner at the lower left; on
+                                           it and below, from the one at the upper right */
+    uint32_t side;                      /* samples, a multiple of 16 */
+    float scale, bias;                  /* out = 0..255 * scale + bias */
+    float *out;                         /* [side][side][3] */
+    uint8_t tiny[4];                    /* a picture of a single pixel */
 };
 
 enum { NET_MAX_KERNEL = 8 }; /* rows of a kernel */

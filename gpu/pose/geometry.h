@@ -18,9 +18,11 @@ uint32_t pose_merge_candidates(struct pose_candidate *candidates, uint32_t count
 /* -- roi.c --------------------------------------------------------------------------------------
  */
 
-/* The upright square around a person whose hips' middle is `centre` and whose whole body lies in
- * the circle around it through `circle` (pixels); a quarter larger than that circle. */
-struct pose_roi pose_roi_of_circle(const float centre[2], const float circle[2]);
+/* The square, upright as the person is, around one whose hips' middle is `centre` and whose whole
+ * body lies in the circle around it through `circle` (pixels, in a picture of this size); a quarter
+ * larger than that circle. */
+struct pose_roi pose_roi_of_circle(const float centre[2], const float circle[2], uint32_t width,
+                                   uint32_t height);
 
 /* The same of a box in the letterboxed square that holds a picture of this size. */
 struct pose_roi pose_roi_of_candidate(const struct pose_candidate *candidate, uint32_t width,

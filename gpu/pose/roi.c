@@ -12,12 +12,19 @@ static float wrap(float angle) {
     return angle - 2.0f * pi * floorf((angle + pi) / (2.0f * pi));
 }
 
-struct pose_roi pose_roi_of_circle(const float centre[2], const float circle[2]) {
-    float right = circle[0] - centre[0], down = circle[1] - centre[1];
-    return (struct pose_roi){.x = centre[0],
-                             .y = centre[1],
-                             .size = margin * 2.0f * sqrtf(right * right + down * down),
-                             .rotation = wrap(pi / 2.0f - atan2f(-down, right))};
+struct pose_roi pose_roi_of_circle(const float centre[2], const float circle[2], uint32_t width,
+                                   uint32_t height) {
+    const float across = (float)width, down = (float)height;
+    /* There and back between pixels and 0..1, as often as MediaPipe goes: each rounds. */
+    const float x = centre[0] / across * across, y = centre[1] / down * down;
+    const float right = circle[0] / across * across - x, below = circle[1] / down * down - y;
+    const float diameter = sqrtf(right * right + below * below) * 2.0f;
+    const float longer = fmaxf(diameter / across * across, diameter / down * down);
+    return (struct pose_roi){
+        .x = x / across * across,
+        .y = y / down * down,
+        .size = fmaxf(longer / across * margin * across, longer / down * margin * down),
+        .rotation = wrap(pi / 2.0f - atan2f(-below, right))};
 }
 
 struct pose_roi pose_roi_of_candidate(const struct pose_candidate *candidate, uint32_t width,
@@ -27,7 +34,7 @@ struct pose_roi pose_roi_of_candidate(const struct pose_candidate *candidate, ui
         points[i][0] = (candidate->points[i][0] - 0.5f) * side + 0.5f * (float)width;
         points[i][1] = (candidate->points[i][1] - 0.5f) * side + 0.5f * (float)height;
     }
-    return pose_roi_of_circle(points[0], points[1]);
+    return pose_roi_of_circle(points[0], points[1], width, height);
 }
 
 bool pose_roi_usable(const struct pose_roi *roi) {

@@ -170,7 +170,8 @@ static void follow(struct gpu_pose_session *session, struct pose_track *track, i
     track->seen = time;
     pose_filters_apply(&track->filters, time, session->options.smooth, session->width,
                        session->height, found);
-    track->roi = pose_roi_of_circle(found->circle[0], found->circle[1]);
+    track->roi =
+        pose_roi_of_circle(found->circle[0], found->circle[1], session->width, session->height);
     track->followed = pose_roi_usable(&track->roi);
     if (!track->followed)
         lose(session, track);
