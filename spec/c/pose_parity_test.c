@@ -126,7 +126,8 @@ static struct gpu_pose_engine *prepare(int model, const char *kind, json_t **exp
     struct gpu_pose_files files = {0};
     struct gpu_pose_engine *engine = NULL;
     struct err err = {0};
-    char name[64], why[GPU_WHY_SIZE] = "";
+    static char why[GPU_WHY_SIZE];
+    char name[64];
     const char *backend = getenv("POSE_PARITY_BACKEND");
     snprintf(name, sizeof name, "expected/%s_c%d.json", kind, model);
     *expected = json_load_file(assets(name), 0, NULL);
