@@ -114,6 +114,27 @@ describe("stance pose", function()
     assert.equal("", support.shell(("find '%s' -name '.*' -type f"):format(folder))) -- nothing half done
   end)
 
+  local photo = io.open((os.getenv "STANCE_ASSETS" or "../shared/assets") .. "/images/tfjs_pose.jpg", "rb")
+
+  if photo then
+    local one = photo:read "*a"
+    photo:close()
+
+    it("finds several people when asked", function()
+      local picture = assert(image.decode(one))
+      support.write(folder .. "/two.png", assert(assert(image.new(1300, 667)):paste(picture, -150, 0):paste(picture, 500, 0):png()))
+      local _, out = pose(folder, "two.png --people 3 --json")
+      local people = lines(out)[1].people
+      assert.equal(2, #people)
+      assert.is_true(people[1].id ~= people[2].id)
+      local x1, x2 = people[1].landmarks[1].x, people[2].landmarks[1].x
+      assert.is_true(math.min(x1, x2) < 0.4 and math.max(x1, x2) > 0.6, ("%g and %g"):format(x1, x2))
+      assert.equal(1, #lines(select(2, pose(folder, "two.png --json")))[1].people)
+    end)
+  else
+    pending "there is no photo in STANCE_ASSETS to make several people of"
+  end
+
   it("says which folder cannot be written", function()
     draw "a.png"
     support.write(folder .. "/file", "")
