@@ -11,6 +11,7 @@
 
 #include "core/vm_internal.h"
 
+enum { guard_signal = SIGURG }; /* real-time signals queue, in a queue that all processes share */
 static const unsigned long long again_ns = 10000000; /* between two attempts to interrupt */
 
 struct guard {
@@ -28,7 +29,6 @@ static struct {
     uv_mutex_t lock;
     uv_cond_t changed;
     struct guard_slice *slice; /* the innermost one that runs */
-    atomic_bool signalled;     /* a signal is on its way: a queue of them is for all processes */
 } watch = {.once = UV_ONCE_INIT};
 
 /* -- Interrupting ------------------------------------------------------------------------------ */
@@ -65,15 +65,10 @@ static void lay_hook(struct guard_slice *slice) {
 static void on_signal(int number) {
     (void)number;
     int saved_errno = errno;
-    atomic_store(&watch.signalled, false);
     struct guard_slice *slice = watch.slice; /* written by this thread only */
     if (slice != NULL && atomic_load(&slice->guard->stopped))
         lay_hook(slice);
     errno = saved_errno;
-}
-
-static int guard_signal(void) {
-    return SIGRTMIN + 5;
 }
 
 /* Under the lock. */
@@ -81,9 +76,7 @@ static void interrupt(struct guard_slice *slice) {
 #ifdef __SANITIZE_THREAD__
     lay_hook(slice); /* which keeps signals back until the script waits */
 #else
-    if (!atomic_exchange(&watch.signalled, true) &&
-        pthread_kill(slice->thread, guard_signal()) != 0)
-        atomic_store(&watch.signalled, false);
+    pthread_kill(slice->thread, guard_signal);
 #endif
 }
 
@@ -131,7 +124,7 @@ static void start_watching(void) {
     uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = 64 << 10};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigfillset(&action.sa_mask);
-    sigaction(guard_signal(), &action, NULL);
+    sigaction(guard_signal, &action, NULL);
     if (uv_mutex_init(&watch.lock) != 0 || uv_cond_init(&watch.changed) != 0 ||
         uv_thread_create_ex(&thread, &options, watch_slices, NULL) != 0)
         abort(); /* an endless script would be the end of the host */
