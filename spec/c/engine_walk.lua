@@ -83,7 +83,7 @@ end
 
 local function work(jobs, worker)
   jobs:worker_came(worker)
-  local call, outbox = caller(jobs, worker)
+  local call = caller(jobs, worker)
   local failures = 0
   while failures < patience do
     local claims, why = call("claim", { generation = require("host").generation(), limit = 2, wait = 0 })
