@@ -85,7 +85,10 @@ void pose_call_cancel(struct pose_call *call) {
 }
 
 void pose_pool_fail(struct pose_pool *pool, const struct err *err) {
-    while (pool->waiting.first != NULL) {
+    size_t count = 0; /* that wait now: an answer may ask again at once, for ever */
+    for (const struct pose_call *call = pool->waiting.first; call != NULL; call = call->next)
+        count++;
+    for (; count > 0 && pool->waiting.first != NULL; count--) {
         struct pose_call *call = pool->waiting.first;
         pose_queue_remove(&pool->waiting, call);
         pose_call_end(call, "lost", err, NULL);
@@ -247,7 +250,7 @@ static double next_look(const struct pose_pool *pool, double now) {
             p->used - now + (is_starting ? pool->all->options.start : pool->all->options.idle);
         if ((is_idle(p) || is_starting) && (next < 0 || left < next))
             next = left > 0 ? left : 0;
-        is_expected = is_expected || !is_idle(p);
+        is_expected = is_expected || p->state != POSE_PROCESS_READY || p->sent_count > 0;
     }
     if (pool->waiting.first != NULL && !is_expected) {
         double left = pool->not_before > now ? pool->not_before - now : retry_seconds;

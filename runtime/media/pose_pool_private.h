@@ -90,7 +90,7 @@ void pose_queue_remove(struct pose_queue *queue, struct pose_call *call);
 void pose_call_end(struct pose_call *call, const char *outcome, const struct err *err,
                    const struct pose_found *found);
 
-/* Nothing that waits can be looked at. */
+/* Nothing of what waits now can be looked at. */
 void pose_pool_fail(struct pose_pool *pool, const struct err *err);
 
 /* Its first process is there, or another one. */

@@ -137,9 +137,19 @@ void pose_process_forget(struct pose_process *process, uint64_t track) {
 
 /* -- News -------------------------------------------------------------------------------------- */
 
+/* Of "cpu (avx2)", "cuda (NVIDIA H200)" the first word becomes a label of metrics. */
+static bool is_backend(const struct pose_news *news) {
+    size_t word = strcspn(news->backend, " ");
+    bool known = (word == 3 && memcmp(news->backend, "cpu", 3) == 0) ||
+                 (word == 4 && memcmp(news->backend, "cuda", 4) == 0);
+    for (const char *at = news->backend; *at != 0; at++)
+        known = known && *at >= ' ' && *at <= '~';
+    return known && news->batch >= 1 && news->batch <= POSE_CUDA_BATCH;
+}
+
 static void take_backend(struct pose_pool *pool, const struct pose_news *news) {
     snprintf(pool->backend, sizeof pool->backend, "%s", news->backend);
-    pool->batch = news->batch > 0 ? news->batch : 1;
+    pool->batch = news->batch;
 }
 
 static void take_ready(struct pose_process *process, const struct pose_news *news) {
@@ -186,12 +196,16 @@ static void on_event(struct link *link, const char *payload, size_t size, void *
         news.code = ERR_UPSTREAM;
         snprintf(news.words, sizeof news.words,
                  "this program's file was replaced by another version: start it again");
+    } else if (news.kind != POSE_FAILED && !is_backend(&news)) {
+        news.kind = POSE_FAILED;
+        news.code = ERR_UPSTREAM;
+        snprintf(news.words, sizeof news.words, "the pose process names no backend that there is");
     }
     if (news.kind == POSE_READY) {
         take_ready(process, &news);
     } else if (news.kind == POSE_FAILED) {
         take_failed(process, &news);
-    } else if (news.kind == POSE_FALLBACK) {
+    } else if (news.kind == POSE_FALLBACK && process->state == POSE_PROCESS_READY) {
         take_backend(process->pool, &news);
         metric_add(process->pool->fallbacks, 1);
         log_warn(service, "process %d computes on %s from here on: %s",

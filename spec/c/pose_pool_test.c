@@ -25,10 +25,13 @@ enum { MANY = 4 };
 
 static void say(struct link *link, uint32_t kind, uint32_t version) {
     bool on_gpu = strcmp(role, "many") == 0 && kind == POSE_READY;
+    bool lies = strcmp(role, "lies") == 0;
     struct pose_news news = {.version = version,
                              .kind = kind,
                              .code = ERR_NOT_FOUND,
-                             .batch = on_gpu ? MANY : 1,
+                             .batch = lies     ? 1u << 31
+                                      : on_gpu ? MANY
+                                               : 1,
                              .words = "no such model here"};
     strcpy(news.backend, on_gpu ? "cuda (played)" : "cpu (played)");
     link_send_event(link, &news, sizeof news, NULL);
@@ -182,13 +185,16 @@ static void end(void) {
     loop_deinit(&loop);
 }
 
-static int detect(struct asked *asked, const char *bytes) {
+static int detect_for(pose_answer answer, struct asked *asked, const char *bytes) {
     struct gpu_pose_options options;
     struct pose_picture picture = {.bytes = bytes, .size = strlen(bytes)};
     gpu_pose_options_default(&options);
     *asked = (struct asked){0};
-    int code =
-        pose_pool_detect(pool, &options, &picture, on_answer, asked, &asked->call, &asked->err);
+    return pose_pool_detect(pool, &options, &picture, answer, asked, &asked->call, &asked->err);
+}
+
+static int detect(struct asked *asked, const char *bytes) {
+    int code = detect_for(on_answer, asked, bytes);
     missing += code == 0;
     return code;
 }
@@ -323,6 +329,38 @@ static void gives_up_when_processes_die_at_their_start(void) {
     end();
 }
 
+static unsigned turns; /* of the loop */
+
+static void count_turn(uv_prepare_t *handle) {
+    (void)handle;
+    turns++;
+}
+
+/* Asks again from within the answer, as a fiber does that has no patience. */
+static void ask_again(const struct err *err, const struct pose_found *found, void *arg) {
+    static unsigned last_turn, answers;
+    CHECK(turns != last_turn); /* else the loop would never go on */
+    last_turn = turns;
+    if (++answers < 3)
+        CHECK(detect_for(ask_again, arg, "A") == 0);
+    else
+        on_answer(err, found, arg);
+}
+
+static void fails_only_what_waits(void) {
+    uv_prepare_t counter;
+    struct asked asked;
+    begin("sorry", (struct pose_pools_options){.processes = 1});
+    uv_prepare_init(&loop.uv, &counter);
+    uv_prepare_start(&counter, count_turn);
+    CHECK(detect_for(ask_again, &asked, "A") == 0);
+    missing = 1;
+    wait_all();
+    CHECK(asked.answers == 1);
+    uv_close((uv_handle_t *)&counter, NULL);
+    end();
+}
+
 static void says_why_a_process_cannot_work(void) {
     struct asked asked;
     begin("sorry", (struct pose_pools_options){.processes = 2});
@@ -332,6 +370,10 @@ static void says_why_a_process_cannot_work(void) {
     begin("other", (struct pose_pools_options){.processes = 2});
     CHECK(ask("A", &asked) == ERR_UPSTREAM);
     CHECK(strstr(asked.err.message, "another version") != NULL);
+    end();
+    begin("lies", (struct pose_pools_options){.processes = 2});
+    CHECK(ask("A", &asked) == ERR_UPSTREAM);
+    CHECK(strstr(asked.err.message, "names no backend") != NULL);
     end();
 }
 
@@ -508,6 +550,7 @@ int main(int argc, char **argv) {
         TEST(ends_a_process_that_takes_too_long),
         TEST(survives_kills),
         TEST(gives_up_when_processes_die_at_their_start),
+        TEST(fails_only_what_waits),
         TEST(says_why_a_process_cannot_work),
         TEST(says_when_there_is_no_program),
         TEST(refuses_what_is_too_much),
