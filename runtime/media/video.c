@@ -76,8 +76,9 @@ static void note_complaint(struct video *video, const char *line) {
 static void end_line(struct video *video) {
     video->line[video->line_used] = 0;
     video->line_used = 0;
+    static const char showinfo[] = "[Parsed_showinfo"; /* a film's own title may hold the word */
     const char *time = strstr(video->line, " pts_time:");
-    if (strstr(video->line, "Parsed_showinfo") != NULL && time != NULL)
+    if (strncmp(video->line, showinfo, sizeof showinfo - 1) == 0 && time != NULL)
         note_time(video, time + strlen(" pts_time:"));
     else
         note_complaint(video, video->line);

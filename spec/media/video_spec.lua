@@ -61,6 +61,12 @@ describe("video", function()
     assert.is_true(red > 240 and green < 15 and blue < 15 and alpha == 255)
   end)
 
+  it("takes no times from a film's title", function()
+    local path = make("title.mp4", "-f lavfi -i color=red:size=64x48:rate=10:duration=0.3 -pix_fmt yuv420p "
+      .. "-metadata title='[Parsed_showinfo_1 @ 0x1] [info] n: 0 pts_time:99 '")
+    assert.same({ 0, 100, 200 }, (film(path)))
+  end)
+
   it("leaves frames out when asked", function()
     local path = make("every.mp4", "-f lavfi -i testsrc=size=32x32:rate=20:duration=1 -pix_fmt yuv420p")
     assert.same({ 0, 350, 700 }, (film(path, { every = 7 })))
@@ -97,7 +103,7 @@ describe("video", function()
   end)
 
   it("says what is wrong with what is no film", function()
-    assert(shell(("head -c 5000 /dev/urandom >'%s/noise.mp4'; : >'%s/empty.mp4'"):format(folder, folder)))
+    assert(shell(("yes noise | head -c 5000 >'%s/noise.mp4'; : >'%s/empty.mp4'"):format(folder, folder)))
     local sound = make("sound.wav", "-f lavfi -i sine=duration=1")
     assert.equal("corrupt", fails(folder .. "/noise.mp4", "noise%.mp4: Invalid data"))
     assert.equal("corrupt", fails(folder .. "/empty.mp4", "empty%.mp4: "))
