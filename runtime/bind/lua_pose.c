@@ -14,6 +14,7 @@
 #include "media/pose_models.h"
 #include "media/pose_pool.h"
 
+static const double longest_time = 1e12; /* seconds: beyond, a whole batch would be refused */
 static const char engine_type[] = "stance.pose.engine", session_type[] = "stance.pose.session";
 
 struct engine {
@@ -396,16 +397,17 @@ static int session_push(lua_State *L) {
     struct err err;
     check_picture(L, 2, &picture);
     double time = luaL_checknumber(L, 3);
-    luaL_argcheck(L, isfinite(time), 3, "must be a time in seconds");
+    luaL_argcheck(L, fabs(time) < longest_time, 3, "must be a time in seconds");
     fiber_check(L);
     struct look *look = look_new();
     if (look == NULL)
         return fail_memory(L);
     look->session = session;
     session->references++;
-    look->number = ++session->pushed;
     look->time = time;
     int code = pose_track_push(session->track, time, &picture, on_answer, look, &look->call, &err);
+    if (code == 0)
+        look->number = ++session->pushed;
     return begin(L, look, code, &err, &look_ops);
 }
 
