@@ -5,8 +5,11 @@ local t = require "stance.schema"
 
 local kinds = { ["image/jpeg"] = true, ["image/png"] = true, ["image/webp"] = true }
 
---- Of what is wrong with the picture, or with us, where the code alone would say something else.
-local statuses = { unsupported = 415, corrupt = 422, not_found = 503 }
+--- Of what is wrong with the picture, where the code alone would say something else.
+local statuses = { unsupported = 415, corrupt = 422 }
+
+--- Of what is wrong with the networks: no fault of the picture's.
+local engine_statuses = { unsupported = 503, corrupt = 503, not_found = 503 }
 
 local point = t.object { x = t.number, y = t.number, z = t.number, visibility = t.number }
 local points = t.list(point) { min = 33, max = 33 }
@@ -20,8 +23,8 @@ local pose_v1 = t.object {
   }),
 }
 
-local function refuse(why)
-  if statuses[why.code] then why.status = statuses[why.code] end
+local function refuse(why, by_code)
+  why.status = by_code[why.code]
   return nil, why
 end
 
@@ -29,7 +32,8 @@ end
 local function read_picture(request)
   local media = (request.headers["content-type"] or ""):lower():match "^%s*([^;%s]*)"
   if not kinds[media] then
-    return refuse(err("unsupported", "the body must be image/jpeg, image/png or image/webp%s", media ~= "" and ", not " .. media or ""))
+    local given = media ~= "" and ", not " .. media or ""
+    return refuse(err("unsupported", "the body must be image/jpeg, image/png or image/webp%s", given), statuses)
   end
   local bytes, why = request.raw:body(host.config "max_body")
   if bytes == "" then return nil, err("invalid", "the body is empty: send the bytes of a picture") end
@@ -51,9 +55,9 @@ return function(route, app)
       if not bytes then return nil, why end
       local query = request.query
       local engine, broken = pose.engine { model = query.model, people = query.people, min_detection = query.min_detection }
-      if not engine then return refuse(broken) end
+      if not engine then return refuse(broken, engine_statuses) end
       local found, fault = engine:detect(bytes)
-      if not found then return refuse(fault) end
+      if not found then return refuse(fault, statuses) end
       found.t_sent_ms = math.floor(time.now() * 1000)
       return 200, found
     end,

@@ -171,6 +171,18 @@ describe("a host without models", function()
     assert.is_truthy(problem.detail:find "/nowhere")
     assert.equal(200, (host:get "/health"))
   end)
+
+  it("does not lay damaged ones to the picture", function()
+    local folder = support.folder()
+    support.shell(("echo half >%s/pose_solution_packed_assets.data"):format(folder))
+    local host = support.host { flags = "--workers 0", environment = "STANCE_MODELS=" .. folder }
+    finally(function()
+      host:stop()
+      support.shell("rm -rf " .. folder)
+    end)
+    local status, problem = host:request("POST", "/api/pose", picture_of_mannequin(), { ["Content-Type"] = "image/png" })
+    assert.same({ 503, "corrupt" }, { status, problem.code })
+  end)
 end)
 
 describe("a reload while pictures are looked at", function()
