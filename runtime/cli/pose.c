@@ -21,6 +21,7 @@
 enum {
     EXIT_INTERRUPTED = 130,
     AT_ONCE_MORE = 2, /* pictures that are read or written while each core looks at one */
+    EVERY_MOST = 1000000,
 };
 
 static const char EXAMPLES[] =
@@ -66,8 +67,8 @@ static int check_request(const struct usage *usage, const struct request *reques
     if (request->people < 1 || request->people > GPU_POSE_MAX_PEOPLE)
         return options_misuse(usage, "--people is 1 to %d, not %ld", GPU_POSE_MAX_PEOPLE,
                               request->people);
-    if (request->every < 1)
-        return options_misuse(usage, "--every is 1 or more, not %ld", request->every);
+    if (request->every < 1 || request->every > EVERY_MOST)
+        return options_misuse(usage, "--every is 1 to %d, not %ld", EVERY_MOST, request->every);
     if (request->track <= 0 || request->track > 1000)
         return options_misuse(usage, "--track takes frames a second, up to 1000");
     const double confidences[] = {request->min_detection, request->min_tracking};
@@ -80,7 +81,8 @@ static int check_request(const struct usage *usage, const struct request *reques
     return EXIT_OK;
 }
 
-/* Scripts resolve no link that leads out of a folder; what the user names may be one. */
+/* Scripts resolve no link that leads out of a folder; what the user names may be one. Names that
+ * are not UTF-8 are left out. */
 static json_t *list_operands(char **operands, int count) {
     json_t *list = json_array();
     for (int i = 0; i < count; i++) {
@@ -105,7 +107,7 @@ static void set_confidence(json_t *engine, const char *name, double value) {
 }
 
 /* What stance.pose.tool takes. */
-static char *describe(const struct request *request, char **operands, int count) {
+static char *describe(const struct request *request, json_t *operands) {
     json_t *engine =
         json_pack("{s:s, s:s, s:i, s:b}", "model", request->model, "backend", request->backend,
                   "people", (int)request->people, "smooth", !request->no_smooth);
@@ -114,13 +116,12 @@ static char *describe(const struct request *request, char **operands, int count)
     const char *lines = request->output == NULL          ? request->json ? "out" : NULL
                         : request->json || !request->npy ? "files"
                                                          : NULL;
-    json_t *what =
-        json_pack("{s:o, s:o, s:s*, s:b, s:b, s:i, s:i, s:s*, s:b, s:b}", "operands",
-                  list_operands(operands, count), "engine", engine, "json", lines, "npy",
-                  request->npy, "overlay", request->overlay != NULL, "every", (int)request->every,
-                  "at_once", AT_ONCE_MORE + (int)sysconf(_SC_NPROCESSORS_ONLN), "output",
-                  request->output ? request->output : request->overlay, "terminal",
-                  isatty(STDERR_FILENO) != 0, "color", *out_color(stderr, OUT_GREEN) != 0);
+    json_t *what = json_pack(
+        "{s:o, s:o, s:s*, s:b, s:b, s:i, s:i, s:s*, s:b, s:b}", "operands", operands, "engine",
+        engine, "json", lines, "npy", request->npy, "overlay", request->overlay != NULL, "every",
+        (int)request->every, "at_once", AT_ONCE_MORE + (int)sysconf(_SC_NPROCESSORS_ONLN), "output",
+        request->output ? request->output : request->overlay, "terminal",
+        isatty(STDERR_FILENO) != 0, "color", *out_color(stderr, OUT_GREEN) != 0);
     if (!isnan(request->track))
         json_object_set_new(what, "track", json_real(request->track));
     char *text = memory_need(json_dumps(what, 0));
@@ -245,11 +246,18 @@ int cli_pose(int argc, char **argv) {
     code = check_request(&usage, &request, count);
     if (code != EXIT_OK)
         return code;
+    json_t *operands = list_operands(argv + 1, count);
+    if (json_array_size(operands) < (size_t)count) {
+        json_decref(operands);
+        return options_misuse(&usage, "a name that is not UTF-8 cannot be given: give its folder");
+    }
     struct config *config = NULL;
     code = tool_config(request.config, NULL, &config);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
+        json_decref(operands);
         return code;
-    char *argument = describe(&request, argv + 1, count);
+    }
+    char *argument = describe(&request, operands);
     code = estimate(config, &request, argument);
     free(argument);
     config_free(config);

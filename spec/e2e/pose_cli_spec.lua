@@ -35,7 +35,8 @@ describe("stance pose", function()
     assert.is_truthy(out:find "^  stance pose photo.jpg" and out:find "%-%-overlay DIR")
     for arguments, reason in pairs {
       [""] = "needs a picture, a film or a folder", ["x --modle lite"] = "did you mean %-%-model", ["x -m ful"] = 'did you mean "full"',
-      ["x --people 0"] = "1 to 16, not 0", ["x --npy"] = "needs a folder", ["x --every 0"] = "1 or more", ["x --track 0"] = "frames a",
+      ["x --people 0"] = "1 to 16, not 0", ["x --npy"] = "needs a folder", ["x --every 0"] = "1 to 1000000, not 0",
+      ["x --track 0"] = "frames a", ["x --every 4294967297"] = "not 4294967297", ["x caf\233.jpg"] = "not UTF%-8",
       ["x --min-detection 2"] = "0 to 1, not 2", ["x --backend gpu"] = "backend",
     } do
       local status, none, err = pose(folder, arguments)

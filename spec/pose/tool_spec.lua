@@ -6,6 +6,10 @@ local function fake_pose(log)
   local function look(text)
     local waits = text:match "^wait (%d+)"
     if waits then fiber.sleep(tonumber(waits) / 1000) end
+    if text:find "busy" and not log.was_busy then
+      log.was_busy = true
+      return nil, err("busy", "512 pictures wait already")
+    end
     if text:find "bad" then return nil, err("corrupt", "the picture is broken") end
     local people = json.array {}
     for i = 1, tonumber(text:match "(%d)$") or 0 do people[i] = { id = i, score = 0.9, landmarks = {}, world = {} } end
@@ -116,6 +120,18 @@ describe("stance pose", function()
     assert.is_truthy(talk:find("stance: missing.jpg: ", 1, true), talk)
     assert.is_truthy(out:find("^b.jpg: 1 person"), out)
     assert.is_truthy(out:find("; 2 failed\n$"), out)
+  end)
+
+  it("asks again where too many wait", function()
+    write("a.jpg", "busy, people 1")
+    local result, out = run { "a.jpg" }
+    assert.same({ code = "ok" }, result)
+    assert.is_truthy(out:find("^a.jpg: 1 person"), out)
+    log.was_busy = nil
+    write("a.mp4", "")
+    result, out = run({ "a.mp4" }, nil, { "people 1", "busy, people 1" })
+    assert.same({ code = "ok" }, result)
+    assert.is_truthy(out:find("^a.mp4: 2 frames, somebody in 2\n"), out)
   end)
 
   it("says that there is nothing to look at", function()

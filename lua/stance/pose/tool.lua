@@ -3,13 +3,14 @@
 --- Runs without a host, in the command's own process (runtime/cli/pose.c); pose processes do the work. A file that fails is told
 --- and ends none of the others.
 local io = _G.io -- this one runs in a VM that has it
-local fs, time = require "fs", require "time"
+local fiber, fs, time = require "fiber", require "fs", require "time"
 local bar_of, err, files, group = require "stance.pose.bar", require "stance.err", require "stance.pose.files", require "stance.group"
 local results_of = require "stance.pose.results"
 
 local M = {}
 
 local photo_limit = 64 * 1024 * 1024 -- bytes of a file
+local busy_pause = 0.02 -- seconds
 
 ---@class stance.pose.request what the command line asks for
 ---@field operands { name: string, path: string }[]
@@ -67,6 +68,15 @@ local function try(value, why)
   return value
 end
 
+--- What `ask` answers; while too many pictures wait already (large ones, on many cores), it is asked again.
+local function patiently(ask)
+  while true do
+    local found, why = ask()
+    if found or why.code ~= "busy" then return try(found, why) end
+    fiber.sleep(busy_pause)
+  end
+end
+
 -- -- Pictures ----------------------------------------------------------------------------------------------------------
 
 function Run:count_people(found)
@@ -76,7 +86,7 @@ end
 
 local function look_at(self, item, seq)
   local bytes = try(fs.read(item.path, photo_limit))
-  local found = try(self.engine:detect(bytes))
+  local found = patiently(function() return self.engine:detect(bytes) end)
   found.file, found.seq = item.name, seq
   self.results:photo(item, found, bytes)
   return found
@@ -148,7 +158,7 @@ local function follow(self, item, read, kept)
         if at then error(at, 0) end
         return
       end
-      local found = try(session:push(picture, at))
+      local found = patiently(function() return session:push(picture, at) end)
       if found.reset then self:note("%s: followed anew from %.2f s on, the process that knew the people was lost", item.name, at) end
       found.file, number = item.name, number + 1
       kept:frame(number, found, picture)
