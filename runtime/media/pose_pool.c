@@ -336,7 +336,7 @@ int pose_pool_start(struct pose_pool *pool, pose_answer answer, void *arg, struc
         if (p->state == POSE_PROCESS_READY)
             return 0;
     int code = new_call(pool, NULL, answer, arg, call, err);
-    if (code == 0)
+    if (*call != NULL)
         enqueue(*call);
     return code;
 }

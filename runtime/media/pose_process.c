@@ -73,7 +73,7 @@ static void read_refusal(const char *payload, size_t size, struct err *err) {
 }
 
 static void finish(struct pose_call *call, bool ok, const char *payload, size_t size) {
-    struct pose_sight sight;
+    struct pose_sight sight = {0};
     struct err err;
     if (!ok) {
         read_refusal(payload, size, &err);
