@@ -4,7 +4,8 @@
 --- their pictures. For each picture NAME it makes `NAME.pose.json` (pose_v1), with `overlay` also `NAME.pose.png`, the skeletons
 --- drawn on it; for all of them `landmarks.npy` and `world.npy` (pictures x people x 33 x 4; without the second axis when
 --- `people` is 1; NaN where nobody is), their names in `pictures.txt`, and where there are labels `score.json` and
---- `score.txt` (lua/stance/pose/score.lua), for all and for each character. A picture that cannot be read fails alone.
+--- `score.txt` (lua/stance/pose/score.lua), for all and for each character. A picture that cannot be read fails alone, as does
+--- one that ends its pose process or is too slow for it: it gets a second look, by itself, when all others are done.
 local json, npy, pose = require "json", require "npy", require "pose"
 local err, overlay, t = require "stance.err", require "stance.pose.overlay", require "stance.schema"
 local pictures, record, score = require "stance.pose.pictures", require "stance.pose.record", require "stance.pose.score"
@@ -33,18 +34,24 @@ end
 local function batches_of(list, size)
   local out = {}
   for first = 1, #list, size do
-    local batch = { key = ("look/%d"):format(first), first = first, pictures = {} }
+    local batch = { first = first, pictures = {} }
     for i = first, math.min(first + size - 1, #list) do batch.pictures[#batch.pictures + 1] = list[i] end
     out[#out + 1] = batch
   end
   return out
 end
 
---- One picture: how many people, and the comparison with its labels.
+--- May be the picture's fault or another's: its pose process ended or was too slow. Returned by `detect`, that is; the deadline of
+--- a step has the code `timeout`, too, but is raised.
+local unclear = { upstream = true, timeout = true }
+
+--- One picture: how many people, and the comparison with its labels; or `again`, with an error that is unclear.
 local function look_at(step, p, engine, picture, other)
   local bytes, labels = pictures.read(picture, other)
   if not bytes then error(labels, 0) end
-  local found = step:try(engine:detect(bytes))
+  local found, why = engine:detect(bytes)
+  if not found and unclear[why.code] then return { again = true, error = { code = why.code, message = why.message } } end
+  step:try(found, why)
   found.file = picture.path or picture.artifact
   step:artifact(picture.name .. ".pose.json", record.line(found))
   if p.overlay then step:artifact(picture.name .. ".pose.png", step:try(overlay.of_file(bytes, found.people))) end
@@ -76,6 +83,20 @@ local function gather(batches, outcomes)
     end
   end
   return out
+end
+
+--- In batches; then once more, one after another, at those that were unclear: whatever happens then is their own.
+local function look_at_all(job, list, size, look)
+  local function each(batches, key, concurrency)
+    local options = { retries = 2, timeout = 600, concurrency = concurrency, key = function(batch) return key:format(batch.first) end }
+    return gather(batches, job:each(batches, options, function(step, batch) return look_at_batch(step, batch, look) end))
+  end
+  local seen, again = each(batches_of(list, size), "look/%d", 2), {}
+  for number, one in ipairs(seen) do
+    if one.again then again[#again + 1] = { first = number, pictures = { list[number] } } end
+  end
+  for i, one in ipairs(each(again, "again/%d", 1)) do seen[again[i].first] = one end
+  return seen
 end
 
 local function write_arrays(job, step, p, list, seen)
@@ -165,9 +186,7 @@ return {
       return seen
     end
 
-    local batches = batches_of(list, p.batch)
-    local options = { retries = 2, timeout = 600, concurrency = 2, key = function(batch) return batch.key end }
-    local seen = gather(batches, job:each(batches, options, function(step, batch) return look_at_batch(step, batch, look) end))
+    local seen = look_at_all(job, list, p.batch, look)
     local scores = score_of(seen, p.model)
     local result = sum_up(list, seen, listed.failures, scores, p)
     job:step("arrays", { retries = 2 }, function(step) write_arrays(job, step, p, list, seen) end)

@@ -13,6 +13,8 @@ local function somebody(id)
   return person
 end
 
+local deadly = { [30] = "upstream", [31] = "timeout" } -- codes by the widths of pictures that are the end of their process
+
 --- Stands in for the module `pose`: who is in a picture goes by its width.
 local function fake_pose(log)
   return {
@@ -22,7 +24,10 @@ local function fake_pose(log)
         detect = function(_, bytes)
           log.looks = (log.looks or 0) + 1
           local width, height = bytes:byte(20), bytes:byte(24) -- of a small PNG
-          if width == 13 and log.looks < 3 then return nil, err("upstream", "the pose process died") end
+          log.order = (log.order or "") .. width .. " "
+          if width == 13 and log.looks < 2 then return nil, err("upstream", "the pose process died") end
+          if deadly[width] then return nil, err(deadly[width], "the pose process died of %d", width) end
+          if width == 40 then error(err("timeout", "the step's deadline has passed"), 0) end -- as every wait does then
           local people = json.array {}
           for i = 1, width == 20 and 0 or width == 24 and 2 or 1 do people[i] = somebody(i) end
           return { schema = "pose_v1", image = { width = width, height = height }, people = people }
@@ -110,7 +115,24 @@ describe("workflow pose", function()
   it("looks again when a process died", function()
     picture("a.png", 13)
     local job = run { images = { folder } }
-    assert.same({ "completed", 3 }, { job.status, log.looks })
+    assert.same({ "completed", 2 }, { job.status, log.looks })
+  end)
+
+  it("lets a picture that ends its process, or takes too long, fail alone after another look by itself", function()
+    for i = 1, 6 do picture(("p%d.png"):format(i), i == 2 and 30 or i == 5 and 31 or 16) end
+    local job = run { images = { folder }, batch = 3 }
+    assert.same({ "completed", 4 }, { job.status, job.result.pictures })
+    assert.same({ { name = "p2", message = "the pose process died of 30" }, { name = "p5", message = "the pose process died of 31" } },
+      job.result.failed)
+    assert.equal("p1\np3\np4\np6\n", job:read "pictures.txt")
+    assert.is_truthy(log.order:find " 30 31 $", log.order) -- after all others
+    assert.same({ 8, 1, 1 }, { log.looks, job:runs "look/1", job:runs "again/2" })
+  end)
+
+  it("does not take its own deadline for the picture's fault", function()
+    picture("a.png", 40)
+    local job = run { images = { folder } }
+    assert.same({ "failed", 3, 0 }, { job.status, log.looks, job:runs "again/1" })
   end)
 
   it("does not repeat what is done when its worker is killed", function()
