@@ -227,6 +227,12 @@ int net_new_on(const struct net_graph *graph, const char *engine, struct net **o
     return code;
 }
 
+void net_prepare(void) {
+    const struct xnnpack *unused;
+    if (net_kernels_find(NULL)->lanes < WIDE_LANES)
+        (void)xnnpack_load(&unused, NULL); /* without it our own kernels do */
+}
+
 int net_new(const struct net_graph *graph, struct net **out, char *why) {
     return net_new_on(graph, NULL, out, why);
 }

@@ -4,7 +4,7 @@
  * net_new packs a graph's weights; after that the graph may be freed. net_run takes one picture's
  * worth of numbers and computes on the calling thread alone: what serves several streams runs one
  * net a thread. Nothing is allocated by net_run. A process that means to confine itself makes its
- * first net before: XNNPACK may be loaded and look at the processor then.
+ * first net before, or calls net_prepare: XNNPACK may be loaded and look at the processor then.
  *
  * The reference for it (double precision, plain loops) is net_reference_run, which the checks use.
  *
@@ -20,6 +20,9 @@ extern "C" {
 #endif
 
 struct net;
+
+/* Loads what net_new may need, once. */
+void net_prepare(void);
 
 int net_new(const struct net_graph *graph, struct net **out, char *why);
 /* The same on "avx512", "avx2", "portable" or "xnnpack". */

@@ -1,5 +1,6 @@
 /* open.c - gpu_pose_engine_new: from files to an engine. */
 #include "fail.h"
+#include "net/net.h"
 #include "pose/engine.h"
 
 #include <string.h>
@@ -55,8 +56,10 @@ int gpu_pose_engine_new(const struct gpu_pose_files *files, const char *backend,
         code = read_landmarks(files, &graphs.landmarks, why);
     if (code == GPU_OK && cuda) {
         int on_cuda = pose_backend_cuda(&graphs, &made, why);
-        if (on_cuda == GPU_OK) /* the graphs are kept: the device may be lost */
+        if (on_cuda == GPU_OK) { /* the graphs are kept: the device may be lost */
+            net_prepare();       /* when nothing can be loaded any more */
             return pose_engine_new(made, graphs, pose_backend_cpu, out, why);
+        }
         code = any ? GPU_OK : on_cuda;
     }
     if (code == GPU_OK)
