@@ -76,6 +76,14 @@ static int check_request(const struct usage *usage, const struct request *reques
         if (confidences[i] < 0 || confidences[i] > 1)
             return options_misuse(usage, "--min-%s is 0 to 1, not %g",
                                   i == 0 ? "detection" : "tracking", confidences[i]);
+    const char *const folders[][2] = {{"output", request->output}, {"overlay", request->overlay}};
+    for (int i = 0; i < 2; i++) {
+        json_t *text = json_string(folders[i][1] ? folders[i][1] : "");
+        if (text == NULL)
+            return options_misuse(usage, "--%s is not UTF-8: give the folder another name",
+                                  folders[i][0]);
+        json_decref(text);
+    }
     if (request->npy && request->output == NULL)
         return options_misuse(usage, "--npy needs a folder for the arrays: --output DIR");
     return EXIT_OK;
@@ -153,12 +161,14 @@ static int verdict(const char *result) {
     const char *code = json_string_value(json_object_get(answer, "code"));
     const char *message = json_string_value(json_object_get(answer, "message"));
     int status = EXIT_FAILED;
-    if (strcmp(code, "ok") == 0)
+    if (code == NULL)
+        status = out_fail(EXIT_FAILED, "stance.pose.tool does not say how it went: %s", result);
+    else if (strcmp(code, "ok") == 0)
         status = EXIT_OK;
     else if (strcmp(code, "closed_output") == 0)
         (void)raise(SIGPIPE); /* as any filter ends whose reader has gone */
     else if (strcmp(code, "failed") != 0)
-        status = out_fail(exit_code(code), "%s", message);
+        status = out_fail(exit_code(code), "%s", message ? message : code);
     json_decref(answer);
     return status;
 }

@@ -37,6 +37,7 @@ describe("stance pose", function()
       [""] = "needs a picture, a film or a folder", ["x --modle lite"] = "did you mean %-%-model", ["x -m ful"] = 'did you mean "full"',
       ["x --people 0"] = "1 to 16, not 0", ["x --npy"] = "needs a folder", ["x --every 0"] = "1 to 1000000, not 0",
       ["x --track 0"] = "frames a", ["x --every 4294967297"] = "not 4294967297", ["x caf\233.jpg"] = "not UTF%-8",
+      ["x --output caf\233"] = "%-%-output is not UTF%-8", ["x --overlay caf\233"] = "%-%-overlay is not UTF%-8",
       ["x --min-detection 2"] = "0 to 1, not 2", ["x --backend gpu"] = "backend",
     } do
       local status, none, err = pose(folder, arguments)
@@ -58,6 +59,14 @@ describe("stance pose", function()
     local code, out, err = pose(folder, "a.jpg", "STANCE_MODELS=/nonexistent")
     assert.same({ 3, "" }, { code, out })
     assert.is_truthy(err:find("make models", 1, true) and err:find("/nonexistent", 1, true), err)
+  end)
+
+  it("fails clearly when the script gives no verdict", function()
+    support.shell(("cp -r '%s' '%s/lua'"):format(os.getenv "STANCE_LUA" or "lua", folder))
+    support.write(folder .. "/lua/stance/pose/tool.lua", "return { run = function() return { message = 'well' } end }")
+    local code, out, err = pose(folder, "x", ("STANCE_LUA='%s/lua'"):format(folder))
+    assert.same({ 1, "" }, { code, out })
+    assert.is_truthy(err:find('does not say how it went: {"message":"well"}', 1, true), err)
   end)
 
   if not require("pose").models()[1].ready then
