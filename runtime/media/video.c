@@ -258,6 +258,21 @@ static const char formats[] =
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf,gif,apng,webp_pipe,h264,hevc,av1,obu,ivf,"
     "m4v,mjpeg,mxf,nut,rm,wtv,dv,yuv4mpegpipe,mpjpeg,vob,3gp";
 
+/* To `most`, or less where we are held to less. */
+static int limit(pid_t pid, int resource, rlim_t most, struct err *err) {
+    struct rlimit now;
+    int failed = prlimit(pid, resource, NULL, &now);
+    if (failed == 0 && now.rlim_max > most)
+        now.rlim_max = most;
+    now.rlim_cur = now.rlim_max;
+    if (failed == 0)
+        failed = prlimit(pid, resource, &now, NULL);
+    return failed == 0 ? 0
+                       : err_set_errno(err, errno,
+                                       "no film is read: ffmpeg cannot be kept from writing files "
+                                       "and taking all memory (prlimit)");
+}
+
 static int launch(struct video *video, const struct video_options *options, int frames, int log,
                   struct err *err) {
     char filters[128];
@@ -302,12 +317,12 @@ static int launch(struct video *video, const struct video_options *options, int 
     if (code == ERR_NOT_FOUND)
         return err_set(err, ERR_UNSUPPORTED,
                        "ffmpeg is needed to read films and is not there: apt install ffmpeg");
-    if (code == 0) {
-        const struct rlimit none = {0, 0}, memory = {VIDEO_MEMORY, VIDEO_MEMORY};
-        prlimit(video->pid, RLIMIT_CORE, &none, NULL);
-        prlimit(video->pid, RLIMIT_FSIZE, &none, NULL);
-        prlimit(video->pid, RLIMIT_DATA, &memory, NULL);
-    }
+    if (code == 0)
+        code = limit(video->pid, RLIMIT_CORE, 0, err);
+    if (code == 0)
+        code = limit(video->pid, RLIMIT_FSIZE, 0, err);
+    if (code == 0)
+        code = limit(video->pid, RLIMIT_DATA, VIDEO_MEMORY, err);
     return code;
 }
 

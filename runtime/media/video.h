@@ -28,7 +28,8 @@ struct video_options {
     uint32_t every;   /* gives every n-th frame, from the first; 0 and 1: all */
 };
 
-/* ERR_UNSUPPORTED when there is no ffmpeg. What is wrong with the film is told by video_next. */
+/* ERR_UNSUPPORTED when there is no ffmpeg; an error, too, when it cannot be limited. What is wrong
+ * with the film is told by video_next. */
 int video_open(const struct video_options *options, struct video **out, struct err *err);
 void video_free(struct video *video);
 
