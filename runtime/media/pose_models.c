@@ -73,21 +73,25 @@ static const struct file *file_of(const char *model) {
 
 /* -- One file ---------------------------------------------------------------------------------- */
 
-static int refuse_file(const struct file *file, const char *path, struct err *err) {
+static int refuse_file(const char *path, struct err *err) {
     return err_set(err, ERR_CORRUPT,
                    "%s is not the file of that name from @mediapipe/pose; remove it and get it "
                    "anew (`make models` in stance's source)",
-                   path[0] != 0 ? path : file->name);
+                   path);
 }
 
-/* Opens a file of the right size; its descriptor, or a negative code. */
-static int open_file(const struct file *file, char *path, size_t size, struct err *err) {
+static int path_of(const struct file *file, char *path, size_t size, struct err *err) {
     char folder[PATH_MAX];
-    struct stat status;
     int code = pose_models_folder(folder, sizeof folder, err);
     if (code < 0)
         return code;
     snprintf(path, size, "%s/%s", folder, file->name);
+    return 0;
+}
+
+/* Opens a file of the right size; its descriptor, or a negative code. */
+static int open_file(const struct file *file, const char *path, struct err *err) {
+    struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not in a pipe */
     if (fd < 0 && errno == ENOENT)
         return err_set(err, ERR_NOT_FOUND,
@@ -99,7 +103,7 @@ static int open_file(const struct file *file, char *path, size_t size, struct er
     if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
         (size_t)status.st_size != file->size) {
         close(fd);
-        return refuse_file(file, path, err);
+        return refuse_file(path, err);
     }
     return fd;
 }
@@ -115,7 +119,10 @@ static bool is_known(const struct file *file, const void *bytes) {
 
 static int read_file(const struct file *file, const void **bytes, size_t *size, struct err *err) {
     char path[2 * PATH_MAX];
-    int fd = open_file(file, path, sizeof path, err);
+    int code = path_of(file, path, sizeof path, err);
+    if (code < 0)
+        return code;
+    int fd = open_file(file, path, err);
     if (fd < 0)
         return fd;
     uint8_t *data = malloc(file->size);
@@ -127,13 +134,12 @@ static int read_file(const struct file *file, const void **bytes, size_t *size, 
         if (got < 0 && errno == EINTR)
             got = 1;
     }
-    int code = 0;
     if (data == NULL)
         code = err_set(err, ERR_NO_MEMORY, "no memory for %s", path);
     else if (got < 0)
         code = err_set_errno(err, errno, "cannot read %s", path);
     else if (have < file->size || !is_known(file, data))
-        code = refuse_file(file, path, err);
+        code = refuse_file(path, err);
     close(fd);
     if (code < 0) {
         free(data);
@@ -150,18 +156,35 @@ static int refuse_model(const char *model, struct err *err) {
     return err_set(err, ERR_INVALID, "there is no pose model \"%s\": lite, full or heavy", model);
 }
 
-int pose_models_find(const char *model, struct err *err) {
-    const struct file *wanted[] = {&files[DETECTOR], file_of(model)};
-    if (wanted[1] == NULL)
-        return refuse_model(model, err);
-    for (int i = 0; i < 2; i++) {
-        char path[2 * PATH_MAX];
-        int fd = open_file(wanted[i], path, sizeof path, err);
-        if (fd < 0)
-            return fd;
-        close(fd);
-    }
+/* Opens the file, unless it has done so and nothing was done to it since: this is asked at each
+ * request. */
+static int find_file(const struct file *file, struct err *err) {
+    static struct stat found[FILE_COUNT];
+    struct stat *before = &found[file - files], now;
+    char path[2 * PATH_MAX];
+    int code = path_of(file, path, sizeof path, err);
+    if (code < 0)
+        return code;
+    bool is_there = stat(path, &now) == 0;
+    if (is_there && now.st_ino == before->st_ino && now.st_dev == before->st_dev &&
+        now.st_size == before->st_size && now.st_ctim.tv_sec == before->st_ctim.tv_sec &&
+        now.st_ctim.tv_nsec == before->st_ctim.tv_nsec)
+        return 0;
+    int fd = open_file(file, path, err);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    if (is_there)
+        *before = now;
     return 0;
+}
+
+int pose_models_find(const char *model, struct err *err) {
+    const struct file *landmarks = file_of(model);
+    if (landmarks == NULL)
+        return refuse_model(model, err);
+    int code = find_file(&files[DETECTOR], err);
+    return code == 0 ? find_file(landmarks, err) : code;
 }
 
 int pose_models_read(const char *model, struct gpu_pose_files *out, struct err *err) {

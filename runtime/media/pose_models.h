@@ -20,7 +20,8 @@ extern const char *const pose_model_names[];
 /* The folder where files are looked for; it need not exist. `size` bytes (PATH_MAX). */
 int pose_models_folder(char *folder, size_t size, struct err *err);
 
-/* Whether the detector's and the model's files are there, by name and size. */
+/* Whether the detector's and the model's files are there, by name and size; those that were there
+ * are opened again only when they have changed. Loop thread. */
 int pose_models_find(const char *model, struct err *err);
 
 /* Reads and checks both files; ended by pose_models_free. */

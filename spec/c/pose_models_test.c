@@ -63,6 +63,24 @@ static void other_files_are_refused(void) {
     refuse("lite", ERR_CORRUPT, detector, "remove it");
 }
 
+static void what_was_found_may_change(void) {
+    struct err err = {0};
+    char path[512];
+    begin();
+    write_file(detector, 2962288);
+    write_file(lite, 2819824);
+    for (int i = 0; i < 2; i++)
+        CHECK(pose_models_find("lite", &err) == 0);
+    snprintf(path, sizeof path, "%s/%s", folder, lite);
+    CHECK(truncate(path, 100) == 0 && pose_models_find("lite", &err) == ERR_CORRUPT);
+    CHECK(strstr(err.message, lite) != NULL);
+    CHECK(unlink(path) == 0 && pose_models_find("lite", &err) == ERR_NOT_FOUND);
+    write_file(lite, 2819824);
+    CHECK(pose_models_find("lite", &err) == 0);
+    begin(); /* another, empty folder */
+    CHECK(pose_models_find("lite", &err) == ERR_NOT_FOUND && strstr(err.message, folder) != NULL);
+}
+
 static void real_ones_are_read(void) {
     struct err err = {0};
     unsetenv("STANCE_MODELS");
@@ -100,6 +118,7 @@ int main(void) {
         TEST(real_ones_are_read),
         TEST(missing_files_are_named),
         TEST(other_files_are_refused),
+        TEST(what_was_found_may_change),
         TEST(sums_agree),
     };
     return RUN(tests);
