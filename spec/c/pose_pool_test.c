@@ -32,7 +32,7 @@ static void say(struct link *link, uint32_t kind, uint32_t version) {
                              .batch = lies     ? 1u << 31
                                       : on_gpu ? MANY
                                                : 1,
-                             .words = "no such model here"};
+                             .words = "no such\xc2\x9bmodel\033here"};
     strcpy(news.backend, on_gpu ? "cuda (played)" : "cpu (played)");
     link_send_event(link, &news, sizeof news, NULL);
 }
@@ -59,7 +59,7 @@ static void play_answer(struct link *link, uint64_t id, const char *payload, siz
     memcpy(&query, payload, sizeof query);
     char what = size > sizeof query ? payload[sizeof query] : 0;
     struct pose_sight sight = {.width = 4, .height = 3, .count = 1};
-    struct pose_refusal refusal = {.code = ERR_CORRUPT, .words = "half a picture"};
+    struct pose_refusal refusal = {.code = ERR_CORRUPT, .words = "half\na\x7fpicture \xc3\xa9"};
     sight.fresh = query.op == POSE_PUSH && query.session != last_session;
     last_session = query.session;
     if (strcmp(role, "many") == 0) {
@@ -266,7 +266,7 @@ static void believes_no_answer_unseen(void) {
     for (const char *what = "mwc"; *what != 0; what++)
         CHECK(ask((char[]){*what, 0}, &asked) == ERR_UPSTREAM);
     CHECK(ask("r", &asked) == ERR_CORRUPT);
-    CHECK_TEXT(asked.err.message, "half a picture");
+    CHECK_TEXT(asked.err.message, "half a picture \xc3\xa9");
     CHECK(ask("A", &asked) == 0);
     end();
 }
@@ -365,7 +365,7 @@ static void says_why_a_process_cannot_work(void) {
     struct asked asked;
     begin("sorry", (struct pose_pools_options){.processes = 2});
     CHECK(ask("A", &asked) == ERR_NOT_FOUND);
-    CHECK_TEXT(asked.err.message, "no such model here");
+    CHECK_TEXT(asked.err.message, "no such  model here");
     end();
     begin("other", (struct pose_pools_options){.processes = 2});
     CHECK(ask("A", &asked) == ERR_UPSTREAM);
