@@ -40,7 +40,13 @@ void pose_queue_remove(struct pose_queue *queue, struct pose_call *call) {
         queue->last = call->previous;
 }
 
-static void push_front(struct pose_queue *queue, struct pose_call *call) {
+/* Where a call waits. */
+static struct pose_queue *queue_of(struct pose_call *call) {
+    return call->query.op == POSE_PUSH ? &call->pool->frames : &call->pool->waiting;
+}
+
+static void push_front(struct pose_call *call) {
+    struct pose_queue *queue = queue_of(call);
     call->previous = NULL;
     call->next = queue->first;
     if (queue->first != NULL)
@@ -79,20 +85,25 @@ void pose_call_end(struct pose_call *call, const char *outcome, const struct err
 void pose_call_cancel(struct pose_call *call) {
     call->answer = NULL;
     if (call->process == NULL) {
-        pose_queue_remove(&call->pool->waiting, call);
+        pose_queue_remove(queue_of(call), call);
         pose_call_end(call, "cancelled", NULL, NULL);
     }
 }
 
-void pose_pool_fail(struct pose_pool *pool, const struct err *err) {
+static void fail_queue(struct pose_queue *queue, const struct err *err) {
     size_t count = 0; /* that wait now: an answer may ask again at once, for ever */
-    for (const struct pose_call *call = pool->waiting.first; call != NULL; call = call->next)
+    for (const struct pose_call *call = queue->first; call != NULL; call = call->next)
         count++;
-    for (; count > 0 && pool->waiting.first != NULL; count--) {
-        struct pose_call *call = pool->waiting.first;
-        pose_queue_remove(&pool->waiting, call);
+    for (; count > 0 && queue->first != NULL; count--) {
+        struct pose_call *call = queue->first;
+        pose_queue_remove(queue, call);
         pose_call_end(call, "lost", err, NULL);
     }
+}
+
+void pose_pool_fail(struct pose_pool *pool, const struct err *err) {
+    fail_queue(&pool->waiting, err);
+    fail_queue(&pool->frames, err);
 }
 
 void pose_pool_ready(struct pose_pool *pool) {
@@ -120,7 +131,7 @@ void pose_pool_lose(struct pose_process *process, const struct err *err) {
         call->process = NULL;
         call->tries++;
         if (call->answer != NULL)
-            push_front(&pool->waiting, call);
+            push_front(call);
         else
             pose_call_end(call, "cancelled", NULL, NULL);
     }
@@ -203,24 +214,49 @@ static struct pose_process *least_busy(struct pose_pool *pool) {
     return best;
 }
 
-/* Sends what can be sent; returns how many wait for want of a process. */
-static size_t send_waiting(struct pose_pool *pool) {
-    size_t stuck = 0;
-    for (struct pose_call *call = pool->waiting.first, *next; call != NULL; call = next) {
-        next = call->next;
-        struct pose_process *process = call->size == 0       ? NULL
-                                       : call->track != NULL ? of_track(call->track)
-                                                             : least_busy(pool);
-        if (process == NULL) {
-            stuck++;
-        } else if (has_room(process)) {
-            pose_queue_remove(&pool->waiting, call);
-            if (!pose_process_send(process, call)) {
-                push_front(&pool->waiting, call);
-                break;
-            }
-        }
+static struct pose_process *find_process(struct pose_call *call) {
+    return call->track != NULL ? of_track(call->track) : least_busy(call->pool);
+}
+
+/* The first of a queue that there is a process with room for. */
+static struct pose_call *first_to_send(const struct pose_queue *queue,
+                                       struct pose_process **process) {
+    struct pose_call *call = queue->first;
+    for (; call != NULL; call = call->next) {
+        *process = call->size > 0 ? find_process(call) : NULL;
+        if (*process != NULL && has_room(*process))
+            break;
     }
+    return call;
+}
+
+/* Frames of tracks and other pictures take turns: however many of the ones wait, they are but one
+ * picture before each of the others. */
+static void send_waiting(struct pose_pool *pool) {
+    struct pose_process *process;
+    for (;;) {
+        bool is_frame = pool->frame_is_next;
+        struct pose_call *call = first_to_send(is_frame ? &pool->frames : &pool->waiting, &process);
+        if (call == NULL)
+            call = first_to_send(is_frame ? &pool->waiting : &pool->frames, &process);
+        if (call == NULL)
+            return;
+        pose_queue_remove(queue_of(call), call);
+        if (!pose_process_send(process, call)) {
+            push_front(call);
+            return;
+        }
+        pool->frame_is_next = call->query.op != POSE_PUSH;
+    }
+}
+
+/* How many wait for want of a process. */
+static size_t count_stuck(const struct pose_pool *pool) {
+    size_t stuck = 0;
+    for (struct pose_call *call = pool->waiting.first; call != NULL; call = call->next)
+        stuck += call->size == 0 || find_process(call) == NULL;
+    for (struct pose_call *call = pool->frames.first; call != NULL; call = call->next)
+        stuck += find_process(call) == NULL;
     return stuck;
 }
 
@@ -252,7 +288,7 @@ static double next_look(const struct pose_pool *pool, double now) {
             next = left > 0 ? left : 0;
         is_expected = is_expected || p->state != POSE_PROCESS_READY || p->sent_count > 0;
     }
-    if (pool->waiting.first != NULL && !is_expected) {
+    if ((pool->waiting.first != NULL || pool->frames.first != NULL) && !is_expected) {
         double left = pool->not_before > now ? pool->not_before - now : retry_seconds;
         next = next < 0 || left < next ? left : next;
     }
@@ -269,7 +305,8 @@ static void wake(struct pose_pool *pool) {
 }
 
 void pose_pool_settle(struct pose_pool *pool) {
-    size_t stuck = pool->waiting.first ? send_waiting(pool) : 0;
+    send_waiting(pool);
+    size_t stuck = count_stuck(pool);
     while (stuck > count_processes(pool, true) && start_another(pool) != NULL)
         ;
     if (pool->refused.code != 0 && count_processes(pool, false) == 0)
@@ -325,7 +362,7 @@ static int new_call(struct pose_pool *pool, const struct pose_picture *picture, 
 }
 
 static void enqueue(struct pose_call *call) {
-    pose_queue_add(&call->pool->waiting, call);
+    pose_queue_add(queue_of(call), call);
     wake(call->pool);
 }
 

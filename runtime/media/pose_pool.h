@@ -3,7 +3,8 @@
  * A pool has the pose processes (media/pose_child.h) of one model and backend: none until somebody
  * asks, then one, and more (one a core; one alone with CUDA) while pictures wait; those that nobody
  * needs for a while are stopped. Pictures that have nothing to do with each other go to the process
- * that is least busy; a track stays with the process that knows it. When a process dies, what it
+ * that is least busy; a track stays with the process that knows it, and its pictures take turns
+ * with those of no track, however many wait. When a process dies, what it
  * was looking at fails with ERR_UPSTREAM, what waited goes to another, and its tracks begin anew
  * with their next picture, which says so. One that takes too long over a picture is killed
  * (ERR_TIMEOUT).

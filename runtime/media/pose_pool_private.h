@@ -58,7 +58,8 @@ struct pose_pool {
     char backend[64];
     uint32_t batch; /* 0: no process has said yet */
     struct pose_process *processes;
-    struct pose_queue waiting;
+    struct pose_queue waiting, frames; /* of no track, and of tracks */
+    bool frame_is_next;                /* to be sent, when both wait */
     size_t unanswered, unanswered_bytes;
     struct pose_track *tracks;
     unsigned track_count;

@@ -126,6 +126,7 @@ static int play_real(void) {
 struct asked {
     struct pose_call *call;
     int answers;
+    int place;      /* in the order of all answers, from 1 */
     struct err err; /* code 0: none */
     struct pose_found found;
 };
@@ -133,11 +134,13 @@ struct asked {
 static struct pose_pools *pools;
 static struct pose_pool *pool;
 static int missing; /* answers that are still to come */
+static int places;  /* answers so far */
 static bool too_late;
 
 static void on_answer(const struct err *err, const struct pose_found *found, void *arg) {
     struct asked *asked = arg;
     asked->answers++;
+    asked->place = ++places;
     if (err != NULL)
         asked->err = *err;
     if (found != NULL)
@@ -164,7 +167,8 @@ static void run(double seconds) {
 }
 
 static void wait_all(void) {
-    if (missing > 0)
+    too_late = false;
+    while (missing > 0 && !too_late) /* a stop from before this makes the first run end at once */
         run(30);
     CHECK(missing == 0);
 }
@@ -174,7 +178,7 @@ static void begin(const char *model, struct pose_pools_options options) {
     options.program = "/proc/self/exe";
     options.timeout = options.timeout > 0 ? options.timeout : 10;
     options.idle = options.idle > 0 ? options.idle : 60;
-    missing = 0;
+    missing = places = 0;
     CHECK(loop_init(&loop, &err) == 0);
     CHECK(pose_pools_new(&loop, &options, &pools, &err) == 0);
     CHECK(pose_pools_get(pools, model, "cpu", &pool, &err) == 0);
@@ -471,6 +475,23 @@ static void spreads_tracks_over_processes(void) {
     end();
 }
 
+static void lets_tracks_and_other_pictures_take_turns(void) {
+    struct asked flood[200], frames[POOL_TRACK_WAITING];
+    begin("good", (struct pose_pools_options){.processes = 1});
+    struct pose_track *track = new_track();
+    for (int i = 0; i < 200; i++)
+        CHECK(detect(&flood[i], "A") == 0);
+    for (int i = 0; i < POOL_TRACK_WAITING; i++)
+        CHECK(push(track, &frames[i], "B") == 0);
+    wait_all();
+    for (int i = 0; i < POOL_TRACK_WAITING; i++) {
+        CHECK(frames[i].err.code == 0 && frames[i].place <= 2 * (i + 1));
+        CHECK(flood[i].err.code == 0 && flood[i].place <= 2 * (i + 1));
+    }
+    pose_track_free(track);
+    end();
+}
+
 static void gives_a_gpu_whole_batches(void) {
     struct asked asked[4 * MANY];
     struct pose_pool_view view;
@@ -557,6 +578,7 @@ int main(int argc, char **argv) {
         TEST(forgets_what_nobody_wants),
         TEST(keeps_a_track_with_its_process),
         TEST(spreads_tracks_over_processes),
+        TEST(lets_tracks_and_other_pictures_take_turns),
         TEST(gives_a_gpu_whole_batches),
         TEST(stops_what_nobody_needs),
         TEST(looks_at_pictures_with_the_real_networks),
