@@ -73,6 +73,7 @@ void pose_call_end(struct pose_call *call, const char *outcome, const struct err
     struct pose_pool *pool = call->pool;
     pool->unanswered--;
     pool->unanswered_bytes -= call->size;
+    pool->alone -= call->is_alone;
     if (call->track != NULL)
         call->track->unanswered--;
     if (call->size > 0)
@@ -123,13 +124,17 @@ void pose_pool_lose(struct pose_process *process, const struct err *err) {
     for (struct pose_track *track = pool->tracks; track != NULL; track = track->next)
         if (track->process == process)
             track->process = NULL;
+    /* Of pictures that went together nobody knows which it was: each is looked at again, alone. */
+    bool together = pool->batch > 1 && process->sent.first != process->sent.last;
     /* The last first, so that they stand in their old order before all others. */
-    while (process->sent.last != NULL && pool->batch <= 1 &&
-           process->sent.last != process->sent.first && process->sent.last->tries + 1 < TRIES_MAX) {
+    while (process->sent.last != NULL && (together || process->sent.last != process->sent.first) &&
+           process->sent.last->tries + 1 < TRIES_MAX) {
         struct pose_call *call = process->sent.last;
         pose_queue_remove(&process->sent, call);
         call->process = NULL;
         call->tries++;
+        call->is_alone = together;
+        pool->alone += together;
         if (call->answer != NULL)
             push_front(call);
         else
@@ -159,9 +164,9 @@ static unsigned count_processes(const struct pose_pool *pool, bool only_starting
 }
 
 static bool has_room(const struct pose_process *process) {
-    uint32_t batch = process->pool->batch;
-    return process->state == POSE_PROCESS_READY &&
-           process->sent_count < (batch > 1 ? 2 * batch : DEPTH);
+    const struct pose_pool *pool = process->pool;
+    uint32_t most = pool->alone > 0 ? 1 : pool->batch > 1 ? 2 * pool->batch : DEPTH;
+    return process->state == POSE_PROCESS_READY && process->sent_count < most;
 }
 
 static bool is_idle(const struct pose_process *process) {
@@ -206,10 +211,17 @@ static struct pose_process *of_track(struct pose_track *track) {
     return track->process;
 }
 
+/* Is `a` the better one for a picture of no track? What it may do to a process is to cost no track,
+ * where that can be helped. */
+static bool is_better(const struct pose_process *a, const struct pose_process *b) {
+    bool a_has_tracks = a->track_count > 0, b_has_tracks = b->track_count > 0;
+    return a_has_tracks != b_has_tracks ? b_has_tracks : a->sent_count < b->sent_count;
+}
+
 static struct pose_process *least_busy(struct pose_pool *pool) {
     struct pose_process *best = NULL;
     for (struct pose_process *p = pool->processes; p != NULL; p = p->next)
-        if (has_room(p) && (best == NULL || p->sent_count < best->sent_count))
+        if (has_room(p) && (best == NULL || is_better(p, best)))
             best = p;
     return best;
 }
@@ -223,7 +235,8 @@ static struct pose_call *first_to_send(const struct pose_queue *queue,
                                        struct pose_process **process) {
     struct pose_call *call = queue->first;
     for (; call != NULL; call = call->next) {
-        *process = call->size > 0 ? find_process(call) : NULL;
+        bool may_go = call->size > 0 && (call->pool->alone == 0 || call->is_alone);
+        *process = may_go ? find_process(call) : NULL;
         if (*process != NULL && has_room(*process))
             break;
     }

@@ -3,11 +3,12 @@
  * A pool has the pose processes (media/pose_child.h) of one model and backend: none until somebody
  * asks, then one, and more (one a core; one alone with CUDA) while pictures wait; those that nobody
  * needs for a while are stopped. Pictures that have nothing to do with each other go to the process
- * that is least busy; a track stays with the process that knows it, and its pictures take turns
- * with those of no track, however many wait. When a process dies, what it
- * was looking at fails with ERR_UPSTREAM, what waited goes to another, and its tracks begin anew
- * with their next picture, which says so. One that takes too long over a picture is killed
- * (ERR_TIMEOUT).
+ * that is least busy, rather to one that knows no track; a track stays with the process that knows
+ * it, and its pictures take turns with those of no track, however many wait. When a process dies,
+ * what it was looking at fails with ERR_UPSTREAM, what waited goes to another, and its tracks begin
+ * anew with their next picture, which says so. (Of a GPU's batch nobody knows which picture it was:
+ * each is looked at again, alone, and fails when a process dies of it once more.) One that takes
+ * too long over a picture is killed (ERR_TIMEOUT).
  *
  * Bounds: POOL_WAITING_MAX pictures and POOL_WAITING_BYTES that wait, POOL_TRACK_WAITING of one
  * track; beyond them ERR_BUSY.

@@ -21,6 +21,7 @@ struct pose_call {
     void *arg;
     double began;
     unsigned tries; /* processes that died with it */
+    bool is_alone;  /* no other goes with it: one of those that a process died with */
     size_t size;    /* of `query` and what follows it; 0: waits for a process only */
     struct pose_query query;
     unsigned char bytes[];
@@ -61,6 +62,7 @@ struct pose_pool {
     struct pose_queue waiting, frames; /* of no track, and of tracks */
     bool frame_is_next;                /* to be sent, when both wait */
     size_t unanswered, unanswered_bytes;
+    unsigned alone; /* calls that are; while there are some, no other is sent */
     struct pose_track *tracks;
     unsigned track_count;
     uint64_t last_track;

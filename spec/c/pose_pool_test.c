@@ -24,7 +24,7 @@ static const char *role;
 enum { MANY = 4 };
 
 static void say(struct link *link, uint32_t kind, uint32_t version) {
-    bool on_gpu = strcmp(role, "many") == 0 && kind == POSE_READY;
+    bool on_gpu = (strcmp(role, "many") == 0 && kind == POSE_READY) || strcmp(role, "eager") == 0;
     bool lies = strcmp(role, "lies") == 0;
     struct pose_news news = {.version = version,
                              .kind = kind,
@@ -37,7 +37,8 @@ static void say(struct link *link, uint32_t kind, uint32_t version) {
     link_send_event(link, &news, sizeof news, NULL);
 }
 
-/* As a GPU does that waits for a whole batch: true when there is one, which is answered. */
+/* As a GPU does that waits for a whole batch ("eager" waits for none): true when there is one,
+ * which is answered. */
 static bool play_batch(struct link *link, uint64_t id) {
     static uint64_t ids[MANY];
     static int count;
@@ -508,6 +509,50 @@ static void gives_a_gpu_whole_batches(void) {
     end();
 }
 
+static void looks_again_at_what_a_batch_died_with(void) {
+    struct asked asked[2 * MANY], frames[3];
+    begin("eager", (struct pose_pools_options){.processes = 8});
+    struct pose_track *track = new_track();
+    CHECK(detect(&asked[0], "e") == 0 && detect(&asked[1], "e") == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(push(track, &frames[i], "B") == 0);
+    for (int i = 2; i < 2 * MANY; i++)
+        CHECK(detect(&asked[i], "A") == 0);
+    wait_all();
+    for (int i = 0; i < 2 * MANY; i++)
+        CHECK(asked[i].answers == 1 && asked[i].err.code == (i < 2 ? ERR_UPSTREAM : 0));
+    for (int i = 0; i < 3; i++)
+        CHECK(frames[i].answers == 1 && frames[i].err.code == 0);
+    CHECK(frames[0].place < frames[1].place && frames[1].place < frames[2].place);
+    CHECK(ask("e", &asked[0]) == ERR_UPSTREAM && ask("A", &asked[0]) == 0);
+    pose_track_free(track);
+    end();
+}
+
+static void spares_processes_that_know_tracks(void) {
+    struct asked asked[2];
+    struct pose_track *tracks[2];
+    begin("good", (struct pose_pools_options){.processes = 2});
+    for (int i = 0; i < 2; i++) { /* the second starts another process */
+        tracks[i] = new_track();
+        CHECK(push(tracks[i], &asked[i], "A") == 0);
+        wait_all();
+    }
+    for (int i = 0; i < 2; i++) {
+        pose_track_free(tracks[i]); /* its process has none now, the other still has one */
+        CHECK(ask("e", &asked[0]) == ERR_UPSTREAM);
+        tracks[i] = new_track();
+        for (int j = 0; j < 2; j++) {
+            CHECK(push(tracks[j], &asked[j], "A") == 0);
+            wait_all();
+            CHECK(asked[j].err.code == 0 && !asked[j].found.reset);
+        }
+    }
+    for (int i = 0; i < 2; i++)
+        pose_track_free(tracks[i]);
+    end();
+}
+
 static void stops_what_nobody_needs(void) {
     struct asked asked;
     struct pose_pool_view view;
@@ -580,6 +625,8 @@ int main(int argc, char **argv) {
         TEST(spreads_tracks_over_processes),
         TEST(lets_tracks_and_other_pictures_take_turns),
         TEST(gives_a_gpu_whole_batches),
+        TEST(looks_again_at_what_a_batch_died_with),
+        TEST(spares_processes_that_know_tracks),
         TEST(stops_what_nobody_needs),
         TEST(looks_at_pictures_with_the_real_networks),
     };
