@@ -50,8 +50,9 @@ static const struct config_setting settings[] = {
     {"characters_dir", CONFIG_PATH, NULL,
      "where characters are looked up by name (default: DATA/characters)", 0, 0, NULL, false},
     {"pose_processes", CONFIG_INT, "0",
-     "processes of a pose model that look at pictures; 0: one a core, in a worker one", 0, 64, NULL,
-     false},
+     "pose processes of the host, or of a worker, but at least one for each model in use; 0: one a "
+     "core, in a worker one",
+     0, 64, NULL, false},
     {"pose_timeout", CONFIG_DURATION, "20s", "how long a pose process may look at one picture", 0.1,
      3600, NULL, false},
     {"pose_idle", CONFIG_DURATION, "60s", "how long a pose process stays that nobody needs", 0.1,

@@ -72,7 +72,7 @@ void pose_call_end(struct pose_call *call, const char *outcome, const struct err
                    const struct pose_found *found) {
     struct pose_pool *pool = call->pool;
     pool->unanswered--;
-    pool->unanswered_bytes -= call->size;
+    pool->all->unanswered_bytes -= call->size;
     pool->alone -= call->is_alone;
     if (call->track != NULL)
         call->track->unanswered--;
@@ -150,11 +150,6 @@ void pose_pool_lose(struct pose_process *process, const struct err *err) {
 
 /* -- Who gets what ----------------------------------------------------------------------------- */
 
-/* Nobody knows what computes before the first has said so; with CUDA one process has it all. */
-static unsigned most_processes(const struct pose_pool *pool) {
-    return pool->batch == 1 ? pool->all->options.processes : 1;
-}
-
 static unsigned count_processes(const struct pose_pool *pool, bool only_starting) {
     unsigned count = 0;
     for (const struct pose_process *p = pool->processes; p != NULL; p = p->next)
@@ -174,11 +169,46 @@ static bool is_idle(const struct pose_process *process) {
            process->track_count == 0;
 }
 
+static unsigned count_all(const struct pose_pools *pools) {
+    unsigned count = 0;
+    for (const struct pose_pool *pool = pools->first; pool != NULL; pool = pool->next)
+        count += count_processes(pool, false);
+    return count;
+}
+
+/* How many processes other pools can do without, each keeping one; *spare is such a one. */
+static unsigned count_spare(const struct pose_pool *pool, struct pose_process **spare) {
+    unsigned count = 0;
+    for (const struct pose_pool *other = pool->all->first; other != NULL; other = other->next) {
+        unsigned left = count_processes(other, false);
+        for (struct pose_process *p = other->processes; p != NULL; p = p->next) {
+            if (other != pool && is_idle(p) && left > 1) {
+                *spare = p;
+                left--;
+                count++;
+            }
+        }
+    }
+    return count;
+}
+
+/* Each pool may have one: else it would wait for the tracks of others. Nobody knows what computes
+ * before the first has said so; with CUDA one process has it all. */
+static bool may_start(const struct pose_pool *pool) {
+    struct pose_process *spare;
+    return count_processes(pool, false) == 0 ||
+           (pool->batch == 1 &&
+            count_all(pool->all) - count_spare(pool, &spare) < pool->all->options.processes);
+}
+
 /* Starts another when there may be one. */
 static struct pose_process *start_another(struct pose_pool *pool) {
     struct err err;
-    if (count_processes(pool, false) >= most_processes(pool) || loop_seconds() < pool->not_before)
+    struct pose_process *spare = NULL;
+    if (!may_start(pool) || loop_seconds() < pool->not_before)
         return NULL;
+    while (count_all(pool->all) >= pool->all->options.processes && count_spare(pool, &spare) > 0)
+        pose_process_stop(spare);
     struct pose_process *process = pose_process_start(pool, &err);
     if (process == NULL) {
         log_error("pose", "%s", err.message);
@@ -338,14 +368,17 @@ void pose_pool_settle(struct pose_pool *pool) {
 
 static int check_room(struct pose_pool *pool, const struct pose_picture *picture, struct err *err) {
     size_t size = picture ? picture->size : 0;
-    int code = 0;
+    size_t bytes = pool->all->unanswered_bytes;
     if (size > POSE_PICTURE_MAX)
         return err_set(err, ERR_TOO_LARGE, "a picture of %zu bytes; the limit is %d", size,
                        POSE_PICTURE_MAX);
-    if (pool->unanswered >= POOL_WAITING_MAX || pool->unanswered_bytes + size > POOL_WAITING_BYTES)
-        code = err_set(err, ERR_BUSY, "%zu pictures (%.0f MiB) wait to be looked at already",
-                       pool->unanswered, (double)pool->unanswered_bytes / 1048576);
-    return code;
+    if (pool->unanswered >= POOL_WAITING_MAX || bytes + size > POOL_WAITING_BYTES)
+        return err_set(err, ERR_BUSY,
+                       "%zu pictures wait for this model already, %.0f MiB for all models; at most "
+                       "%d and %d MiB may",
+                       pool->unanswered, (double)bytes / 1048576, POOL_WAITING_MAX,
+                       POOL_WAITING_BYTES >> 20);
+    return 0;
 }
 
 static int new_call(struct pose_pool *pool, const struct pose_picture *picture, pose_answer answer,
@@ -369,7 +402,7 @@ static int new_call(struct pose_pool *pool, const struct pose_picture *picture, 
         call->query.channels = picture->channels;
     }
     pool->unanswered++;
-    pool->unanswered_bytes += call->size;
+    pool->all->unanswered_bytes += call->size;
     *out = call;
     return 0;
 }

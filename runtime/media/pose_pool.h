@@ -10,8 +10,9 @@
  * each is looked at again, alone, and fails when a process dies of it once more.) One that takes
  * too long over a picture is killed (ERR_TIMEOUT).
  *
- * Bounds: POOL_WAITING_MAX pictures and POOL_WAITING_BYTES that wait, POOL_TRACK_WAITING of one
- * track; beyond them ERR_BUSY.
+ * Bounds: POOL_WAITING_MAX pictures that wait, POOL_TRACK_WAITING of one track, and, of all pools
+ * together, POOL_WAITING_BYTES; beyond them ERR_BUSY. The number of processes is one for all pools,
+ * too, but each may have one: a pool that needs more ends those that others do not need.
  *
  * Metrics: pose_frames_total{model, backend, outcome}, pose_seconds{stage}, pose_children{model},
  * pose_sessions{model}, pose_fallbacks_total{model}.
@@ -40,7 +41,7 @@ struct pose_call; /* a picture that waits for its answer */
 
 struct pose_pools_options {
     const char *program; /* that plays the pose process; NULL: this one */
-    unsigned processes;  /* a pool, at most; 0: one a core */
+    unsigned processes;  /* of all pools, at most, but one a pool; 0: one a core */
     double timeout;      /* seconds that a picture may take once it is its turn */
     double start;        /* seconds in which a process must be ready; 0: 60 */
     double idle;         /* seconds after which a process that nobody needs is stopped */

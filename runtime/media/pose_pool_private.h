@@ -61,7 +61,7 @@ struct pose_pool {
     struct pose_process *processes;
     struct pose_queue waiting, frames; /* of no track, and of tracks */
     bool frame_is_next;                /* to be sent, when both wait */
-    size_t unanswered, unanswered_bytes;
+    size_t unanswered;
     unsigned alone; /* calls that are; while there are some, no other is sent */
     struct pose_track *tracks;
     unsigned track_count;
@@ -79,6 +79,7 @@ struct pose_pools {
     struct pose_pools_options options;
     char *program;
     struct pose_pool *first;
+    size_t unanswered_bytes; /* of all pools */
 };
 
 /* -- pose_pool.c ------------------------------------------------------------------------------- */

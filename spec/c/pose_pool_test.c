@@ -413,6 +413,57 @@ static void refuses_what_is_too_much(void) {
     end();
 }
 
+static void counts_waiting_bytes_over_all_pools(void) {
+    enum { SIZE = 60 << 20, FIT = POOL_WAITING_BYTES / SIZE };
+    struct asked asked[FIT + 1] = {0};
+    struct gpu_pose_options options;
+    struct pose_picture picture = {.bytes = calloc(SIZE, 1), .size = SIZE};
+    gpu_pose_options_default(&options);
+    begin("good", (struct pose_pools_options){.processes = 1});
+    for (int i = 0; i <= FIT; i++) {
+        CHECK(pose_pools_get(pools, i % 2 ? "other" : "good", "cpu", &pool, &asked[i].err) == 0);
+        CHECK(pose_pool_detect(pool, &options, &picture, on_answer, &asked[i], &asked[i].call,
+                               &asked[i].err) == (i < FIT ? 0 : ERR_BUSY));
+    }
+    CHECK(strstr(asked[FIT].err.message, "256 MiB") != NULL);
+    for (int i = 0; i < FIT; i++)
+        pose_call_cancel(asked[i].call);
+    CHECK(pose_pools_get(pools, "good", "cpu", &pool, &asked[0].err) == 0);
+    CHECK(ask("A", &asked[0]) == 0);
+    free((void *)picture.bytes);
+    end();
+}
+
+/* Waits until so many processes of the model "good" take pictures, and no other is up. */
+static bool has_processes(const char *backend, unsigned count) {
+    struct pose_pool_view view = {0};
+    struct err err;
+    CHECK(pose_pools_get(pools, "good", backend, &pool, &err) == 0);
+    for (int i = 0; i < 200; i++) {
+        pose_pool_look(pool, &view);
+        if (view.ready == count && view.pid_count == count)
+            return true;
+        run(0.05);
+    }
+    return false;
+}
+
+static void counts_processes_over_all_pools(void) {
+    struct asked asked[100];
+    begin("good", (struct pose_pools_options){.processes = 3});
+    for (int round = 0; round < 2; round++) {
+        CHECK(has_processes(round ? "auto" : "cpu", 0));
+        for (int i = 0; i < 100; i++) /* that want all there may be */
+            CHECK(detect(&asked[i], "A") == 0);
+        wait_all();
+        for (int i = 0; i < 100; i++)
+            CHECK(asked[i].err.code == 0);
+        CHECK(has_processes("cpu", round ? 1 : 3));
+    }
+    CHECK(has_processes("auto", 2));
+    end();
+}
+
 static void forgets_what_nobody_wants(void) {
     struct asked asked[6];
     begin("good", (struct pose_pools_options){.processes = 1});
@@ -620,6 +671,8 @@ int main(int argc, char **argv) {
         TEST(says_why_a_process_cannot_work),
         TEST(says_when_there_is_no_program),
         TEST(refuses_what_is_too_much),
+        TEST(counts_waiting_bytes_over_all_pools),
+        TEST(counts_processes_over_all_pools),
         TEST(forgets_what_nobody_wants),
         TEST(keeps_a_track_with_its_process),
         TEST(spreads_tracks_over_processes),
