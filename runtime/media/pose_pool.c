@@ -221,7 +221,8 @@ static struct pose_process *start_another(struct pose_pool *pool) {
 static struct pose_process *least_tracks(struct pose_pool *pool) {
     struct pose_process *best = NULL;
     for (struct pose_process *p = pool->processes; p != NULL; p = p->next)
-        if (p->state != POSE_PROCESS_ENDING && (best == NULL || p->track_count < best->track_count))
+        if (p->state != POSE_PROCESS_ENDING && p->track_count < POSE_SESSIONS_MAX &&
+            (best == NULL || p->track_count < best->track_count))
             best = p;
     return best;
 }
@@ -303,6 +304,25 @@ static size_t count_stuck(const struct pose_pool *pool) {
     return stuck;
 }
 
+/* Ends a picture of a track that no process can follow, nor any that may be started. One in a turn
+ * of the loop: its answer may ask again at once, for ever. */
+static bool refuse_track(struct pose_pool *pool) {
+    struct err err;
+    struct pose_call *call = pool->frames.first;
+    while (call != NULL && (pool->batch == 0 || of_track(call->track) != NULL || may_start(pool)))
+        call = call->next;
+    if (call == NULL)
+        return false;
+    err_set(
+        &err, ERR_BUSY,
+        "the pose processes of model %s (%u) follow %d sessions each already, the most that one "
+        "can; close a session that nobody needs",
+        pool->model, count_processes(pool, false), POSE_SESSIONS_MAX);
+    pose_queue_remove(&pool->frames, call);
+    pose_call_end(call, "busy", &err, NULL);
+    return true;
+}
+
 /* Ends what nobody needs, and what does not get ready. */
 static void stop_some(struct pose_pool *pool, double now) {
     double idle = pool->all->options.idle, start = pool->all->options.start;
@@ -355,10 +375,13 @@ void pose_pool_settle(struct pose_pool *pool) {
     if (pool->refused.code != 0 && count_processes(pool, false) == 0)
         pose_pool_fail(pool, &pool->refused);
     pool->refused.code = 0;
+    bool was_refused = refuse_track(pool);
     double now = loop_seconds();
     stop_some(pool, now);
     double next = next_look(pool, now);
-    if (next < 0)
+    if (was_refused)
+        wake(pool);
+    else if (next < 0)
         uv_timer_stop(&pool->timer);
     else
         uv_timer_start(&pool->timer, look, (uint64_t)(next * 1000) + 1, 0);

@@ -87,7 +87,8 @@ int pose_pool_detect(struct pose_pool *pool, const struct gpu_pose_options *opti
 struct pose_track *pose_track_new(struct pose_pool *pool, const struct gpu_pose_options *options);
 void pose_track_free(struct pose_track *track); /* its calls must be over or cancelled */
 
-/* The next picture of a track, at `time` seconds. Answers come in order. */
+/* The next picture of a track, at `time` seconds. Answers come in order; ERR_BUSY is one, too: all
+ * processes follow as many tracks as they can. */
 int pose_track_push(struct pose_track *track, double time, const struct pose_picture *picture,
                     pose_answer answer, void *arg, struct pose_call **call, struct err *err);
 

@@ -464,6 +464,30 @@ static void counts_processes_over_all_pools(void) {
     end();
 }
 
+static void refuses_tracks_that_no_process_can_follow(void) {
+    enum { MOST = POSE_SESSIONS_MAX };
+    static struct asked asked[MOST + 2];
+    static struct pose_track *tracks[MOST + 2];
+    begin("good", (struct pose_pools_options){.processes = 1});
+    for (int i = 0; i < MOST + 2; i++) {
+        tracks[i] = new_track();
+        CHECK(push(tracks[i], &asked[i], "A") == 0);
+    }
+    wait_all();
+    for (int i = 0; i < MOST + 2; i++)
+        CHECK(asked[i].answers == 1 && asked[i].err.code == (i < MOST ? 0 : ERR_BUSY));
+    CHECK(strstr(asked[MOST].err.message, "256 sessions") != NULL);
+    pose_track_free(tracks[0]);
+    for (int i = 1; i < 3; i++) {
+        CHECK(push(tracks[MOST - 1 + i], &asked[i], "A") == 0);
+        wait_all();
+        CHECK(asked[i].err.code == (i == 1 ? 0 : ERR_BUSY));
+    }
+    for (int i = 1; i < MOST + 2; i++)
+        pose_track_free(tracks[i]);
+    end();
+}
+
 static void forgets_what_nobody_wants(void) {
     struct asked asked[6];
     begin("good", (struct pose_pools_options){.processes = 1});
@@ -673,6 +697,7 @@ int main(int argc, char **argv) {
         TEST(refuses_what_is_too_much),
         TEST(counts_waiting_bytes_over_all_pools),
         TEST(counts_processes_over_all_pools),
+        TEST(refuses_tracks_that_no_process_can_follow),
         TEST(forgets_what_nobody_wants),
         TEST(keeps_a_track_with_its_process),
         TEST(spreads_tracks_over_processes),

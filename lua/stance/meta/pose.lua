@@ -82,8 +82,8 @@ function engine:track(options) end
 ---@return { model: string, backend: string, processes: integer, sessions: integer, waiting: integer, resident: number, pids: integer[] }
 function engine:info() end
 
---- The next picture. Waits; at most 8 may be under way at once (`busy`). Errors as those of detect; after one the session goes
---- on with the next picture.
+--- The next picture. Waits; at most 8 may be under way at once, and a pose process follows 256 sessions (both `busy`). Errors
+--- as those of detect; after one the session goes on with the next picture.
 ---@param image string|stance.image
 ---@param seconds number  its time; one that does not go forward is not smoothed
 ---@return pose.Result?
