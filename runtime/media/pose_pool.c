@@ -295,12 +295,13 @@ static void send_waiting(struct pose_pool *pool) {
 }
 
 /* How many wait for want of a process. */
-static size_t count_stuck(const struct pose_pool *pool) {
+static size_t count_stuck(struct pose_pool *pool) {
+    bool is_any = least_busy(pool) != NULL;
     size_t stuck = 0;
     for (struct pose_call *call = pool->waiting.first; call != NULL; call = call->next)
-        stuck += call->size == 0 || find_process(call) == NULL;
+        stuck += call->size == 0 || !is_any;
     for (struct pose_call *call = pool->frames.first; call != NULL; call = call->next)
-        stuck += find_process(call) == NULL;
+        stuck += of_track(call->track) == NULL;
     return stuck;
 }
 
