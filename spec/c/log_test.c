@@ -155,6 +155,17 @@ static void writes_text_without_surprises(void) {
     log_configure(LOG_DEBUG, LOG_JSON);
 }
 
+/* A terminal hands over what was written to it in pieces of its own choice. */
+static void read_terminal_line(int master, char *text, size_t size) {
+    size_t used = 0;
+    ssize_t more;
+    do {
+        more = read(master, text + used, size - 1 - used);
+        used += more > 0 ? (size_t)more : 0;
+        text[used] = '\0';
+    } while (more > 0 && strchr(text, '\n') == NULL);
+}
+
 static void colours_terminals_only(void) {
     int master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0 || grantpt(master) < 0 || unlockpt(master) < 0) {
@@ -168,8 +179,7 @@ static void colours_terminals_only(void) {
         log_configure(LOG_DEBUG, LOG_AUTO);
         log_set_fd(terminal);
         log_warn("net", "careful");
-        ssize_t size = read(master, text, sizeof text - 1);
-        text[size > 0 ? size : 0] = '\0';
+        read_terminal_line(master, text, sizeof text);
         CHECK(strstr(text, "net: careful") != NULL);
         CHECK((strchr(text, '\33') != NULL) == (round == 0));
         setenv("NO_COLOR", "1", 1);
