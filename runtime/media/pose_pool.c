@@ -176,38 +176,39 @@ static unsigned count_all(const struct pose_pools *pools) {
     return count;
 }
 
-/* How many processes other pools can do without, each keeping one; *spare is such a one. */
-static unsigned count_spare(const struct pose_pool *pool, struct pose_process **spare) {
+static unsigned count_idle_elsewhere(const struct pose_pool *pool) {
     unsigned count = 0;
-    for (const struct pose_pool *other = pool->all->first; other != NULL; other = other->next) {
-        unsigned left = count_processes(other, false);
-        for (struct pose_process *p = other->processes; p != NULL; p = p->next) {
-            if (other != pool && is_idle(p) && left > 1) {
-                *spare = p;
-                left--;
-                count++;
-            }
-        }
-    }
+    for (const struct pose_pool *other = pool->all->first; other != NULL; other = other->next)
+        for (const struct pose_process *p = other->processes; p != NULL; p = p->next)
+            count += other != pool && is_idle(p);
     return count;
+}
+
+/* An idle process of another pool, but not its last; NULL: there is none. */
+static struct pose_process *find_spare(const struct pose_pool *pool) {
+    for (const struct pose_pool *other = pool->all->first; other != NULL; other = other->next)
+        for (struct pose_process *p = other->processes; p != NULL; p = p->next)
+            if (other != pool && is_idle(p) && count_processes(other, false) > 1)
+                return p;
+    return NULL;
 }
 
 /* Each pool may have one: else it would wait for the tracks of others. Nobody knows what computes
  * before the first has said so; with CUDA one process has it all. */
 static bool may_start(const struct pose_pool *pool) {
-    struct pose_process *spare;
     return count_processes(pool, false) == 0 ||
            (pool->batch == 1 &&
-            count_all(pool->all) - count_spare(pool, &spare) < pool->all->options.processes);
+            count_all(pool->all) - count_idle_elsewhere(pool) < pool->all->options.processes);
 }
 
 /* Starts another when there may be one. */
 static struct pose_process *start_another(struct pose_pool *pool) {
     struct err err;
-    struct pose_process *spare = NULL;
+    struct pose_process *spare;
     if (!may_start(pool) || loop_seconds() < pool->not_before)
         return NULL;
-    while (count_all(pool->all) >= pool->all->options.processes && count_spare(pool, &spare) > 0)
+    while (count_all(pool->all) >= pool->all->options.processes &&
+           (spare = find_spare(pool)) != NULL)
         pose_process_stop(spare);
     struct pose_process *process = pose_process_start(pool, &err);
     if (process == NULL) {

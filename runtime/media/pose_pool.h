@@ -12,7 +12,8 @@
  *
  * Bounds: POOL_WAITING_MAX pictures that wait, POOL_TRACK_WAITING of one track, and, of all pools
  * together, POOL_WAITING_BYTES; beyond them ERR_BUSY. The number of processes is one for all pools,
- * too, but each may have one: a pool that needs more ends those that others do not need.
+ * too, but each may have one, and keeps its last; what is idle is not counted, and the rest of it
+ * is ended by a pool that needs more.
  *
  * Metrics: pose_frames_total{model, backend, outcome}, pose_seconds{stage}, pose_children{model},
  * pose_sessions{model}, pose_fallbacks_total{model}.

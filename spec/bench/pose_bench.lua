@@ -10,7 +10,7 @@ local render, scene, time, video = require "render", require "scene", require "t
 local width, height, quality = 1280, 720, 70
 local models = { "lite", "full", "heavy" }
 local alone, rate, streams, seconds = 100, 10, 10, 10
-local carried_seconds, sessions = 3, 400
+local carried_seconds, sessions = 3, 200
 local results = { unit = "ms unless named otherwise", frame = { width, height, quality = quality } }
 
 for _, model in ipairs(pose.models()) do
