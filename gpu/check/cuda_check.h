@@ -7,6 +7,8 @@
 #include "cuda/device.h"
 #include "pose/backend.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 /* Where kernels run. */
@@ -25,6 +27,45 @@ float cuda_rounded(float value);
 
 /* ||a - b|| / ||b||; infinity where a number is none. */
 double cuda_error(const float *a, const float *b, size_t count);
+
+/* Memory of where the kernels run, and what is in it. */
+template <class T> struct shared_array {
+    cuda_where where;
+    std::vector<T> here;
+    T *at;
+
+    shared_array(cuda_where w, const std::vector<T> &numbers) : where(w), here(numbers) {
+        at = here.data();
+        if (where == ON_DEVICE &&
+            (cudaMalloc(reinterpret_cast<void **>(&at), here.size() * sizeof(T)) != cudaSuccess ||
+             cudaMemcpy(at, here.data(), here.size() * sizeof(T), cudaMemcpyHostToDevice) !=
+                 cudaSuccess)) {
+            fprintf(stderr, "gpu_check_cuda: no memory on the device\n");
+            exit(1);
+        }
+    }
+    shared_array(const shared_array &) = delete;
+    ~shared_array() {
+        if (where == ON_DEVICE)
+            (void)cudaFree(at);
+    }
+    const std::vector<T> &back() {
+        if (where == ON_DEVICE && cudaMemcpy(here.data(), at, here.size() * sizeof(T),
+                                             cudaMemcpyDeviceToHost) != cudaSuccess)
+            check_that(false, "copying back from the device");
+        return here;
+    }
+};
+
+template <class Item>
+static inline void run_items(cuda_where where, const Item &item, uint32_t count) {
+    if (where == ON_CPU)
+        items_run(item, count);
+    else
+        check_that(items_launch(item, count, nullptr) == cudaSuccess &&
+                       cudaDeviceSynchronize() == cudaSuccess,
+                   "a kernel of items fails");
+}
 
 /* Runs a graph over a batch of inputs, floats as the graph has them; outputs[i] gets the batch's
  * numbers of output i. `emulate`: on the CPU, blocks thread by thread. */
@@ -47,6 +88,7 @@ const struct pose_roi cuda_middle = {CUDA_BODY_SIDE / 2.0f, CUDA_BODY_SIDE / 2.0
 /* Distances between two readings of one crop's landmarks, in its pixels, in order. */
 std::vector<float> cuda_distances(const struct pose_raw &a, const struct pose_raw &b);
 
+void cuda_check_lanes(cuda_where where);  /* vectors of one lane beside the CPU's */
 void cuda_check_layers(cuda_where where); /* every kernel, in networks of one or two */
 void cuda_check_nets(cuda_where where);   /* networks by chance, and MediaPipe's */
 void cuda_check_pose(cuda_where where);   /* crops and decoding */

@@ -1,4 +1,5 @@
-/* cuda_main.cu - `gpu_check_cuda` runs the checks, `gpu_check_cuda bench` the timings. */
+/* cuda_main.cu - `gpu_check_cuda` runs the checks (`render`: the renderer's alone),
+ * `gpu_check_cuda bench` the timings. */
 #include "check/cuda_check.h"
 
 #include <cmath>
@@ -55,7 +56,10 @@ double cuda_error(const float *a, const float *b, size_t count) {
     return off == 0.0 ? 0.0 : std::sqrt(off / (size + 1e-12));
 }
 
-static void run_all(cuda_where where) {
+static void run_all(cuda_where where, bool networks) {
+    cuda_check_lanes(where);
+    if (!networks)
+        return;
     cuda_check_layers(where);
     cuda_check_nets(where);
     cuda_check_pose(where);
@@ -72,18 +76,20 @@ int main(int argc, char **argv) {
         printf("SKIP cuda timings: %s\n", why);
         return 0;
     }
-    if (argc != 1) {
-        fprintf(stderr, "usage: gpu_check_cuda [bench]    SEED=number repeats a run\n");
+    const bool networks = argc == 1;
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "render") != 0)) {
+        fprintf(stderr, "usage: gpu_check_cuda [bench | render]    SEED=number repeats a run\n");
         return 2;
     }
     const char *seed = getenv("SEED");
     dice = seed != nullptr ? strtoull(seed, nullptr, 10) : (uint64_t)time(nullptr);
     printf("kernels on the CPU (SEED=%llu)\n", (unsigned long long)dice);
-    run_all(ON_CPU);
+    run_all(ON_CPU, networks);
     if (there) {
         printf("kernels on %s\n", device.name);
-        run_all(ON_DEVICE);
-        cuda_check_backend();
+        run_all(ON_DEVICE, networks);
+        if (networks)
+            cuda_check_backend();
     } else {
         skipped++;
         printf("SKIP cuda: no device: %s\n", why);

@@ -11,48 +11,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 namespace {
-
-/* Memory of where the kernels run, and what is in it. */
-template <class T> struct shared_array {
-    cuda_where where;
-    std::vector<T> here;
-    T *at;
-
-    shared_array(cuda_where w, const std::vector<T> &numbers) : where(w), here(numbers) {
-        at = here.data();
-        if (where == ON_DEVICE &&
-            (cudaMalloc(reinterpret_cast<void **>(&at), here.size() * sizeof(T)) != cudaSuccess ||
-             cudaMemcpy(at, here.data(), here.size() * sizeof(T), cudaMemcpyHostToDevice) !=
-                 cudaSuccess)) {
-            fprintf(stderr, "gpu_check_cuda: no memory on the device\n");
-            exit(1);
-        }
-    }
-    shared_array(const shared_array &) = delete;
-    ~shared_array() {
-        if (where == ON_DEVICE)
-            (void)cudaFree(at);
-    }
-    const std::vector<T> &back() {
-        if (where == ON_DEVICE && cudaMemcpy(here.data(), at, here.size() * sizeof(T),
-                                             cudaMemcpyDeviceToHost) != cudaSuccess)
-            check_that(false, "copying back from the device");
-        return here;
-    }
-};
-
-template <class Item> void run_items(cuda_where where, const Item &item, uint32_t count) {
-    if (where == ON_CPU)
-        items_run(item, count);
-    else
-        check_that(items_launch(item, count, nullptr) == cudaSuccess &&
-                       cudaDeviceSynchronize() == cudaSuccess,
-                   "a kernel of items fails");
-}
 
 /* -- Crops --------------------------------------------------------------------------------------
  */

@@ -6,10 +6,14 @@
  * fused and nothing is approximated. That is what makes pictures and labels independent of the
  * machine, so keep reciprocal estimates and fused products out.
  *
+ * What CUDA does, too, is written with the same functions, which cuda/lanes.h has for one lane
+ * (render/lanes.h).
+ *
  * vf: GPU_LANES floats, vi: as many int32; + - * / & | ^ work on them. vm: a mask of lanes. */
 #ifndef STANCE_GPU_SIMD_H
 #define STANCE_GPU_SIMD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -63,6 +67,18 @@ static inline vi vi_bits(vf value) {
 
 static inline vf vf_bits(vi value) {
     return (vf)value;
+}
+
+static inline float vf_lane(vf value, int lane) {
+    return value[lane];
+}
+
+static inline int32_t vi_lane(vi value, int lane) {
+    return value[lane];
+}
+
+static inline bool vm_any(vm mask) {
+    return vm_bits(mask) != 0;
 }
 
 /* A NaN comes out as `low`. */

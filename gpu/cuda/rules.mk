@@ -29,7 +29,7 @@ endif
 
 CUDA_OBJECTS := $(patsubst %.cu,$(OUT)/%.o,$(wildcard cuda/*.cu))
 CUDA_CHECKS := $(patsubst %.cu,$(OUT)/%.o,$(wildcard check/cuda_*.cu)) \
-               $(patsubst %,$(OUT)/check/%.o,graphs models body)
+               $(patsubst %,$(OUT)/check/%.o,graphs models body lane_ops)
 
 ifeq ($(CUDA),)
 plugin:
@@ -51,6 +51,10 @@ $(OUT)/gpu_check_cuda: $(CUDA_CHECKS) $(CUDA_OBJECTS) $(OUT)/libstance_gpu.a
 # function: nvcc would warn of that.
 $(OUT)/check/cuda_%.o: CUDA_CODE := -gencode arch=compute_$(firstword $(CUDA_ARCHS)),code=compute_$(firstword $(CUDA_ARCHS))
 $(OUT)/check/cuda_%.o: CUDA_FLAGS += -diag-suppress 20011,20014
+
+# Pictures are the CPU's bytes: nothing is fused, and integers wrap as vectors' do (cuda/lanes.h).
+RENDER_FLAGS := -fmad=false -Xcompiler -ffp-contract=off,-fwrapv
+$(OUT)/cuda/render%.o $(OUT)/check/cuda_render%.o $(OUT)/check/cuda_lanes.o: CUDA_FLAGS += $(RENDER_FLAGS)
 
 $(OUT)/cuda/cudnn.o: CUDA_FLAGS += -diag-suppress 1444 # deprecated, which its newer header says of all this
 

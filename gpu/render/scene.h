@@ -7,6 +7,10 @@
 
 #include "fail.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     GPU_PAD = 16,          /* the widest vector, in floats */
     GPU_VERTEX_FLOATS = 8, /* x y z u, nx ny nz v: one cache line holds two vertices */
@@ -65,4 +69,7 @@ void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *textur
  * cut-off. */
 void gpu_texture_classify(struct gpu_scene *scene);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -5,6 +5,10 @@
 
 #include "../stance_gpu.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
     GPU_SUBPIXEL_BITS = 8,
     GPU_SUBPIXEL =
@@ -79,4 +83,7 @@ enum {
  * for those who read words. */
 void gpu_tone_table(uint8_t table[GPU_TONE_ENTRIES + 3]);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
