@@ -5,7 +5,7 @@
 
 #include "render/lanes.h"
 
-enum { LANE_OPS = 44, LANE_WIDTH = 4 };
+enum { LANE_OPS = 46, LANE_WIDTH = 4 };
 
 /* The bits of operation `op` of floats, or of their bits; masks come as 0 and 1. table: 256 words
  * that gathers read. */
@@ -101,6 +101,10 @@ GPU_LANE vi lane_op(int op, vf a, vf b, vf c, const void *table) {
         return (i >> 8) + (j >> 8) - (k >> 8);
     case 42:
         return (i >> 18) * (j >> 18);
+    case 43:
+        return vi_wrap_product(i, 0x7feb352d);
+    case 44:
+        return vi_shift_right(i, 15);
     default:
         return ~i;
     }

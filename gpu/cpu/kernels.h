@@ -6,8 +6,7 @@
 #ifndef STANCE_GPU_KERNELS_H
 #define STANCE_GPU_KERNELS_H
 
-#include "../render/scene.h"
-#include "../render/view.h"
+#include "../render/shade.h"
 
 /* Vertices after projection, [padded_vertices]. */
 struct gpu_projected {
@@ -34,31 +33,6 @@ struct gpu_raster {
     size_t stride;          /* samples a row, GPU_BLOCK more than are drawn */
 };
 
-/* The sun's view of a body. */
-struct gpu_shadow {
-    float m[12];  /* light = m * world: across, down and towards the sun, in metres */
-    float scale;  /* texels a metre */
-    float x0, y0; /* light metres of the map's corner */
-    int32_t width, height;
-    size_t stride;
-    const float *depth; /* [height][stride], metres towards the sun, 0: nothing */
-    float base;         /* light z of depth 0 */
-    float tap_x[GPU_SHADOW_TAPS], tap_y[GPU_SHADOW_TAPS]; /* gpu_lighting_taps */
-    float softness;                                       /* metres */
-};
-
-/* What darkens the ground: the body's shadow in cells of the sun's view, and its nearness in cells
- * of the plane. */
-struct gpu_ground {
-    float shadow_scale, shadow_x0, shadow_y0; /* cell = (light - x0) * scale */
-    int32_t shadow_width, shadow_height;
-    const float *shadow; /* 0..1; the outermost cells are 0 */
-    float contact_scale, contact_x0, contact_z0;
-    int32_t contact_width, contact_height;
-    const float *contact;            /* 0..1, likewise */
-    float centre_x, centre_z, reach; /* metres: where it fades into the background */
-};
-
 /* One pixel's share of one triangle. */
 struct gpu_fragments {
     uint32_t *triangle;        /* index */
@@ -68,25 +42,15 @@ struct gpu_fragments {
     float *red, *green, *blue; /* out: linear light, before the weight */
 };
 
-struct gpu_shade {
-    const struct gpu_scene *scene;
-    const float *vertices;
-    struct gpu_rays rays;
-    struct gpu_sun sun;
-    const struct gpu_lighting *lighting;
-    const struct gpu_shadow *shadow;
-    const struct gpu_ground *ground; /* NULL: none */
-    float pixel_size;                /* of a pixel at one metre: metres */
-};
-
-/* One row of a picture: what was shaded, over ground and background. */
+/* One row of a picture: what was shaded, which compose puts before what is behind it, and develop
+ * turns into bytes. */
 struct gpu_row {
     int32_t y;
     uint32_t width, height;
-    const float *red, *green, *blue, *coverage; /* [width + GPU_PAD], colours times coverage */
-    uint32_t *packed;                           /* [width + GPU_PAD]: scratch */
-    const uint8_t *tone;                        /* gpu_tone_table */
-    uint8_t *rgb;                               /* out: [width][3] */
+    float *red, *green, *blue; /* [width + GPU_PAD]: colours times coverage, then the whole row's */
+    const float *coverage;     /* [width + GPU_PAD] */
+    uint32_t *packed;          /* [width + GPU_PAD]: scratch */
+    uint8_t *rgb;              /* out: [width][3] */
 };
 
 struct gpu_kernels {
@@ -116,6 +80,7 @@ struct gpu_kernels {
     void (*shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                   uint32_t count);
     void (*compose)(const struct gpu_shade *job, const struct gpu_row *row);
+    void (*develop)(const struct gpu_develop *job, const struct gpu_row *row);
 };
 
 /* The kernels of a width by name ("avx512", "avx2", "portable"), or the widest that this processor

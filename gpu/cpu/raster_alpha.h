@@ -4,7 +4,7 @@
 #define STANCE_GPU_RASTER_ALPHA_H
 
 #include "kernels.h"
-#include "texels.h"
+#include "../render/texels.h"
 
 /* What the test of a triangle needs at each sample; corners in the order of its edges. */
 struct alpha_test {

@@ -130,7 +130,8 @@ static void clear_maps(const struct view *view) {
         memset(image->coverage, 0, pixels * sizeof *image->coverage);
 }
 
-static void compose_row(const struct view *view, uint32_t y) {
+static void finish_row(const struct view *view, uint32_t y) {
+    const struct gpu_kernels *kernels = view->renderer->kernels;
     struct gpu_row row = {.y = (int32_t)y,
                           .width = view->camera->width,
                           .height = view->camera->height,
@@ -139,9 +140,11 @@ static void compose_row(const struct view *view, uint32_t y) {
                           .blue = view->row[2],
                           .coverage = view->row[3],
                           .packed = view->packed,
-                          .tone = view->renderer->tone,
                           .rgb = view->image->rgb + (size_t)3 * y * view->camera->width};
-    view->renderer->kernels->compose(&view->shade, &row);
+    struct gpu_develop develop = {.tone = view->renderer->tone,
+                                  .exposure = view->shade.light->lighting->exposure};
+    kernels->compose(&view->shade, &row);
+    kernels->develop(&develop, &row);
 }
 
 /* Shades what the samples of one row show and adds it up by pixel. */
@@ -158,7 +161,7 @@ static void shade_row(const struct view *view, uint32_t y, const uint32_t *trian
     }
     view->renderer->kernels->shade(&view->shade, f, end);
     for (int c = 0; c < 3; c++)
-        memset(view->row[c] + x0, 0, width * sizeof(float));
+        memset(view->row[c], 0, (view->camera->width + GPU_PAD) * sizeof(float));
     for (uint32_t i = 0; i < count; i++) {
         size_t at = (size_t)x0 + f->pixel[i];
         view->row[0][at] += f->red[i] * f->weight[i];
@@ -170,6 +173,11 @@ static void shade_row(const struct view *view, uint32_t y, const uint32_t *trian
 static void clear_row(const struct view *view) {
     for (int c = 0; c < 4; c++)
         memset(view->row[c], 0, (view->camera->width + GPU_PAD) * sizeof(float));
+}
+
+static void finish_empty_row(const struct view *view, uint32_t y) {
+    clear_row(view);
+    finish_row(view, y);
 }
 
 /* Rasterises and shades rows [y0, y1) of the pixels that the body can touch. */
@@ -187,7 +195,7 @@ static void draw_band(struct view *view, int32_t y0, int32_t y1) {
         size_t at = raster->stride * (size_t)(y - y0);
         shade_row(view, (uint32_t)y, raster->triangle + at);
         write_maps(view, (uint32_t)y, raster->depth + at, raster->triangle + at);
-        compose_row(view, (uint32_t)y);
+        finish_row(view, (uint32_t)y);
     }
     *view->raster_time += middle - start;
     *view->shade_time += now() - middle;
@@ -268,16 +276,15 @@ static bool draw_view(struct view *view) {
     *view->raster_time += now() - start;
     start = now();
     clear_maps(view);
-    clear_row(view);
     for (int32_t y = 0; y < first; y++)
-        compose_row(view, (uint32_t)y);
+        finish_empty_row(view, (uint32_t)y);
+    clear_row(view);
     *view->shade_time += now() - start;
     for (int32_t y = first; y < end; y += band)
         draw_band(view, y, y + band < end ? y + band : end);
     start = now();
-    clear_row(view);
     for (int32_t y = end; y < height; y++)
-        compose_row(view, (uint32_t)y);
+        finish_empty_row(view, (uint32_t)y);
     *view->shade_time += now() - start;
     return true;
 }
@@ -335,8 +342,8 @@ static bool draw_pose(struct gpu_renderer *renderer, const struct gpu_scene *sce
                   scene->padded_vertices, vertices);
     double skinned = now();
     uint32_t size = batch->shadow_size != 0 ? batch->shadow_size : SHADOW_SIZE;
-    if (!gpu_shadow_draw(&renderer->maps, kernels, scene, vertices, projected, &batch->lighting,
-                         size))
+    struct gpu_caster caster = {scene, vertices};
+    if (!gpu_shadow_draw(&renderer->maps, kernels, &caster, 1, projected, &batch->lighting, size))
         return false;
     timings->skin += skinned - start;
     timings->shadow += now() - skinned;
@@ -351,12 +358,7 @@ static bool draw_pose(struct gpu_renderer *renderer, const struct gpu_scene *sce
                        .vertices = vertices,
                        .projected = *projected,
                        .pattern = &renderer->pattern},
-            .shade = {.scene = scene,
-                      .vertices = vertices,
-                      .sun = gpu_lighting_sun(&batch->lighting),
-                      .lighting = &batch->lighting,
-                      .shadow = &renderer->maps.sun,
-                      .ground = batch->lighting.ground ? &renderer->maps.ground : NULL},
+            .shade = {.scene = scene, .vertices = vertices, .light = &renderer->maps.light},
             .raster_time = &timings->raster,
             .shade_time = &timings->shade};
         if (!draw_view(&view))

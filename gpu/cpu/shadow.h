@@ -1,6 +1,6 @@
-/* shadow.h - what a pose casts: the sun's depth map of the body, and the dark on the ground. Done
- * once a pose and used by all of its views. A shadow owns its buffers, which only grow; it belongs
- * to one thread at a time. */
+/* shadow.h - what the bodies of a frame cast: the sun's depth maps of them, and the dark on the
+ * ground. Done once a frame and used by all of its views. The maps own their buffers, which only
+ * grow; they belong to one thread at a time. */
 #ifndef STANCE_GPU_SHADOW_H
 #define STANCE_GPU_SHADOW_H
 
@@ -16,15 +16,22 @@ struct gpu_buffer {
 bool gpu_buffer_reserve(struct gpu_buffer *buffer, size_t count, size_t size);
 void gpu_buffer_deinit(struct gpu_buffer *buffer);
 
-struct gpu_shadow_maps {
-    struct gpu_shadow sun;
-    struct gpu_ground ground;
-    struct gpu_buffer depth, cells, scratch, contact;
+/* A body that casts shadows. */
+struct gpu_caster {
+    const struct gpu_scene *scene;
+    const float *vertices; /* skinned */
 };
 
-/* Draws the maps of skinned `vertices`; `projected` is scratch. False: out of memory. */
+struct gpu_shadow_maps {
+    struct gpu_daylight light;
+    struct gpu_buffer casts, depth, cells, scratch, contact;
+};
+
+/* Draws the maps of a frame's bodies and fills maps->light with them; it points to `lighting`.
+ * `projected` is scratch, as large as the largest body. size: texels a side of a body's map; many
+ * bodies share the memory of four. False: out of memory. */
 bool gpu_shadow_draw(struct gpu_shadow_maps *maps, const struct gpu_kernels *kernels,
-                     const struct gpu_scene *scene, const float *vertices,
+                     const struct gpu_caster *casters, uint32_t count,
                      const struct gpu_projected *projected, const struct gpu_lighting *lighting,
                      uint32_t size);
 

@@ -27,6 +27,7 @@
 
 typedef float vf __attribute__((vector_size(GPU_SIMD / 8)));
 typedef int32_t vi __attribute__((vector_size(GPU_SIMD / 8)));
+typedef uint32_t vu __attribute__((vector_size(GPU_SIMD / 8)));
 
 #if GPU_SIMD == 512
 #include "simd_avx512.h"
@@ -79,6 +80,15 @@ static inline int32_t vi_lane(vi value, int lane) {
 
 static inline bool vm_any(vm mask) {
     return vm_bits(mask) != 0;
+}
+
+/* As if the lanes had no sign, modulo 2^32. */
+static inline vi vi_wrap_product(vi a, int32_t b) {
+    return (vi)((vu)a * (vu)vi_set1(b));
+}
+
+static inline vi vi_shift_right(vi a, int bits) {
+    return (vi)((vu)a >> bits);
 }
 
 /* A NaN comes out as `low`. */

@@ -208,6 +208,7 @@ uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint
 void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                            uint32_t count);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
+void GPU_KERNEL(gpu_develop)(const struct gpu_develop *job, const struct gpu_row *row);
 
 extern const struct gpu_kernels GPU_KERNEL(gpu_kernels);
 
@@ -222,4 +223,5 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .fragments = GPU_KERNEL(gpu_fragments),
     .shade = GPU_KERNEL(gpu_shade),
     .compose = GPU_KERNEL(gpu_compose),
+    .develop = GPU_KERNEL(gpu_develop),
 };

@@ -151,6 +151,15 @@ GPU_LANE vi vi_truncate(vf a) {
     return (vi)a;
 }
 
+/* As if there were no sign, modulo 2^32. */
+GPU_LANE vi vi_wrap_product(vi a, int32_t b) {
+    return (vi)((uint32_t)a * (uint32_t)b);
+}
+
+GPU_LANE vi vi_shift_right(vi a, int bits) {
+    return (vi)((uint32_t)a >> bits);
+}
+
 /* To the nearest, ties to even; only for |a| < 2^22. */
 GPU_LANE vi vi_round(vf a) {
     const vf magic = 12582912.0f; /* 1.5 * 2^23 */

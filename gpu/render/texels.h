@@ -1,9 +1,9 @@
 /* texels.h - where texture coordinates lie in a pyramid's level, for a vector of lanes; see
- * render/scene.h. */
+ * scene.h. */
 #ifndef STANCE_GPU_TEXELS_H
 #define STANCE_GPU_TEXELS_H
 
-#include "simd.h"
+#include "lanes.h"
 
 /* Four texels around a point and how far it is from the first. */
 struct texels {
@@ -11,7 +11,7 @@ struct texels {
     vf across, down;
 };
 
-static inline vi texels_wrap_index(vi i, vi size) {
+GPU_LANE vi texels_wrap_index(vi i, vi size) {
     vi zero = vi_set1(0);
     i = i + vi_select(vi_less(i, zero), size, zero);
     i = i - vi_select(vi_less(i, size), zero, size);
@@ -19,12 +19,12 @@ static inline vi texels_wrap_index(vi i, vi size) {
 }
 
 /* Repeats; what is no number is 0, what is far off is taken as far as it is still resolved. */
-static inline vf texels_wrap_coordinate(vf u) {
+GPU_LANE vf texels_wrap_coordinate(vf u) {
     u = vf_clamp(u, vf_set1(-65536.0f), vf_set1(65536.0f));
     return u - vf_floor(u);
 }
 
-static inline struct texels texels_find(vi offset, vi width, vi height, vf u, vf v) {
+GPU_LANE struct texels texels_find(vi offset, vi width, vi height, vf u, vf v) {
     struct texels out;
     vf x = texels_wrap_coordinate(u) * vf_from_vi(width) - vf_set1(0.5f);
     vf y = texels_wrap_coordinate(v) * vf_from_vi(height) - vf_set1(0.5f);
