@@ -27,7 +27,8 @@ struct gpu_raster {
     struct gpu_projected projected;
     struct gpu_projection projection;
     const struct gpu_pattern *pattern;
-    int32_t x0, y0, x1, y1; /* pixels that are drawn, x1 and y1 not included */
+    int32_t x0, y0, x1, y1; /* pixels that are drawn, x1 and y1 not included; x0: a multiple of
+                               GPU_BLOCK */
     float *depth;           /* [y1 - y0][stride]: w of each sample, 0 where there is nothing */
     uint32_t *triangle;     /* likewise: 1 + index; NULL: not wanted */
     size_t stride;          /* samples a row, GPU_BLOCK more than are drawn */

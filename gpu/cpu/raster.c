@@ -20,7 +20,8 @@ struct setup {
     int32_t constant[3][GPU_LANES]; /* c, one less where the edge itself is outside */
     int32_t right[3][GPU_LANES];    /* a times a block's pixels */
     int32_t down[3][GPU_LANES];     /* b times a pixel */
-    float w[GPU_LANES], w_x[GPU_LANES], w_y[GPU_LANES]; /* w there, and what a step adds */
+    float w[GPU_LANES], w_x[GPU_LANES], w_y[GPU_LANES]; /* w at its own pixel, and a step's share */
+    float from_x[GPU_LANES], from_y[GPU_LANES];         /* steps from there to the first pixel */
     float w_min[GPU_LANES], w_max[GPU_LANES];
     int32_t x[GPU_LANES], y[GPU_LANES];       /* the first pixel, from the job's corner */
     int32_t wide[GPU_LANES], high[GPU_LANES]; /* the last pixel, from the first */
@@ -62,8 +63,11 @@ static inline void set_edge(struct setup *out, int slot, const struct corners *p
     vi_store(out->down[slot], b * vi_set1(GPU_SUBPIXEL));
 }
 
-/* w is a plane over the picture: 1 / z is linear there, and so is the sun's depth. */
-static inline void set_depth(struct setup *out, const struct corners *p, vi area) {
+/* w is a plane over the picture: 1 / z is linear there, and so is the sun's depth. It is counted
+ * from the triangle's own first pixel, from_x and from_y steps before the one that is drawn first:
+ * so its bits do not depend on the part of the picture that is being drawn. */
+static inline void set_depth(struct setup *out, const struct corners *p, vi area, vi from_x,
+                             vi from_y) {
     vf inverse = vf_set1(1.0f) / vf_from_vi(area);
     vf x1 = vf_from_vi(p->x[1] - p->x[0]), y1 = vf_from_vi(p->y[1] - p->y[0]);
     vf x2 = vf_from_vi(p->x[2] - p->x[0]), y2 = vf_from_vi(p->y[2] - p->y[0]);
@@ -73,7 +77,10 @@ static inline void set_depth(struct setup *out, const struct corners *p, vi area
         vf_store(out->corner_w[c], p->w[c]);
     vf_store(out->w_x, w_x);
     vf_store(out->w_y, w_y);
-    vf_store(out->w, p->w[0] - (w_x * vf_from_vi(p->x[0]) + w_y * vf_from_vi(p->y[0])));
+    vf x0 = vf_from_vi(p->x[0] + from_x), y0 = vf_from_vi(p->y[0] + from_y);
+    vf_store(out->w, p->w[0] - (w_x * x0 + w_y * y0));
+    vf_store(out->from_x, vf_from_vi(from_x));
+    vf_store(out->from_y, vf_from_vi(from_y));
     vf_store(out->w_min, vf_min(vf_min(p->w[0], p->w[1]), p->w[2]));
     vf_store(out->w_max, vf_max(vf_max(p->w[0], p->w[1]), p->w[2]));
 }
@@ -90,6 +97,7 @@ static inline void load_corners(const struct gpu_raster *job, uint32_t first, st
 /* The pixels any of whose samples may be inside a triangle, within the job's. */
 struct pixels {
     vi x0, y0, x1, y1; /* the last ones included */
+    vi from_x, from_y; /* steps from where it begins to where the job's does, or 0 */
 };
 
 static inline struct pixels find_pixels(const struct gpu_raster *job, vi low_x, vi high_x, vi low_y,
@@ -101,6 +109,8 @@ static inline struct pixels find_pixels(const struct gpu_raster *job, vi low_x, 
     out.y0 = (low_y - vi_set1(pattern->max_y) + round_up) >> GPU_SUBPIXEL_BITS;
     out.x1 = (high_x - vi_set1(pattern->min_x)) >> GPU_SUBPIXEL_BITS;
     out.y1 = (high_y - vi_set1(pattern->min_y)) >> GPU_SUBPIXEL_BITS;
+    out.from_x = vi_max(vi_set1(job->x0) - out.x0, vi_set1(0)) << GPU_SUBPIXEL_BITS;
+    out.from_y = vi_max(vi_set1(job->y0) - out.y0, vi_set1(0)) << GPU_SUBPIXEL_BITS;
     out.x0 = vi_max(out.x0, vi_set1(job->x0));
     out.y0 = vi_max(out.y0, vi_set1(job->y0));
     out.x1 = vi_min(out.x1, vi_set1(job->x1 - 1));
@@ -162,7 +172,7 @@ static inline uint32_t set_up(const struct gpu_raster *job, uint32_t first, stru
     set_edge(out, 0, &p, 1, 2, step);
     set_edge(out, 1, &p, 2, 0, step);
     set_edge(out, 2, &p, 0, 1, step);
-    set_depth(out, &p, vi_max(area, vi_set1(1)));
+    set_depth(out, &p, vi_max(area, vi_set1(1)), pixels.from_x, pixels.from_y);
     vi_store(out->x, pixels.x0 - vi_set1(job->x0));
     vi_store(out->y, pixels.y0 - vi_set1(job->y0));
     vi_store(out->wide, pixels.x1 - pixels.x0);
@@ -212,16 +222,18 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
 
     for (int part = 0; part < GPU_BLOCK && part < (wide + 1) * samples; part += GPU_LANES) {
         struct edges left = evaluate(setup, lane, vi_load(pattern->block_xy + part));
-        vf across = vf_load(pattern->block_x + part) * vf_set1(w_x) +
+        vf pixel = vf_load(pattern->block_pixel + part);
+        vf within = (vf_load(pattern->block_x + part) - pixel) * vf_set1(w_x) +
                     vf_load(pattern->block_y + part) * vf_set1(w_y);
+        pixel = pixel + vf_set1(setup->from_x[lane]);
         size_t row = corner + (size_t)part;
-        float y_steps = 0.0f;
+        float y_steps = setup->from_y[lane];
         for (int32_t y = 0; y <= high; y++, row += stride, y_steps += GPU_SUBPIXEL) {
-            float row_w = w0 + y_steps * w_y, x_steps = 0.0f;
+            vf row_w = vf_set1(w0 + y_steps * w_y), x_steps = pixel;
             struct edges at = left;
             float *depth = depths + row;
             for (int32_t x = 0; x <= wide; x += step, depth += GPU_BLOCK) {
-                vf w = vf_clamp(vf_set1(row_w + x_steps * w_x) + across, low, top);
+                vf w = vf_clamp(row_w + x_steps * vf_set1(w_x) + within, low, top);
                 vm inside = vi_not_negative(at.e0 | at.e1 | at.e2);
                 inside = vm_and(inside, vf_less(vf_load(depth), w));
                 if (vm_bits(inside) != 0) {
@@ -233,7 +245,7 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
                         vi_store_masked(triangles + (depth - depths), inside, name);
                 }
                 at = add(at, right);
-                x_steps += (float)(step * GPU_SUBPIXEL);
+                x_steps = x_steps + vf_set1((float)(step * GPU_SUBPIXEL));
             }
             left = add(left, down);
         }

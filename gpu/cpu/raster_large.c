@@ -3,7 +3,9 @@
  * Low-poly bodies are made of them, and so is the near end of a close view. Each row is cut to the
  * pixels that the triangle can touch; then every block of samples gets its edges in 64 bits at its
  * corner and in 32 bits within, where an edge that passes by the block on its outer side does not
- * count at all. What is beyond LARGE, or not projectable, goes to raster_slow.c. */
+ * count at all. Blocks begin at whole multiples of their pixels, so that depths do not depend on
+ * the part of the picture that is being drawn. What is beyond LARGE, or not projectable, goes to
+ * raster_slow.c. */
 #include "kernels.h"
 #include "raster_alpha.h"
 #include "simd.h"
@@ -144,13 +146,13 @@ static inline __attribute__((always_inline)) void draw_block(const struct large 
 static void draw_rows(const struct large *large, int64_t top, int64_t bottom, bool test) {
     const struct gpu_raster *job = large->job;
     const struct gpu_pattern *pattern = job->pattern;
-    int64_t step = GPU_BLOCK / pattern->samples;
+    const int64_t step = GPU_BLOCK / pattern->samples;
     for (int64_t py = top; py <= bottom; py++) {
         int64_t first = job->x0, last = job->x1 - 1, y = py * GPU_SUBPIXEL;
         for (int e = 0; e < 3; e++)
             cut_row(&large->edges[e], pattern, y, &first, &last);
         size_t row = (size_t)(py - job->y0) * job->stride;
-        for (int64_t px = first; px <= last; px += step) {
+        for (int64_t px = first & -step; px <= last; px += step) {
             size_t at = row + (size_t)(px - job->x0) * pattern->samples;
             if (test)
                 draw_block(large, px * GPU_SUBPIXEL, y, at, true);

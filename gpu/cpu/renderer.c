@@ -217,7 +217,7 @@ static void find_region(struct gpu_raster *raster, const struct gpu_extent *exte
         raster->x1 = raster->y1 = 0;
         return;
     }
-    raster->x0 = clamp_pixel(extent->min_x >> GPU_SUBPIXEL_BITS, camera->width);
+    raster->x0 = clamp_pixel(extent->min_x >> GPU_SUBPIXEL_BITS, camera->width) & -GPU_BLOCK;
     raster->y0 = clamp_pixel(extent->min_y >> GPU_SUBPIXEL_BITS, camera->height);
     raster->x1 = clamp_pixel((extent->max_x >> GPU_SUBPIXEL_BITS) + 1, camera->width);
     raster->y1 = clamp_pixel((extent->max_y >> GPU_SUBPIXEL_BITS) + 1, camera->height);

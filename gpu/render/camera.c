@@ -45,6 +45,7 @@ bool gpu_pattern_init(struct gpu_pattern *pattern, uint32_t samples) {
         pattern->block_xy[i] = x | y << 16;
         pattern->block_x[i] = (float)x;
         pattern->block_y[i] = (float)y;
+        pattern->block_pixel[i] = (float)((int32_t)(i / samples) * GPU_SUBPIXEL);
     }
     return true;
 }

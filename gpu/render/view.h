@@ -25,6 +25,7 @@ struct gpu_pattern {
     int32_t min_x, max_x, min_y, max_y;
     int32_t block_xy[GPU_BLOCK]; /* x | y << 16 of each sample, pixels side by side */
     float block_x[GPU_BLOCK], block_y[GPU_BLOCK];
+    float block_pixel[GPU_BLOCK]; /* what of block_x is its pixel's */
 };
 
 /* False where there is no such pattern. */
