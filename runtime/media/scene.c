@@ -37,6 +37,10 @@ void scene_release(struct scene *scene) {
         free(scene->joints[i].name);
     for (uint32_t i = 0; i < scene->report.warning_count; i++)
         free((void *)(uintptr_t)scene->report.warnings[i]);
+    for (uint32_t i = 0; i < scene->morph_count; i++)
+        free(scene->morphs[i].name);
+    free(scene->morphs);
+    free(scene->parts);
     free(scene->clips);
     free(scene->joints);
     free(scene->name);
@@ -88,6 +92,14 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint) {
     return scene->joints[joint].parent;
 }
 
+int scene_bone(const struct scene *scene, enum rig_bone bone) {
+    return (unsigned)bone < RIG_BONES ? scene->rig.node[bone] : -1;
+}
+
+void scene_joint_bind(const struct scene *scene, uint32_t joint, float bind[12]) {
+    mat_to_float(&scene->joints[joint].bind, bind);
+}
+
 uint32_t scene_clip_count(const struct scene *scene) {
     return scene->clip_count;
 }
@@ -112,6 +124,25 @@ int scene_find_clip(const struct scene *scene, const char *name) {
         if (strcasecmp(scene->clips[i].name, name) == 0)
             return (int)i;
     return -1;
+}
+
+uint32_t scene_morph_count(const struct scene *scene) {
+    return scene->morph_count;
+}
+
+const char *scene_morph_name(const struct scene *scene, uint32_t morph) {
+    return scene->morphs[morph].name;
+}
+
+int scene_find_morph(const struct scene *scene, const char *name) {
+    for (uint32_t i = 0; i < scene->morph_count; i++)
+        if (strcmp(scene->morphs[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+const uint8_t *scene_parts(const struct scene *scene) {
+    return scene->parts;
 }
 
 const struct gpu_anchor *scene_landmarks(const struct scene *scene, const bool **known) {
@@ -159,10 +190,7 @@ static void multiply(const float *a, const float *b, float *out) {
     memcpy(out, made, sizeof made);
 }
 
-/* First the world matrix of each node, in the palette itself, parents first; then the second binds,
- * which stand last and read their nodes' worlds; then each node's own bind. So no scratch memory is
- * needed. */
-void scene_pose(const struct scene *scene, int clip, double time, float *palette) {
+void scene_locals(const struct scene *scene, int clip, double time, float *locals) {
     const struct scene_clip *playing =
         clip >= 0 && (uint32_t)clip < scene->clip_count ? &scene->clips[clip] : NULL;
     const struct mat *from_file =
@@ -170,26 +198,58 @@ void scene_pose(const struct scene *scene, int clip, double time, float *palette
     uint32_t track = 0;
     if (!isfinite(time))
         time = 0;
-    for (uint32_t i = 0; i < scene->node_count; i++) {
+    for (uint32_t i = 0; i < scene->joint_count; i++) {
         const struct scene_joint *joint = &scene->joints[i];
         struct mat local = joint->rest;
         while (playing != NULL && track < playing->track_count && playing->tracks[track].joint < i)
             track++;
         if (playing != NULL && track < playing->track_count && playing->tracks[track].joint == i)
             local = scene_track_sample(&playing->tracks[track], &joint->rest, time);
-        if (joint->parent < 0) {
+        if (joint->parent < 0)
             local = mat_multiply(from_file, &local);
-            mat_to_float(&local, palette + 12 * (size_t)i);
-        } else {
-            float matrix[12];
-            mat_to_float(&local, matrix);
-            multiply(palette + 12 * (size_t)joint->parent, matrix, palette + 12 * (size_t)i);
-        }
+        mat_to_float(&local, locals + 12 * (size_t)i);
     }
+}
+
+void scene_worlds(const struct scene *scene, const float *locals, float *worlds) {
+    for (uint32_t i = 0; i < scene->joint_count; i++) {
+        const struct scene_joint *joint = &scene->joints[i];
+        const float *local = locals + 12 * (size_t)i;
+        float *world = worlds + 12 * (size_t)i;
+        if (i >= scene->node_count)
+            memcpy(world, worlds + 12 * (size_t)joint->node, 12 * sizeof *world);
+        else if (joint->parent >= 0)
+            multiply(worlds + 12 * (size_t)joint->parent, local, world);
+        else
+            memmove(world, local, 12 * sizeof *world);
+    }
+}
+
+/* Second binds stand last and read their nodes' worlds before these are overwritten. */
+void scene_palette(const struct scene *scene, const float *worlds, float *palette) {
     for (uint32_t i = scene->joint_count; i-- > 0;) {
         const struct scene_joint *joint = &scene->joints[i];
-        multiply(palette + 12 * (size_t)joint->node, joint->from_bind, palette + 12 * (size_t)i);
+        multiply(worlds + 12 * (size_t)joint->node, joint->from_bind, palette + 12 * (size_t)i);
     }
+}
+
+void scene_pose(const struct scene *scene, int clip, double time, float *palette) {
+    scene_locals(scene, clip, time, palette);
+    scene_worlds(scene, palette, palette);
+    scene_palette(scene, palette, palette);
+}
+
+void scene_morphs(const struct scene *scene, int clip, double time, float *weights) {
+    const struct scene_clip *playing =
+        clip >= 0 && (uint32_t)clip < scene->clip_count ? &scene->clips[clip] : NULL;
+    if (!isfinite(time))
+        time = 0;
+    for (uint32_t i = 0; i < scene->morph_count; i++)
+        weights[i] = scene->morphs[i].rest;
+    for (uint32_t i = 0; playing != NULL && i < playing->morph_track_count; i++)
+        if (playing->morph_tracks[i].keys.count > 0)
+            weights[playing->morph_tracks[i].morph] =
+                scene_keys_weight(&playing->morph_tracks[i].keys, time);
 }
 
 static void box_add(float box[6], const float other[6], bool first) {

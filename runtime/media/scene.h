@@ -41,6 +41,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "media/rig.h"
+
 struct err;
 struct gpu_anchor;
 struct gpu_scene;
@@ -83,6 +85,13 @@ uint32_t scene_joint_count(const struct scene *scene);
 const char *scene_joint_name(const struct scene *scene, uint32_t joint);
 int scene_joint_parent(const struct scene *scene, uint32_t joint); /* -1: none */
 
+/* Which joint is that bone of a human; -1: there is none. */
+int scene_bone(const struct scene *scene, enum rig_bone bone);
+
+/* The joint's bind matrix: bind space (metres, y up, facing +z, standing upright) from the joint's
+ * own. Where the body was drawn in a T or A pose this is it. Row-major 3x4. */
+void scene_joint_bind(const struct scene *scene, uint32_t joint, float bind[12]);
+
 uint32_t scene_clip_count(const struct scene *scene);
 const char *scene_clip_name(const struct scene *scene, uint32_t clip);
 double scene_clip_seconds(const struct scene *scene, uint32_t clip);
@@ -93,14 +102,67 @@ int scene_find_clip(const struct scene *scene,
 /* `time` brought into the clip by whole repetitions. */
 double scene_clip_wrap(const struct scene *scene, int clip, double time);
 
-/* Fills palette[joint][12] with row-major world-from-bind matrices, metres: what gpu_batch.poses
+/* Fills palette[joint][12] with row-major world-from-bind matrices, metres: what gpu_actor.pose
  * takes. */
 void scene_pose(const struct scene *scene, int clip, double time, float *palette);
+
+/* The same in steps, for those who change a pose on the way. Matrices are [joint][12], row-major.
+ * Locals: the parent's space from the joint's own (the world's, of joints without parent, with the
+ * file's units and axes taken out, so it may hold a scale). Worlds: world space from the joint's
+ * own; `worlds` may be `locals`. Palette: world space from bind space; may be `worlds`. Joints that
+ * are second binds of another follow that one, whatever their own matrix says. */
+void scene_locals(const struct scene *scene, int clip, double time, float *locals);
+void scene_worlds(const struct scene *scene, const float *locals, float *worlds);
+void scene_palette(const struct scene *scene, const float *worlds, float *palette);
 
 /* The box [min xyz, max xyz] of the skinned mesh over the whole clip, sampled at its key rate (at
  * most 240 samples). The box of SCENE_REST is that of one pose. Metres. Allocates scratch: 0, or
  * ERR_NO_MEMORY. */
 int scene_box(const struct scene *scene, int clip, float box[6], struct err *err);
+
+/* -- Morph targets ----------------------------------------------------------------------------- */
+
+/* Targets of one name in several meshes are one. */
+uint32_t scene_morph_count(const struct scene *scene);
+const char *scene_morph_name(const struct scene *scene, uint32_t morph);
+
+/* Fills weights[morph] with what the clip tells; what it does not tell is at its weight at rest. */
+void scene_morphs(const struct scene *scene, int clip, double time, float *weights);
+
+/* -- Parts of the body ------------------------------------------------------------------------- */
+
+enum scene_body_part {
+    SCENE_PART_OTHER, /* what is held, and what no bone is near */
+    SCENE_PART_HEAD,
+    SCENE_PART_NECK,
+    SCENE_PART_CHEST, /* from the waist up, with the collar bones */
+    SCENE_PART_PELVIS,
+    SCENE_PART_LEFT_UPPER_ARM, /* pairs: left before right */
+    SCENE_PART_RIGHT_UPPER_ARM,
+    SCENE_PART_LEFT_LOWER_ARM,
+    SCENE_PART_RIGHT_LOWER_ARM,
+    SCENE_PART_LEFT_HAND,
+    SCENE_PART_RIGHT_HAND,
+    SCENE_PART_LEFT_UPPER_LEG,
+    SCENE_PART_RIGHT_UPPER_LEG,
+    SCENE_PART_LEFT_LOWER_LEG,
+    SCENE_PART_RIGHT_LOWER_LEG,
+    SCENE_PART_LEFT_FOOT,
+    SCENE_PART_RIGHT_FOOT,
+    SCENE_BODY_PARTS,
+};
+
+/* "other", "head", "left_upper_arm", ...; NULL past the last. */
+const char *scene_body_part_name(uint32_t part);
+
+/* [triangle] enum scene_body_part: that of the bones which its corners follow most. Lives as long
+ * as the scene; what the renderer writes as gpu_image.part. */
+const uint8_t *scene_parts(const struct scene *scene);
+
+/* What a surface is (enum gpu_cover: gpu_image.cover), told by the names of material, mesh and
+ * node: "unknown", "skin", "hair", "clothes", "shoes", "eyes", "other" (what is worn or held: hats,
+ * glasses, weapons; teeth, lashes); NULL past the last. */
+const char *scene_cover_name(uint32_t cover);
 
 /* -- Landmarks --------------------------------------------------------------------------------- */
 

@@ -96,8 +96,9 @@ static int read_tracks(const struct scene_import *in, struct scene_clip *clip,
         count_keys(&track->scale, clip, &most);
     }
     qsort(clip->tracks, clip->track_count, sizeof *clip->tracks, compare_tracks);
+    int rc = scene_morph_tracks_read(in, clip, from, ticks, &most);
     clip->rate = clip->seconds > 0 ? fmin(120, fmax(1, (most - 1) / clip->seconds)) : 1;
-    return 0;
+    return rc;
 }
 
 static uint64_t keys_of(const struct aiAnimation *from) {
@@ -105,6 +106,11 @@ static uint64_t keys_of(const struct aiAnimation *from) {
     for (unsigned i = 0; i < from->mNumChannels; i++)
         count += (uint64_t)from->mChannels[i]->mNumPositionKeys +
                  from->mChannels[i]->mNumRotationKeys + from->mChannels[i]->mNumScalingKeys;
+    for (unsigned i = 0; i < from->mNumMorphMeshChannels; i++) {
+        const struct aiMeshMorphAnim *channel = from->mMorphMeshChannels[i];
+        for (unsigned k = 0; k < channel->mNumKeys; k++)
+            count += channel->mKeys[k].mNumValuesAndWeights;
+    }
     return count;
 }
 
@@ -138,7 +144,7 @@ int scene_clips_read(struct scene_import *in) {
         int rc = read_tracks(in, clip, from);
         if (rc != 0)
             return rc;
-        if (clip->track_count == 0) { /* of lamps and cameras */
+        if (clip->track_count == 0 && clip->morph_track_count == 0) { /* of lamps and cameras */
             scene_clip_deinit(clip);
             scene->clip_count--;
         }
@@ -155,6 +161,11 @@ void scene_clip_deinit(struct scene_clip *clip) {
             free(keys[k]->values);
         }
     }
+    for (uint32_t i = 0; i < clip->morph_track_count; i++) {
+        free(clip->morph_tracks[i].keys.times);
+        free(clip->morph_tracks[i].keys.values);
+    }
+    free(clip->morph_tracks);
     free(clip->tracks);
     free(clip->name);
     *clip = (struct scene_clip){0};
@@ -210,6 +221,13 @@ static void sample_turn(const struct scene_keys *keys, float time, double out[4]
     }
     for (int i = 0; i < 4; i++)
         out[i] /= sqrt(length);
+}
+
+float scene_keys_weight(const struct scene_keys *keys, double time) {
+    double share;
+    uint32_t key = find_key(keys, (float)time, &share),
+             next = key + 1 < keys->count ? key + 1 : key;
+    return keys->values[key] + (keys->values[next] - keys->values[key]) * (float)share;
 }
 
 /* Position, rotation and scale of a matrix without shear. */

@@ -68,9 +68,9 @@ static bool told_eyes(const struct face *face, struct vec eyes[2]) {
     }
     for (int side = 0; side < 2; side++)
         eyes[side] = vec_scale(eyes[side], count[side] > 0 ? 1.0 / count[side] : 0);
-    if (node[PART_EYE] >= 0 && node[PART_EYE + 1] >= 0)
+    if (node[RIG_LEFT_EYE] >= 0 && node[RIG_LEFT_EYE + 1] >= 0)
         for (int side = 0; side < 2; side++)
-            eyes[side] = mat_origin(&face->scene->joints[node[PART_EYE + side]].bind);
+            eyes[side] = mat_origin(&face->scene->joints[node[RIG_LEFT_EYE + side]].bind);
     else if (count[0] == 0 || count[1] == 0)
         return false;
     double apart = eyes[0].x - eyes[1].x, height = face->crown - face->chin,
@@ -101,7 +101,7 @@ static void put(struct face *face, int landmark, double x, double y) {
         found = front(face, x, y, &at);
     }
     if (found)
-        landmark_set(face->scene, landmark, at, face->scene->rig.node[PART_HEAD]);
+        landmark_set(face->scene, landmark, at, face->scene->rig.node[RIG_HEAD]);
 }
 
 static void put_nose(struct face *face) {
@@ -113,7 +113,7 @@ static void put_nose(struct face *face) {
             best = at;
     }
     if (isfinite(best.z))
-        landmark_set(face->scene, LANDMARK_NOSE, best, face->scene->rig.node[PART_HEAD]);
+        landmark_set(face->scene, LANDMARK_NOSE, best, face->scene->rig.node[RIG_HEAD]);
 }
 
 /* The widest of the skin between nose and brow, not in the face's front or the back of the head. */
@@ -139,7 +139,7 @@ static void put_ears(struct face *face) {
             ear = (struct vec){face->middle + sign * half_width(face, y), y,
                                0.5 * (skin->low.z + skin->high.z)};
         }
-        landmark_set(face->scene, LANDMARK_LEFT_EAR + side, ear, face->scene->rig.node[PART_HEAD]);
+        landmark_set(face->scene, LANDMARK_LEFT_EAR + side, ear, face->scene->rig.node[RIG_HEAD]);
     }
 }
 
@@ -159,7 +159,7 @@ static void put_eyes_and_mouth(struct face *face) {
 bool scene_face_find(struct scene *scene, const struct scene_mesh *mesh) {
     const struct scene_rig *rig = &scene->rig;
     struct face face = {.scene = scene};
-    int head = rig->node[PART_HEAD];
+    int head = rig->node[RIG_HEAD];
     if (head < 0)
         return true;
     if (!probe_init(&face.skin, scene, mesh, head))

@@ -60,10 +60,10 @@ static double bone_length(const struct scene_rig *rig, const struct vec *places)
     const int *node = rig->node;
     double sum = 0;
     for (int side = 0; side < 2; side++) {
-        sum +=
-            vec_distance(places[node[PART_UPPER_LEG + side]], places[node[PART_LOWER_LEG + side]]);
-        sum +=
-            vec_distance(places[node[PART_UPPER_ARM + side]], places[node[PART_LOWER_ARM + side]]);
+        sum += vec_distance(places[node[RIG_LEFT_UPPER_LEG + side]],
+                            places[node[RIG_LEFT_LOWER_LEG + side]]);
+        sum += vec_distance(places[node[RIG_LEFT_UPPER_ARM + side]],
+                            places[node[RIG_LEFT_LOWER_ARM + side]]);
     }
     return sum;
 }
@@ -74,7 +74,7 @@ static void mark_body(const struct scene *scene, bool *body) {
         int parent = scene->joints[i].parent;
         body[i] = parent < 0 || body[parent];
         for (int side = 0; side < 2; side++)
-            if (parent >= 0 && parent == scene->rig.node[PART_HAND + side])
+            if (parent >= 0 && parent == scene->rig.node[RIG_LEFT_HAND + side])
                 body[i] = false;
     }
 }
@@ -124,6 +124,7 @@ static void move_bind(struct scene *scene, struct scene_mesh *mesh, const struct
         mat_invert(&scene->joints[j].bind, &back);
         mat_to_float(&back, scene->joints[j].from_bind);
     }
+    scene_morphs_move(mesh, move);
     for (uint32_t v = 0; v < mesh->vertex_count; v++) {
         float *p = mesh->vertices[v].position, *n = mesh->vertices[v].normal;
         struct vec at = mat_point(move, (struct vec){(double)p[0], (double)p[1], (double)p[2]});
@@ -280,14 +281,15 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
     report->stature = report->file_stature * report->scale;
     double scale = metres_per_unit * report->scale;
 
-    struct vec hips = vec_mix(f.bind[node[PART_UPPER_LEG]], f.bind[node[PART_UPPER_LEG + 1]], 0.5);
+    struct vec hips =
+        vec_mix(f.bind[node[RIG_LEFT_UPPER_LEG]], f.bind[node[RIG_LEFT_UPPER_LEG + 1]], 0.5);
     hips = mat_point(&bind_upright, hips);
     struct vec shift = vec_scale((struct vec){-hips.x, -range[0], -hips.z}, scale * growth);
     move = scaled(&f.bind_turn, scale * growth, shift);
     move_bind(scene, &in->mesh, &move);
 
     /* A body that stands far from the origin is fetched. */
-    hips = vec_mix(f.world[node[PART_UPPER_LEG]], f.world[node[PART_UPPER_LEG + 1]], 0.5);
+    hips = vec_mix(f.world[node[RIG_LEFT_UPPER_LEG]], f.world[node[RIG_LEFT_UPPER_LEG + 1]], 0.5);
     hips = vec_scale(mat_point(&turn, hips), scale);
     shift = (struct vec){-hips.x, 0, -hips.z};
     if (vec_length(shift) < 0.25 * report->stature)

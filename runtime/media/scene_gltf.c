@@ -11,44 +11,6 @@
 
 enum { GLB_HEADER = 12, GLB_CHUNK_HEADER = 8, GLB_JSON = 0x4e4f534a };
 
-static const struct {
-    const char *bone;
-    enum scene_part part;
-} humanoid[] = {
-    {"hips", PART_HIPS},
-    {"spine", PART_SPINE},
-    {"chest", PART_CHEST},
-    {"upperChest", PART_CHEST},
-    {"neck", PART_NECK},
-    {"head", PART_HEAD},
-    {"leftEye", PART_EYE},
-    {"rightEye", PART_EYE + 1},
-    {"leftShoulder", PART_SHOULDER},
-    {"rightShoulder", PART_SHOULDER + 1},
-    {"leftUpperArm", PART_UPPER_ARM},
-    {"rightUpperArm", PART_UPPER_ARM + 1},
-    {"leftLowerArm", PART_LOWER_ARM},
-    {"rightLowerArm", PART_LOWER_ARM + 1},
-    {"leftHand", PART_HAND},
-    {"rightHand", PART_HAND + 1},
-    {"leftThumbDistal", PART_THUMB},
-    {"rightThumbDistal", PART_THUMB + 1},
-    {"leftIndexProximal", PART_INDEX},
-    {"rightIndexProximal", PART_INDEX + 1},
-    {"leftMiddleProximal", PART_MIDDLE},
-    {"rightMiddleProximal", PART_MIDDLE + 1},
-    {"leftLittleProximal", PART_PINKY},
-    {"rightLittleProximal", PART_PINKY + 1},
-    {"leftUpperLeg", PART_UPPER_LEG},
-    {"rightUpperLeg", PART_UPPER_LEG + 1},
-    {"leftLowerLeg", PART_LOWER_LEG},
-    {"rightLowerLeg", PART_LOWER_LEG + 1},
-    {"leftFoot", PART_FOOT},
-    {"rightFoot", PART_FOOT + 1},
-    {"leftToes", PART_TOES},
-    {"rightToes", PART_TOES + 1},
-};
-
 /* -- The GLB container ------------------------------------------------------------------------- */
 
 static uint32_t read_u32(const uint8_t *at) {
@@ -173,14 +135,24 @@ static const char *node_name(const json_t *root, const json_t *index) {
     return json_string_value(json_object_get(node, "name"));
 }
 
-static void take_bone(struct scene_source *source, const char *bone, const char *node) {
-    for (size_t i = 0; bone != NULL && node != NULL && i < sizeof humanoid / sizeof *humanoid;
-         i++) {
-        if (strcmp(bone, humanoid[i].bone) != 0)
-            continue;
-        free(source->human[humanoid[i].part]);
-        source->human[humanoid[i].part] = strdup(node);
-    }
+/* VRM 0 calls the thumb's bones one further out than VRM 1, which goes by anatomy. */
+static int find_bone(const char *name, int vrm) {
+    static const char *const thumbs[][2] = {{"leftThumbProximal", "leftThumbMetacarpal"},
+                                            {"rightThumbProximal", "rightThumbMetacarpal"},
+                                            {"leftThumbIntermediate", "leftThumbProximal"},
+                                            {"rightThumbIntermediate", "rightThumbProximal"}};
+    for (size_t i = 0; vrm == 0 && i < sizeof thumbs / sizeof *thumbs; i++)
+        if (strcmp(name, thumbs[i][0]) == 0)
+            return rig_bone_find(thumbs[i][1]);
+    return rig_bone_find(name);
+}
+
+static void take_bone(struct scene_source *source, const char *name, const char *node) {
+    int bone = name != NULL && node != NULL ? find_bone(name, source->vrm) : -1;
+    if (bone < 0)
+        return;
+    free(source->human[bone]);
+    source->human[bone] = strdup(node);
 }
 
 static int read_vrm(const json_t *root, struct scene_source *source) {
@@ -192,7 +164,7 @@ static int read_vrm(const json_t *root, struct scene_source *source) {
     if (bones == NULL)
         return 0;
     source->vrm = vrm1 != NULL ? 1 : 0;
-    source->human = calloc(PART_COUNT, sizeof *source->human);
+    source->human = calloc(RIG_BONES, sizeof *source->human);
     if (source->human == NULL)
         return -1;
     const char *key;
@@ -280,7 +252,7 @@ end:
 }
 
 void scene_gltf_release(struct scene_source *source) {
-    for (int i = 0; source->human != NULL && i < PART_COUNT; i++)
+    for (int i = 0; source->human != NULL && i < RIG_BONES; i++)
         free(source->human[i]);
     free(source->human);
     source->human = NULL;

@@ -233,6 +233,8 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
     if (rc == 0)
         rc = scene_landmarks_find(&in);
     if (rc == 0)
+        rc = scene_parts_find(&in);
+    if (rc == 0)
         rc = upload(&in);
     scene_mesh_deinit(&in.mesh);
     free(in.nodes);

@@ -28,11 +28,15 @@ static struct vec place(const struct scene *scene, int node) {
 static void put_joints(struct scene *scene) {
     static const struct {
         int landmark, part;
-    } pairs[] = {{LANDMARK_SHOULDER, PART_UPPER_ARM}, {LANDMARK_ELBOW, PART_LOWER_ARM},
-                 {LANDMARK_WRIST, PART_HAND},         {LANDMARK_HIP, PART_UPPER_LEG},
-                 {LANDMARK_KNEE, PART_LOWER_LEG},     {LANDMARK_ANKLE, PART_FOOT},
-                 {LANDMARK_PINKY, PART_PINKY},        {LANDMARK_INDEX, PART_INDEX},
-                 {LANDMARK_THUMB, PART_THUMB}};
+    } pairs[] = {{LANDMARK_SHOULDER, RIG_LEFT_UPPER_ARM},
+                 {LANDMARK_ELBOW, RIG_LEFT_LOWER_ARM},
+                 {LANDMARK_WRIST, RIG_LEFT_HAND},
+                 {LANDMARK_HIP, RIG_LEFT_UPPER_LEG},
+                 {LANDMARK_KNEE, RIG_LEFT_LOWER_LEG},
+                 {LANDMARK_ANKLE, RIG_LEFT_FOOT},
+                 {LANDMARK_PINKY, RIG_LEFT_LITTLE_PROXIMAL},
+                 {LANDMARK_INDEX, RIG_LEFT_INDEX_PROXIMAL},
+                 {LANDMARK_THUMB, RIG_LEFT_THUMB_PROXIMAL}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         for (int side = 0; side < 2; side++) {
             int node = scene->rig.node[pairs[i].part + side];
@@ -91,7 +95,7 @@ static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int sid
         int landmark;
         double share, sign;
     } fingers[] = {{LANDMARK_INDEX, 0.5, 1}, {LANDMARK_PINKY, 0.5, -1}, {LANDMARK_THUMB, 0.34, 1}};
-    int hand = node[PART_HAND + side], arm = node[PART_LOWER_ARM + side];
+    int hand = node[RIG_LEFT_HAND + side], arm = node[RIG_LEFT_LOWER_ARM + side];
     struct probe skin;
     if (hand < 0 || arm < 0)
         return true;
@@ -136,7 +140,7 @@ static struct vec foot_end(const struct probe *skin, struct vec along, double fr
 
 static bool put_foot(struct scene *scene, const struct scene_mesh *mesh, int side) {
     const int *node = scene->rig.node;
-    int foot = node[PART_FOOT + side], toes = node[PART_TOES + side];
+    int foot = node[RIG_LEFT_FOOT + side], toes = node[RIG_LEFT_TOES + side];
     struct probe skin;
     if (foot < 0)
         return true;
@@ -247,10 +251,11 @@ int scene_landmarks_find(struct scene_import *in) {
     bool done = scene_face_find(scene, mesh);
     put_joints(scene);
     for (int side = 0; done && side < 2; side++) {
-        done =
-            put_end(scene, mesh, LANDMARK_WRIST + side, PART_HAND + side, PART_LOWER_ARM + side) &&
-            put_end(scene, mesh, LANDMARK_ANKLE + side, PART_FOOT + side, PART_LOWER_LEG + side) &&
-            put_hand(scene, mesh, side) && put_foot(scene, mesh, side);
+        done = put_end(scene, mesh, LANDMARK_WRIST + side, RIG_LEFT_HAND + side,
+                       RIG_LEFT_LOWER_ARM + side) &&
+               put_end(scene, mesh, LANDMARK_ANKLE + side, RIG_LEFT_FOOT + side,
+                       RIG_LEFT_LOWER_LEG + side) &&
+               put_hand(scene, mesh, side) && put_foot(scene, mesh, side);
     }
     done = done && measure_depths(scene, mesh);
     if (!done)

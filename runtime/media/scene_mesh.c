@@ -17,9 +17,10 @@ struct reading {
     bool colored; /* colours of vertices count */
     const char *file;
     struct err *err;
-    struct mat *rest; /* [node] in the file's world */
-    bool *bound;      /* [node] its bind matrix is settled */
-    bool *done;       /* [mesh] */
+    struct mat to_bind; /* of the mesh that was added last */
+    struct mat *rest;   /* [node] in the file's world */
+    bool *bound;        /* [node] its bind matrix is settled */
+    bool *done;         /* [mesh] */
     bool any_skin;
     size_t vertex_room, triangle_room;
 };
@@ -131,7 +132,10 @@ static int make_room(struct reading *r, size_t vertices, size_t triangles) {
         void *materials = realloc(mesh->materials, r->triangle_room * sizeof *mesh->materials);
         if (materials != NULL)
             mesh->materials = materials;
-        if (indices == NULL || materials == NULL)
+        void *covers = realloc(mesh->covers, r->triangle_room * sizeof *mesh->covers);
+        if (covers != NULL)
+            mesh->covers = covers;
+        if (indices == NULL || materials == NULL || covers == NULL)
             return no_memory(r);
     }
     return 0;
@@ -311,7 +315,7 @@ static int add_skinned(struct scene_import *in, struct reading *r, const struct 
         return no_memory(r);
     for (unsigned b = 0; b < from->mNumBones; b++)
         nodes[b] = scene_find_node(r->scene, from->mBones[b]->mName.data);
-    struct mat to_bind = mesh_to_bind(r, from, nodes);
+    struct mat to_bind = r->to_bind = mesh_to_bind(r, from, nodes);
     if (r->mesh->vertex_count == 0)
         find_straight(in, r, holder, &to_bind);
     int rc = make_room(r, from->mNumVertices, from->mNumFaces);
@@ -330,6 +334,7 @@ static int add_skinned(struct scene_import *in, struct reading *r, const struct 
 /* A mesh without skin follows the node that holds it. */
 static int add_rigid(struct reading *r, const struct aiMesh *from, uint32_t holder) {
     const struct mat *bind = &r->scene->joints[holder].bind;
+    r->to_bind = *bind;
     int rc = make_room(r, from->mNumVertices, from->mNumFaces);
     if (rc == 0)
         rc = add_vertices(r, from, bind);
@@ -358,11 +363,17 @@ static bool names_eye(const char *name) {
     return true;
 }
 
-static void mark_eyes(const struct reading *r, const struct scene_import *in,
-                      const struct aiMesh *mesh, uint32_t holder, uint32_t first) {
+/* What the names of mesh, material and node tell of the vertices and triangles from the first on.
+ */
+static void mark_surface(const struct reading *r, const struct scene_import *in,
+                         const struct aiMesh *mesh, uint32_t holder, uint32_t first,
+                         uint32_t first_triangle) {
     struct aiString material = {.length = 0};
     if (mesh->mMaterialIndex < in->tree->mNumMaterials)
         aiGetMaterialString(in->tree->mMaterials[mesh->mMaterialIndex], AI_MATKEY_NAME, &material);
+    memset(r->mesh->covers + first_triangle,
+           scene_cover_of(material.data, mesh->mName.data, r->scene->joints[holder].name),
+           r->mesh->triangle_count - first_triangle);
     if (!names_eye(mesh->mName.data) && !names_eye(material.data) &&
         !names_eye(r->scene->joints[holder].name))
         return;
@@ -393,7 +404,7 @@ static int add_node(struct reading *r, struct scene_import *in, uint32_t node, b
         if ((mesh->mNumBones > 0) != skinned || mesh->mNumVertices == 0 || (skinned && *done))
             continue;
         *done = true;
-        uint32_t first = r->mesh->vertex_count;
+        uint32_t first = r->mesh->vertex_count, first_triangle = r->mesh->triangle_count;
         if (skinned)
             rc = add_skinned(in, r, mesh, node);
         else if (r->any_skin && is_furniture(r, node, mesh->mName.data))
@@ -401,7 +412,10 @@ static int add_node(struct reading *r, struct scene_import *in, uint32_t node, b
                        mesh->mName.data);
         else
             rc = add_rigid(r, mesh, node);
-        mark_eyes(r, in, mesh, node, first);
+        if (rc == 0 && r->mesh->vertex_count > first) {
+            mark_surface(r, in, mesh, node, first, first_triangle);
+            rc = scene_morphs_read(in, mesh, &r->to_bind, first);
+        }
     }
     return rc;
 }
@@ -463,6 +477,8 @@ int scene_mesh_read(struct scene_import *in) {
     }
     if (rc == 0)
         rc = scene_mesh_weld(&in->mesh, in->err);
+    if (rc == 0)
+        scene_covers_settle(&in->mesh);
     free(r.rest);
     free(r.bound);
     free(r.done);
@@ -472,6 +488,8 @@ int scene_mesh_read(struct scene_import *in) {
 void scene_mesh_deinit(struct scene_mesh *mesh) {
     for (uint32_t i = 0; i < mesh->texture_count; i++)
         free((void *)(uintptr_t)mesh->textures[i].rgba);
+    scene_morphs_deinit(mesh);
+    free(mesh->covers);
     free(mesh->textures);
     free(mesh->material_table);
     free(mesh->vertices);
@@ -520,7 +538,8 @@ int scene_mesh_weld(struct scene_mesh *mesh, struct err *err) {
     for (size_t i = 0; i < 3 * (size_t)mesh->triangle_count; i++)
         mesh->indices[i] = now[mesh->indices[i]];
     mesh->vertex_count = kept;
+    bool ready = scene_morphs_weld(mesh, now);
     free(table);
     free(now);
-    return 0;
+    return ready ? 0 : err_set(err, ERR_NO_MEMORY, "no memory to import the scene");
 }

@@ -14,7 +14,7 @@ enum { MAX_WORDS = 16, WORD_SIZE = 32 };
 
 /* What a name says. */
 struct reading {
-    int part; /* an enum scene_part (left of a pair), or a NAME_ below; -1: nothing */
+    int part; /* an enum rig_bone (left of a pair), or a NAME_ below; -1: nothing */
     int side; /* 0 left, 1 right, -1 none */
     int rank; /* lower is better among the names for one part */
 };
@@ -26,71 +26,71 @@ static const struct {
     const char *key;
     int part, rank;
 } keys[] = {
-    {"hips", PART_HIPS, 0},
-    {"hip", PART_HIPS, 1},
-    {"pelvis", PART_HIPS, 2},
-    {"cog", PART_HIPS, 3},
-    {"spine", PART_SPINE, 0},
-    {"abdomen", PART_SPINE, 1},
-    {"abdomenlower", PART_SPINE, 1},
-    {"belly", PART_SPINE, 2},
-    {"waist", PART_SPINE, 2},
-    {"upperchest", PART_CHEST, 0},
-    {"chest", PART_CHEST, 1},
-    {"chestupper", PART_CHEST, 0},
-    {"torso", PART_CHEST, 2},
-    {"ribcage", PART_CHEST, 2},
-    {"neck", PART_NECK, 0},
-    {"necklower", PART_NECK, 0},
-    {"head", PART_HEAD, 0},
-    {"skull", PART_HEAD, 2},
-    {"eye", PART_EYE, 0},
-    {"faceeye", PART_EYE, 0},
-    {"eyeball", PART_EYE, 1},
+    {"hips", RIG_HIPS, 0},
+    {"hip", RIG_HIPS, 1},
+    {"pelvis", RIG_HIPS, 2},
+    {"cog", RIG_HIPS, 3},
+    {"spine", RIG_SPINE, 0},
+    {"abdomen", RIG_SPINE, 1},
+    {"abdomenlower", RIG_SPINE, 1},
+    {"belly", RIG_SPINE, 2},
+    {"waist", RIG_SPINE, 2},
+    {"upperchest", RIG_UPPER_CHEST, 0},
+    {"chest", RIG_CHEST, 1},
+    {"chestupper", RIG_UPPER_CHEST, 0},
+    {"torso", RIG_CHEST, 2},
+    {"ribcage", RIG_CHEST, 2},
+    {"neck", RIG_NECK, 0},
+    {"necklower", RIG_NECK, 0},
+    {"head", RIG_HEAD, 0},
+    {"skull", RIG_HEAD, 2},
+    {"eye", RIG_LEFT_EYE, 0},
+    {"faceeye", RIG_LEFT_EYE, 0},
+    {"eyeball", RIG_LEFT_EYE, 1},
     {"shoulder", NAME_SHOULDER, 0},
-    {"clavicle", PART_SHOULDER, 0},
-    {"clav", PART_SHOULDER, 0},
-    {"collar", PART_SHOULDER, 0},
-    {"collarbone", PART_SHOULDER, 0},
-    {"upperarm", PART_UPPER_ARM, 0},
-    {"uparm", PART_UPPER_ARM, 0},
-    {"armupper", PART_UPPER_ARM, 0},
-    {"shldr", PART_UPPER_ARM, 0},
-    {"shldrbend", PART_UPPER_ARM, 0},
-    {"bicep", PART_UPPER_ARM, 1},
-    {"humerus", PART_UPPER_ARM, 0},
+    {"clavicle", RIG_LEFT_SHOULDER, 0},
+    {"clav", RIG_LEFT_SHOULDER, 0},
+    {"collar", RIG_LEFT_SHOULDER, 0},
+    {"collarbone", RIG_LEFT_SHOULDER, 0},
+    {"upperarm", RIG_LEFT_UPPER_ARM, 0},
+    {"uparm", RIG_LEFT_UPPER_ARM, 0},
+    {"armupper", RIG_LEFT_UPPER_ARM, 0},
+    {"shldr", RIG_LEFT_UPPER_ARM, 0},
+    {"shldrbend", RIG_LEFT_UPPER_ARM, 0},
+    {"bicep", RIG_LEFT_UPPER_ARM, 1},
+    {"humerus", RIG_LEFT_UPPER_ARM, 0},
     {"arm", NAME_ARM, 0},
-    {"lowerarm", PART_LOWER_ARM, 0},
-    {"lowarm", PART_LOWER_ARM, 0},
-    {"armlower", PART_LOWER_ARM, 0},
-    {"forearm", PART_LOWER_ARM, 0},
-    {"forearmbend", PART_LOWER_ARM, 0},
-    {"elbow", PART_LOWER_ARM, 1},
-    {"wrist", PART_HAND, 0},
-    {"hand", PART_HAND, 1},
-    {"palm", PART_HAND, 2},
-    {"fist", PART_HAND, 2},
-    {"upperleg", PART_UPPER_LEG, 0},
-    {"upleg", PART_UPPER_LEG, 0},
-    {"legupper", PART_UPPER_LEG, 0},
-    {"thigh", PART_UPPER_LEG, 0},
-    {"thighbend", PART_UPPER_LEG, 0},
-    {"femur", PART_UPPER_LEG, 0},
+    {"lowerarm", RIG_LEFT_LOWER_ARM, 0},
+    {"lowarm", RIG_LEFT_LOWER_ARM, 0},
+    {"armlower", RIG_LEFT_LOWER_ARM, 0},
+    {"forearm", RIG_LEFT_LOWER_ARM, 0},
+    {"forearmbend", RIG_LEFT_LOWER_ARM, 0},
+    {"elbow", RIG_LEFT_LOWER_ARM, 1},
+    {"wrist", RIG_LEFT_HAND, 0},
+    {"hand", RIG_LEFT_HAND, 1},
+    {"palm", RIG_LEFT_HAND, 2},
+    {"fist", RIG_LEFT_HAND, 2},
+    {"upperleg", RIG_LEFT_UPPER_LEG, 0},
+    {"upleg", RIG_LEFT_UPPER_LEG, 0},
+    {"legupper", RIG_LEFT_UPPER_LEG, 0},
+    {"thigh", RIG_LEFT_UPPER_LEG, 0},
+    {"thighbend", RIG_LEFT_UPPER_LEG, 0},
+    {"femur", RIG_LEFT_UPPER_LEG, 0},
     {"leg", NAME_LEG, 0},
-    {"lowerleg", PART_LOWER_LEG, 0},
-    {"lowleg", PART_LOWER_LEG, 0},
-    {"leglower", PART_LOWER_LEG, 0},
-    {"shin", PART_LOWER_LEG, 0},
-    {"shinbend", PART_LOWER_LEG, 0},
-    {"calf", PART_LOWER_LEG, 0},
-    {"knee", PART_LOWER_LEG, 1},
-    {"tibia", PART_LOWER_LEG, 0},
-    {"ankle", PART_FOOT, 0},
-    {"foot", PART_FOOT, 1},
-    {"toe", PART_TOES, 0},
-    {"toes", PART_TOES, 0},
-    {"toebase", PART_TOES, 0},
-    {"ball", PART_TOES, 0},
+    {"lowerleg", RIG_LEFT_LOWER_LEG, 0},
+    {"lowleg", RIG_LEFT_LOWER_LEG, 0},
+    {"leglower", RIG_LEFT_LOWER_LEG, 0},
+    {"shin", RIG_LEFT_LOWER_LEG, 0},
+    {"shinbend", RIG_LEFT_LOWER_LEG, 0},
+    {"calf", RIG_LEFT_LOWER_LEG, 0},
+    {"knee", RIG_LEFT_LOWER_LEG, 1},
+    {"tibia", RIG_LEFT_LOWER_LEG, 0},
+    {"ankle", RIG_LEFT_FOOT, 0},
+    {"foot", RIG_LEFT_FOOT, 1},
+    {"toe", RIG_LEFT_TOES, 0},
+    {"toes", RIG_LEFT_TOES, 0},
+    {"toebase", RIG_LEFT_TOES, 0},
+    {"ball", RIG_LEFT_TOES, 0},
 };
 
 /* Words that only tell the tool or the rig. */
@@ -205,7 +205,9 @@ static struct reading read_name(const char *name) {
     }
     if (finger >= 0 && finger < 5 && strstr(key, "palm") == NULL &&
         strstr(key, "metacarpal") == NULL) {
-        static const int parts[] = {PART_THUMB, PART_INDEX, PART_MIDDLE, -1, PART_PINKY};
+        static const int parts[] = {RIG_LEFT_THUMB_PROXIMAL, RIG_LEFT_INDEX_PROXIMAL,
+                                    RIG_LEFT_MIDDLE_PROXIMAL, RIG_LEFT_RING_PROXIMAL,
+                                    RIG_LEFT_LITTLE_PROXIMAL};
         if (out.side < 0 && strncmp(key, "left", 4) == 0)
             out.side = 0;
         else if (out.side < 0 && strncmp(key, "right", 5) == 0)
@@ -215,7 +217,7 @@ static struct reading read_name(const char *name) {
     }
     if (!look_up(key, &out) && (out.side >= 0 || !look_up_glued(key, &out)))
         return (struct reading){-1, -1, 0};
-    if (out.part == PART_HIPS && out.side >= 0)
+    if (out.part == RIG_HIPS && out.side >= 0)
         out.part = NAME_SIDE_HIP;
     return out;
 }
@@ -225,7 +227,7 @@ static struct reading read_name(const char *name) {
 struct naming {
     const struct scene *scene;
     struct scene_rig *rig;
-    int rank[PART_COUNT];
+    int rank[RIG_BONES];
     int unclear[NAME_END - NAME_ARM][2]; /* nodes whose meaning the others decide */
 };
 
@@ -253,7 +255,7 @@ static void take_paired(struct naming *naming, int node, struct reading said) {
     }
     int part = said.part + said.side, *thumb = &naming->rig->node[part];
     /* MediaPipe's thumb is the second joint of the thumb. */
-    if (said.part == PART_THUMB && *thumb >= 0 && naming->rank[part] == 0 &&
+    if (said.part == RIG_LEFT_THUMB_PROXIMAL && *thumb >= 0 && naming->rank[part] == 0 &&
         naming->scene->joints[node].parent == *thumb) {
         *thumb = node;
         naming->rank[part] = -1;
@@ -270,28 +272,28 @@ static void decide(struct naming *naming, int side) {
     int leg = naming->unclear[NAME_LEG - NAME_ARM][side];
     int arm = naming->unclear[NAME_ARM - NAME_ARM][side];
     int shoulder = naming->unclear[NAME_SHOULDER - NAME_ARM][side];
-    if (hip >= 0 && node[PART_UPPER_LEG + side] < 0 &&
-        (leg >= 0 || node[PART_LOWER_LEG + side] >= 0))
-        node[PART_UPPER_LEG + side] = hip;
-    if (leg >= 0 && node[PART_UPPER_LEG + side] < 0)
-        node[PART_UPPER_LEG + side] = leg;
-    else if (leg >= 0 && node[PART_LOWER_LEG + side] < 0)
-        node[PART_LOWER_LEG + side] = leg;
-    if (arm >= 0 && node[PART_UPPER_ARM + side] < 0)
-        node[PART_UPPER_ARM + side] = arm;
-    else if (arm >= 0 && node[PART_LOWER_ARM + side] < 0)
-        node[PART_LOWER_ARM + side] = arm;
-    if (shoulder >= 0 && node[PART_UPPER_ARM + side] < 0)
-        node[PART_UPPER_ARM + side] = shoulder;
-    else if (shoulder >= 0 && node[PART_SHOULDER + side] < 0)
-        node[PART_SHOULDER + side] = shoulder;
+    if (hip >= 0 && node[RIG_LEFT_UPPER_LEG + side] < 0 &&
+        (leg >= 0 || node[RIG_LEFT_LOWER_LEG + side] >= 0))
+        node[RIG_LEFT_UPPER_LEG + side] = hip;
+    if (leg >= 0 && node[RIG_LEFT_UPPER_LEG + side] < 0)
+        node[RIG_LEFT_UPPER_LEG + side] = leg;
+    else if (leg >= 0 && node[RIG_LEFT_LOWER_LEG + side] < 0)
+        node[RIG_LEFT_LOWER_LEG + side] = leg;
+    if (arm >= 0 && node[RIG_LEFT_UPPER_ARM + side] < 0)
+        node[RIG_LEFT_UPPER_ARM + side] = arm;
+    else if (arm >= 0 && node[RIG_LEFT_LOWER_ARM + side] < 0)
+        node[RIG_LEFT_LOWER_ARM + side] = arm;
+    if (shoulder >= 0 && node[RIG_LEFT_UPPER_ARM + side] < 0)
+        node[RIG_LEFT_UPPER_ARM + side] = shoulder;
+    else if (shoulder >= 0 && node[RIG_LEFT_SHOULDER + side] < 0)
+        node[RIG_LEFT_SHOULDER + side] = shoulder;
 }
 
 int scene_rig_names(const struct scene *scene, struct scene_rig *rig) {
     struct naming naming = {.scene = scene, .rig = rig};
     memset(naming.unclear, -1, sizeof naming.unclear);
     int found = 0;
-    for (int i = 0; i < PART_COUNT; i++)
+    for (int i = 0; i < RIG_BONES; i++)
         rig->node[i] = -1;
     for (uint32_t i = 0; i < scene->node_count; i++) {
         struct reading said = read_name(scene->joints[i].name);
@@ -299,7 +301,7 @@ int scene_rig_names(const struct scene *scene, struct scene_rig *rig) {
             continue;
         if (scene->joints[i].holder) /* meshes are often named after the bone that they belong to */
             said.rank += 10;
-        if (said.part >= PART_EYE)
+        if (said.part >= RIG_LEFT_EYE)
             take_paired(&naming, (int)i, said);
         else if (said.side < 0)
             take(&naming, said.part, (int)i, said.rank);
@@ -307,16 +309,16 @@ int scene_rig_names(const struct scene *scene, struct scene_rig *rig) {
     decide(&naming, 0);
     decide(&naming, 1);
     for (int side = 0; side < 2; side++) { /* SMPL calls the ball of the foot the foot */
-        int ankle = rig->node[PART_FOOT + side];
-        for (uint32_t i = 0; ankle >= 0 && rig->node[PART_TOES + side] < 0 && i < scene->node_count;
-             i++) {
+        int ankle = rig->node[RIG_LEFT_FOOT + side];
+        for (uint32_t i = 0;
+             ankle >= 0 && rig->node[RIG_LEFT_TOES + side] < 0 && i < scene->node_count; i++) {
             struct reading said = read_name(scene->joints[i].name);
-            if (said.part == PART_FOOT && said.side == side && (int)i != ankle &&
+            if (said.part == RIG_LEFT_FOOT && said.side == side && (int)i != ankle &&
                 below(scene, (int)i, ankle))
-                rig->node[PART_TOES + side] = (int)i;
+                rig->node[RIG_LEFT_TOES + side] = (int)i;
         }
     }
-    for (int i = 0; i < PART_COUNT; i++)
+    for (int i = 0; i < RIG_BONES; i++)
         found += rig->node[i] >= 0;
     return found;
 }

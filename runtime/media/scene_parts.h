@@ -6,6 +6,9 @@
  * node is which limb; scene_fit.c turns and scales the body; scene_landmark.c places the landmarks;
  * gpu_scene_new takes the mesh, which is then freed.
  *
+ * A struct scene is plain data behind pointers of its own: names, joints, clips with tracks and
+ * keys, morphs, parts, warnings, and `gpu`. Nothing in it points into assimp or the file.
+ *
  * Until scene_fit.c has run, bind space is the file's world; after it, metres, y up, facing +z. */
 #ifndef STANCE_MEDIA_SCENE_PARTS_H
 #define STANCE_MEDIA_SCENE_PARTS_H
@@ -16,6 +19,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "media/rig.h"
 #include "media/scene.h"
 #include "media/scene_math.h"
 #include "stance_gpu.h"
@@ -28,35 +32,13 @@ enum {
     SCENE_MAX_MATERIALS = 4096,
     SCENE_MAX_CLIPS = 1024,
     SCENE_MAX_KEYS = 64 << 20,
+    SCENE_MAX_MORPHS = 1024,
 };
 
 /* -- The skeleton ------------------------------------------------------------------------------ */
 
-/* The parts of a body that a skeleton may name. Left ones stand before right ones, in pairs. */
-enum scene_part {
-    PART_HIPS,
-    PART_SPINE,
-    PART_CHEST,
-    PART_NECK,
-    PART_HEAD,
-    PART_EYE,                     /* the first of the pairs: PART_EYE + 0 is left, + 1 right */
-    PART_SHOULDER = PART_EYE + 2, /* the collar bone */
-    PART_UPPER_ARM = PART_SHOULDER + 2,
-    PART_LOWER_ARM = PART_UPPER_ARM + 2,
-    PART_HAND = PART_LOWER_ARM + 2,
-    PART_THUMB = PART_HAND + 2,  /* the tips: the last joint of each finger */
-    PART_INDEX = PART_THUMB + 2, /* the knuckles: the first joint */
-    PART_MIDDLE = PART_INDEX + 2,
-    PART_PINKY = PART_MIDDLE + 2,
-    PART_UPPER_LEG = PART_PINKY + 2,
-    PART_LOWER_LEG = PART_UPPER_LEG + 2,
-    PART_FOOT = PART_LOWER_LEG + 2,
-    PART_TOES = PART_FOOT + 2,
-    PART_COUNT = PART_TOES + 2,
-};
-
 struct scene_rig {
-    int node[PART_COUNT]; /* -1: not there */
+    int node[RIG_BONES]; /* by enum rig_bone; -1: not there */
     char name[32];
 };
 
@@ -84,11 +66,22 @@ struct scene_track {
     struct scene_keys position, rotation, scale;
 };
 
+struct scene_morph_track {
+    uint32_t morph;
+    struct scene_keys keys; /* values [count] */
+};
+
 struct scene_clip {
     char *name;
     double seconds, rate;
-    uint32_t track_count;
+    uint32_t track_count, morph_track_count;
     struct scene_track *tracks; /* by rising joint */
+    struct scene_morph_track *morph_tracks;
+};
+
+struct scene_morph {
+    char *name;
+    float rest; /* its weight where no clip tells another */
 };
 
 /* -- The mesh, while it is imported ------------------------------------------------------------ */
@@ -100,6 +93,13 @@ struct scene_vertex {
     float weights[SCENE_INFLUENCES]; /* falling */
     uint32_t color;                  /* RGB from the low byte up, sRGB */
     uint32_t eye;                    /* 1: its mesh, material or node is called an eye */
+    uint32_t morph;                  /* a hash of what morph targets do to it; 0: nothing */
+};
+
+struct scene_deltas { /* a morph target: by rising vertex once the mesh is welded */
+    uint32_t count, room;
+    uint32_t *vertices;
+    float (*values)[6]; /* position and normal, added at weight 1 */
 };
 
 struct scene_mesh {
@@ -107,9 +107,12 @@ struct scene_mesh {
     struct scene_vertex *vertices;
     uint32_t *indices;
     uint16_t *materials;
+    uint8_t *covers; /* [triangle] enum gpu_cover, by the names of material, mesh and node */
     uint32_t material_count, texture_count;
     struct gpu_material *material_table;
     struct gpu_texture *textures; /* owns the pixels */
+    uint32_t morph_count;         /* as the scene's */
+    struct scene_deltas *morphs;
 };
 
 struct scene {
@@ -123,6 +126,9 @@ struct scene {
         rest_from_file; /* for clips and for the rest pose: they may stand at other heights */
     struct gpu_scene *gpu;
     uint32_t vertex_count, triangle_count;
+    uint8_t *parts; /* [triangle] enum scene_body_part */
+    uint32_t morph_count;
+    struct scene_morph *morphs;
     struct gpu_anchor anchors[SCENE_LANDMARKS];
     bool known[SCENE_LANDMARKS];
     struct scene_rig rig;
@@ -141,7 +147,7 @@ struct scene_source {
     size_t size;
     int folder; /* descriptor, or -1: no external files */
     const char *format;
-    char **human; /* VRM: [PART_COUNT] node names that the file itself gives, or NULL */
+    char **human; /* VRM: [RIG_BONES] node names that the file itself gives, or NULL */
     int vrm;      /* with human: VRM 0 or 1 */
 };
 
@@ -185,6 +191,40 @@ void scene_mesh_deinit(struct scene_mesh *mesh);
 /* Makes equal vertices one; FBX files give each triangle its own three. */
 int scene_mesh_weld(struct scene_mesh *mesh, struct err *err);
 
+struct aiMesh;
+struct aiAnimation;
+
+/* Takes the targets of a mesh whose vertices were added from `first` on. */
+int scene_morphs_read(struct scene_import *in, const struct aiMesh *mesh, const struct mat *to_bind,
+                      uint32_t first);
+/* After vertices became one: now[vertex] tells which. False without memory. */
+bool scene_morphs_weld(struct scene_mesh *mesh, const uint32_t *now);
+void scene_morphs_move(struct scene_mesh *mesh, const struct mat *move);
+void scene_morphs_deinit(struct scene_mesh *mesh);
+int scene_find_morph(const struct scene *scene, const char *name); /* -1: none */
+/* The weights of a clip; raises *most to the most keys of a target. */
+int scene_morph_tracks_read(const struct scene_import *in, struct scene_clip *clip,
+                            const struct aiAnimation *from, double ticks, uint32_t *most);
+
+/* What a surface is called: enum gpu_cover by the first of these names that tells it. */
+enum {
+    SCENE_COVER_UNKNOWN,
+    SCENE_COVER_SKIN,
+    SCENE_COVER_HAIR,
+    SCENE_COVER_CLOTHES,
+    SCENE_COVER_SHOES,
+    SCENE_COVER_EYES,
+    SCENE_COVER_OTHER,
+    SCENE_COVERS,
+    SCENE_COVER_WEAK_SKIN, /* skin, if something else is clothes: until scene_covers_settle */
+};
+uint8_t scene_cover_of(const char *material, const char *mesh, const char *node);
+
+void scene_covers_settle(struct scene_mesh *mesh);
+
+/* Gives every triangle its part of the body; the rig and bind space are final. */
+int scene_parts_find(struct scene_import *in);
+
 int scene_materials_read(struct scene_import *in);
 
 /* Multiplies colours of vertices into the materials. */
@@ -193,6 +233,7 @@ int scene_colors_apply(struct scene_import *in);
 int scene_clips_read(struct scene_import *in);
 void scene_clip_deinit(struct scene_clip *clip);
 
+float scene_keys_weight(const struct scene_keys *keys, double time);
 /* The joint's local matrix at a time of the clip. */
 struct mat scene_track_sample(const struct scene_track *track, const struct mat *rest, double time);
 

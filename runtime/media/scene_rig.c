@@ -19,7 +19,8 @@ static struct vec place(const struct scene *scene, int node) {
 }
 
 static bool limbs_complete(const struct scene_rig *rig) {
-    static const int needed[] = {PART_UPPER_ARM, PART_LOWER_ARM, PART_UPPER_LEG, PART_LOWER_LEG};
+    static const int needed[] = {RIG_LEFT_UPPER_ARM, RIG_LEFT_LOWER_ARM, RIG_LEFT_UPPER_LEG,
+                                 RIG_LEFT_LOWER_LEG};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         for (int side = 0; side < 2; side++)
             if (rig->node[needed[i] + side] < 0)
@@ -73,11 +74,11 @@ static uint32_t vertices_below(const struct scene *scene, const struct scene_mes
 static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
                      const struct scene_rig *rig) {
     const int *node = rig->node;
-    int chest = common_ancestor(scene, node[PART_UPPER_ARM], node[PART_UPPER_ARM + 1]), arms[2],
-        head = -1;
+    int chest = common_ancestor(scene, node[RIG_LEFT_UPPER_ARM], node[RIG_LEFT_UPPER_ARM + 1]),
+        arms[2], head = -1;
     uint32_t most = 0, *count = calloc(scene->node_count, sizeof *count);
     for (int side = 0; side < 2; side++) {
-        arms[side] = node[PART_UPPER_ARM + side];
+        arms[side] = node[RIG_LEFT_UPPER_ARM + side];
         while (arms[side] >= 0 && scene->joints[arms[side]].parent != chest)
             arms[side] = scene->joints[arms[side]].parent;
     }
@@ -86,9 +87,9 @@ static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
     for (uint32_t i = 0; count != NULL && chest >= 0 && i < scene->node_count; i++) {
         if ((int)i == chest || count[i] <= most || !below(scene, (int)i, chest) ||
             below(scene, (int)i, arms[0]) || below(scene, (int)i, arms[1]) ||
-            below(scene, node[PART_UPPER_LEG], (int)i) ||
-            below(scene, (int)i, node[PART_UPPER_LEG]) ||
-            below(scene, (int)i, node[PART_UPPER_LEG + 1]))
+            below(scene, node[RIG_LEFT_UPPER_LEG], (int)i) ||
+            below(scene, (int)i, node[RIG_LEFT_UPPER_LEG]) ||
+            below(scene, (int)i, node[RIG_LEFT_UPPER_LEG + 1]))
             continue;
         most = count[i];
         head = (int)i;
@@ -100,19 +101,19 @@ static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
 static void fill_in(const struct scene *scene, const struct scene_mesh *mesh,
                     struct scene_rig *rig) {
     int *node = rig->node;
-    int legs = common_ancestor(scene, node[PART_UPPER_LEG], node[PART_UPPER_LEG + 1]);
-    if (node[PART_HIPS] < 0 || !below(scene, node[PART_UPPER_LEG], node[PART_HIPS]))
-        node[PART_HIPS] = legs;
+    int legs = common_ancestor(scene, node[RIG_LEFT_UPPER_LEG], node[RIG_LEFT_UPPER_LEG + 1]);
+    if (node[RIG_HIPS] < 0 || !below(scene, node[RIG_LEFT_UPPER_LEG], node[RIG_HIPS]))
+        node[RIG_HIPS] = legs;
     for (int side = 0; side < 2; side++) {
-        if (node[PART_HAND + side] < 0)
-            node[PART_HAND + side] = farthest_child(scene, node[PART_LOWER_ARM + side]);
-        if (node[PART_FOOT + side] < 0)
-            node[PART_FOOT + side] = farthest_child(scene, node[PART_LOWER_LEG + side]);
+        if (node[RIG_LEFT_HAND + side] < 0)
+            node[RIG_LEFT_HAND + side] = farthest_child(scene, node[RIG_LEFT_LOWER_ARM + side]);
+        if (node[RIG_LEFT_FOOT + side] < 0)
+            node[RIG_LEFT_FOOT + side] = farthest_child(scene, node[RIG_LEFT_LOWER_LEG + side]);
     }
-    if (node[PART_HEAD] < 0)
-        node[PART_HEAD] = find_head(scene, mesh, rig);
-    if (node[PART_HEAD] < 0)
-        node[PART_HEAD] = node[PART_NECK];
+    if (node[RIG_HEAD] < 0)
+        node[RIG_HEAD] = find_head(scene, mesh, rig);
+    if (node[RIG_HEAD] < 0)
+        node[RIG_HEAD] = node[RIG_NECK];
 }
 
 /* -- Sides ------------------------------------------------------------------------------------- */
@@ -121,11 +122,14 @@ static void fill_in(const struct scene *scene, const struct scene_mesh *mesh,
 bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
                      struct vec *left) {
     const int *node = rig->node;
-    struct vec hips = vec_mix(places[node[PART_UPPER_LEG]], places[node[PART_UPPER_LEG + 1]], 0.5);
-    struct vec chest = vec_mix(places[node[PART_UPPER_ARM]], places[node[PART_UPPER_ARM + 1]], 0.5);
-    struct vec across = vec_sub(places[node[PART_UPPER_LEG]], places[node[PART_UPPER_LEG + 1]]);
-    across =
-        vec_add(across, vec_sub(places[node[PART_UPPER_ARM]], places[node[PART_UPPER_ARM + 1]]));
+    struct vec hips =
+        vec_mix(places[node[RIG_LEFT_UPPER_LEG]], places[node[RIG_LEFT_UPPER_LEG + 1]], 0.5);
+    struct vec chest =
+        vec_mix(places[node[RIG_LEFT_UPPER_ARM]], places[node[RIG_LEFT_UPPER_ARM + 1]], 0.5);
+    struct vec across =
+        vec_sub(places[node[RIG_LEFT_UPPER_LEG]], places[node[RIG_LEFT_UPPER_LEG + 1]]);
+    across = vec_add(
+        across, vec_sub(places[node[RIG_LEFT_UPPER_ARM]], places[node[RIG_LEFT_UPPER_ARM + 1]]));
     *up = vec_unit(vec_sub(chest, hips));
     across = vec_sub(across, vec_scale(*up, vec_dot(*up, across)));
     *left = vec_unit(across);
@@ -139,12 +143,12 @@ static double feet_forward(const struct scene *scene, const struct scene_mesh *m
     const int *node = scene->rig.node;
     double sum = 0;
     for (int side = 0; side < 2; side++) {
-        int foot = node[PART_FOOT + side], toes = node[PART_TOES + side];
+        int foot = node[RIG_LEFT_FOOT + side], toes = node[RIG_LEFT_TOES + side];
         struct vec middle;
         if (foot < 0)
             continue;
         struct vec ankle = place(scene, foot);
-        double leg = vec_distance(place(scene, node[PART_UPPER_LEG + side]), ankle);
+        double leg = vec_distance(place(scene, node[RIG_LEFT_UPPER_LEG + side]), ankle);
         if (toes >= 0)
             sum += vec_dot(vec_sub(place(scene, toes), ankle), front) / leg;
         if (vertices_below(scene, mesh, foot, &middle) > 0)
@@ -154,7 +158,7 @@ static double feet_forward(const struct scene *scene, const struct scene_mesh *m
 }
 
 static void swap_sides(struct scene_rig *rig) {
-    for (int part = PART_EYE; part < PART_COUNT; part += 2) {
+    for (int part = RIG_LEFT_EYE; part < RIG_BONES; part += 2) {
         int left = rig->node[part];
         rig->node[part] = rig->node[part + 1];
         rig->node[part + 1] = left;
@@ -171,10 +175,10 @@ static int settle_sides(struct scene_import *in, bool named) {
     /* An arm crossed to the other side's shoulder: pair the arms with the legs by place. */
     int *node = scene->rig.node;
     if (!named) {
-        double straight =
-            vec_dot(vec_sub(places[node[PART_UPPER_LEG]], places[node[PART_UPPER_LEG + 1]]),
-                    vec_sub(places[node[PART_UPPER_ARM]], places[node[PART_UPPER_ARM + 1]]));
-        for (int part = PART_UPPER_ARM; straight < 0 && part <= PART_HAND; part += 2) {
+        double straight = vec_dot(
+            vec_sub(places[node[RIG_LEFT_UPPER_LEG]], places[node[RIG_LEFT_UPPER_LEG + 1]]),
+            vec_sub(places[node[RIG_LEFT_UPPER_ARM]], places[node[RIG_LEFT_UPPER_ARM + 1]]));
+        for (int part = RIG_LEFT_UPPER_ARM; straight < 0 && part <= RIG_LEFT_HAND; part += 2) {
             int other = node[part];
             node[part] = node[part + 1];
             node[part + 1] = other;
@@ -200,23 +204,23 @@ static int settle_sides(struct scene_import *in, bool named) {
 
 static bool take_vrm(const struct scene_source *source, const struct scene *scene,
                      struct scene_rig *rig) {
-    for (int i = 0; i < PART_COUNT; i++)
+    for (int i = 0; i < RIG_BONES; i++)
         rig->node[i] = source->human[i] != NULL ? scene_find_node(scene, source->human[i]) : -1;
     snprintf(rig->name, sizeof rig->name, "vrm");
     if (!limbs_complete(rig))
         return false;
     struct scene_rig named; /* for fingers, eyes and toes that the list leaves out */
     scene_rig_names(scene, &named);
-    bool agreed = named.node[PART_LOWER_ARM] == rig->node[PART_LOWER_ARM] &&
-                  named.node[PART_LOWER_LEG] == rig->node[PART_LOWER_LEG];
-    for (int i = 0; agreed && i < PART_COUNT; i++)
+    bool agreed = named.node[RIG_LEFT_LOWER_ARM] == rig->node[RIG_LEFT_LOWER_ARM] &&
+                  named.node[RIG_LEFT_LOWER_LEG] == rig->node[RIG_LEFT_LOWER_LEG];
+    for (int i = 0; agreed && i < RIG_BONES; i++)
         if (rig->node[i] < 0)
             rig->node[i] = named.node[i];
     return true;
 }
 
 static const char *naming_style(const struct scene *scene, const struct scene_rig *rig) {
-    const char *thigh = scene->joints[rig->node[PART_UPPER_LEG]].name;
+    const char *thigh = scene->joints[rig->node[RIG_LEFT_UPPER_LEG]].name;
     static const struct {
         const char *part, *style;
     } styles[] = {{"mixamorig", "mixamo"},
@@ -258,7 +262,7 @@ int scene_rig_find(struct scene_import *in) {
         snprintf(rig->name, sizeof rig->name, "shape");
     }
     fill_in(scene, &in->mesh, rig);
-    if (rig->node[PART_HEAD] < 0)
+    if (rig->node[RIG_HEAD] < 0)
         scene_warn(scene, "no head was found in the skeleton");
     memcpy(scene->report.rig, rig->name, sizeof rig->name);
     return settle_sides(in, named);

@@ -141,20 +141,20 @@ static bool name_parts(const struct shape *shape, struct scene_rig *rig) {
     const struct pair *legs = NULL, *arms = NULL;
     if (!choose_limbs(shape, &legs, &arms))
         return false;
-    for (int i = 0; i < PART_COUNT; i++)
+    for (int i = 0; i < RIG_BONES; i++)
         rig->node[i] = -1;
-    rig->node[PART_HIPS] = legs->top;
-    rig->node[PART_CHEST] = arms->top;
-    rig->node[PART_HEAD] = find_head(shape, arms);
-    int head = rig->node[PART_HEAD];
+    rig->node[RIG_HIPS] = legs->top;
+    rig->node[RIG_CHEST] = arms->top;
+    rig->node[RIG_HEAD] = find_head(shape, arms);
+    int head = rig->node[RIG_HEAD];
     if (head >= 0 && shape->scene->joints[head].parent != arms->top)
-        rig->node[PART_NECK] = shape->scene->joints[head].parent;
+        rig->node[RIG_NECK] = shape->scene->joints[head].parent;
     for (int side = 0; side < 2; side++) {
         int *node = rig->node + side;
-        name_limb(shape, side == 0 ? legs->a : legs->b, &node[PART_UPPER_LEG],
-                  &node[PART_LOWER_LEG], &node[PART_FOOT], &node[PART_TOES]);
-        name_limb(shape, side == 0 ? arms->a : arms->b, &node[PART_UPPER_ARM],
-                  &node[PART_LOWER_ARM], &node[PART_HAND], NULL);
+        name_limb(shape, side == 0 ? legs->a : legs->b, &node[RIG_LEFT_UPPER_LEG],
+                  &node[RIG_LEFT_LOWER_LEG], &node[RIG_LEFT_FOOT], &node[RIG_LEFT_TOES]);
+        name_limb(shape, side == 0 ? arms->a : arms->b, &node[RIG_LEFT_UPPER_ARM],
+                  &node[RIG_LEFT_LOWER_ARM], &node[RIG_LEFT_HAND], NULL);
     }
     return true;
 }
