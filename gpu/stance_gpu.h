@@ -1,9 +1,10 @@
 /* stance_gpu.h - the one door between the runtime and the pose and render kernels.
  *
  * What it is for: a character's mesh goes in once (gpu_scene_new); then batches of views are drawn
- * from it (gpu_render), each with its own camera and its own pose, and labelled (gpu_label). And
- * back: people in pictures and in streams of pictures are found and followed as 33 landmarks each
- * (gpu_pose_detect, gpu_pose_track), by the networks of MediaPipe Pose.
+ * (gpu_render), each with its own camera, of frames in which one or several characters stand, and
+ * labelled (gpu_label). And back: people in pictures and in streams of pictures are found and
+ * followed as 33 landmarks each (gpu_pose_detect, gpu_pose_track), by the networks of MediaPipe
+ * Pose.
  *
  * Units and axes: metres; world space is right-handed, y up, the body faces +z. Camera space is the
  * one of computer vision: x right, y down, z forward, so a pixel is (fx * x / z + cx, fy * y / z +
@@ -44,20 +45,50 @@ enum gpu_error {
 /* A picture, 4 bytes RGBA a pixel, rows from the top, no padding. */
 struct gpu_texture {
     uint32_t width, height;
-    const uint8_t *rgba; /* sRGB with straight alpha */
+    const uint8_t *rgba; /* colours in sRGB with straight alpha; linear: data, such as normals */
+    bool linear;
 };
 
+/* What a surface is to somebody who wants to tell clothes from skin. */
+enum gpu_cover {
+    GPU_COVER_UNKNOWN,
+    GPU_COVER_SKIN,
+    GPU_COVER_HAIR,
+    GPU_COVER_CLOTHES,
+    GPU_COVER_SHOES,
+    GPU_COVER_EYES,
+    GPU_COVER_OTHER,
+};
+
+/* The metallic-roughness model of glTF 2.0. Textures are indices into gpu_scene_desc.textures, or
+ * -1; factors are multiplied with them. gpu_material_default sets what is usual. */
 struct gpu_material {
-    float base_color[4]; /* linear RGBA, multiplied with the texture */
-    int32_t texture;     /* index into gpu_scene_desc.textures, or -1 */
+    float base_color[4]; /* linear RGBA */
+    int32_t texture;     /* colours: sRGB and alpha */
     float alpha_cutoff;  /* samples of lower alpha are holes; 0: opaque */
     bool double_sided;   /* else triangles seen from behind (clockwise) are dropped */
+    float emissive[3];   /* linear */
+    float metallic, roughness, normal_scale, occlusion_strength;
+    int32_t metal_rough_texture; /* R occlusion, G roughness, B metallic */
+    int32_t normal_texture, emissive_texture;
+    enum gpu_cover cover;
+};
+
+/* White, opaque, rough, no metal, no textures. */
+void gpu_material_default(struct gpu_material *material);
+
+/* A morph target: what is added to some vertices at weight 1. */
+struct gpu_morph {
+    uint32_t count;
+    const uint32_t *vertices; /* [count], rising */
+    const float *positions;   /* [count][3], metres */
+    const float *normals;     /* [count][3], or NULL: normals stay */
 };
 
 /* Everything about a character that does not change from view to view. Arrays are only read during
  * gpu_scene_new. Indices out of range are refused (GPU_EINVAL names the first); positions, normals
  * and weights may be anything: triangles with a corner that is no number, in the bind pose or in a
- * batch's, are left out of pictures and boxes. */
+ * frame's, are left out of pictures and boxes. */
 struct gpu_scene_desc {
     uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count;
     uint32_t influences;       /* joints a vertex, 1..8 */
@@ -70,6 +101,9 @@ struct gpu_scene_desc {
     const uint16_t *materials; /* [triangle] */
     const struct gpu_material *material_table;
     const struct gpu_texture *textures;
+    const uint8_t *parts; /* [triangle], for gpu_image.part; NULL: all 0 */
+    uint32_t morph_count;
+    const struct gpu_morph *morphs;
 };
 
 struct gpu_scene;
@@ -107,28 +141,45 @@ struct gpu_lighting {
 /* Fills in the daylight studio that `render` uses by default. */
 void gpu_lighting_default(struct gpu_lighting *lighting);
 
-struct gpu_view {
-    struct gpu_camera camera;
-    uint32_t pose; /* index into gpu_batch.poses */
+enum { GPU_MAX_ACTORS = 64 };
+
+/* One person in a frame. */
+struct gpu_actor {
+    const struct gpu_scene *scene;
+    const float *pose; /* [joint][12]: world from bind, metres */
 };
 
-/* Views that share a scene: skinning and shadow are done once a pose, not once a view. */
+/* Who stands where in a moment, and under which light. */
+struct gpu_frame {
+    uint32_t actor_count; /* 0..GPU_MAX_ACTORS; none: an empty stage */
+    const struct gpu_actor *actors;
+    const struct gpu_lighting *lighting;
+};
+
+struct gpu_view {
+    struct gpu_camera camera;
+    uint32_t frame; /* index into gpu_batch.frames */
+};
+
+/* Skinning and shadows are done once a frame, not once a view. */
 struct gpu_batch {
-    uint32_t view_count, pose_count;
+    uint32_t view_count, frame_count;
     const struct gpu_view *views;
-    const float *poses; /* [pose][joint][12]: world from bind, metres */
-    struct gpu_lighting lighting;
+    const struct gpu_frame *frames;
     uint32_t samples;     /* a pixel: 1, 4, 8 or 16 */
     uint32_t shadow_size; /* texels a side of the shadow map; 0: 1024 */
 };
 
-/* Where a view's results go; rgb is required, the others may be NULL. */
+/* Where a view's results go, each [height][width]; any may be NULL: without rgb labels cost little
+ * more than finding out what is where. A pixel's maps tell of its nearest sample. */
 struct gpu_image {
-    uint8_t *rgb;       /* [height][width][3], sRGB */
-    float *depth;       /* [height][width], camera z in metres of the nearest sample of the body;
-                           infinity: no body */
-    uint32_t *triangle; /* [height][width], 1 + index of that sample's triangle; 0: no body */
-    float *coverage;    /* [height][width], 0..1: share of the pixel's samples on the body */
+    uint8_t *rgb;       /* [3], sRGB */
+    float *depth;       /* camera z in metres; infinity: nobody */
+    uint32_t *triangle; /* 1 + index, the frame's actors one after the other; 0: nobody */
+    uint8_t *person;    /* 1 + index of the actor; 0: nobody */
+    uint8_t *part;      /* gpu_scene_desc.parts; 0: nobody */
+    uint8_t *cover;     /* enum gpu_cover; GPU_COVER_UNKNOWN: nobody */
+    float *coverage;    /* 0..1: share of the pixel's samples on people */
 };
 
 /* CPU seconds by stage, added to (so start from zero). */
@@ -149,13 +200,11 @@ const char *gpu_renderer_backend(const struct gpu_renderer *renderer); /* "cpu (
 /* Draws the batch; images[i] belongs to batch->views[i]. timings may be NULL. Pictures are 1 to
  * 8192 pixels a side. A view's bytes do not depend on what else is in the batch. Scratch memory
  * grows to the largest batch so far; after that nothing is allocated. */
-int gpu_render(struct gpu_renderer *renderer, const struct gpu_scene *scene,
-               const struct gpu_batch *batch, const struct gpu_image *images,
-               struct gpu_timings *timings, char *why);
+int gpu_render(struct gpu_renderer *renderer, const struct gpu_batch *batch,
+               const struct gpu_image *images, struct gpu_timings *timings, char *why);
 
-/* The axis-aligned box [min xyz, max xyz] of the scene's skinned vertices in one pose
- * ([joint][12]). */
-void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6]);
+/* The axis-aligned box [min xyz, max xyz] of an actor's vertices. */
+void gpu_actor_box(const struct gpu_actor *actor, float box[6]);
 
 /* -- Labels ------------------------------------------------------------------------------------ */
 
@@ -168,29 +217,32 @@ struct gpu_anchor {
                         count as seen */
 };
 
-enum {
-    GPU_POINT_IN_FRAME = 1, /* projects inside the picture */
-    GPU_POINT_OCCLUDED = 2, /* the body itself stands before it */
-    GPU_POINT_BEHIND = 4,   /* behind the camera: pixel is not defined */
+enum gpu_point_state {
+    GPU_POINT_VISIBLE,
+    GPU_POINT_SELF_OCCLUDED, /* the person's own body stands before it */
+    GPU_POINT_OCCLUDED,      /* somebody else does */
+    GPU_POINT_OUT_OF_FRAME,
+    GPU_POINT_BEHIND_CAMERA, /* pixel is not defined */
 };
 
 struct gpu_point {
     float pixel[2], camera[3], world[3];
-    uint32_t flags;
+    enum gpu_point_state state;
 };
 
 struct gpu_label {
-    float box[4]; /* x0 y0 x1 y1, pixels: the body's visible pixels; all 0 when none is visible */
+    float box[4]; /* x0 y0 x1 y1, pixels: the person's visible pixels; all 0 when none is visible */
     float
         full_box[4]; /* the same of all skinned vertices before the camera, not cut by the frame */
-    uint32_t area;   /* pixels that the body covers */
+    uint32_t area;   /* pixels that the person covers */
 };
 
-/* Labels one view after gpu_render: places the anchors ([anchor_count], points likewise) in the
- * view's pose (one pose, [joint][12]) and tests them against `depth`, as gpu_render wrote it. */
-void gpu_label(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
-               const float *depth, const struct gpu_anchor *anchors, uint32_t anchor_count,
-               struct gpu_point *points, struct gpu_label *label);
+/* Labels one actor of one view after gpu_render: places the anchors ([anchor_count], points
+ * likewise) and tests them against the image's `depth` and `person` as gpu_render wrote them; with
+ * one actor in the frame `person` may be NULL. */
+int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_camera *camera,
+              const struct gpu_image *image, const struct gpu_anchor *anchors,
+              uint32_t anchor_count, struct gpu_point *points, struct gpu_label *label, char *why);
 
 /* -- Pose -------------------------------------------------------------------------------------- */
 

@@ -100,20 +100,23 @@ static void ring_deinit(struct ring *ring) {
 /* Draws and labels the ring once. */
 static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
     char why[GPU_WHY_SIZE];
-    struct gpu_batch batch = {.view_count = VIEWS,
-                              .pose_count = 1,
-                              .views = ring->views,
-                              .poses = ring->pose,
-                              .samples = 4};
-    gpu_lighting_default(&batch.lighting);
-    if (gpu_render(ring->renderer, ring->scene, &batch, ring->images, timings, why) != GPU_OK)
+    struct gpu_lighting lighting;
+    const struct gpu_actor actor = {ring->scene, ring->pose};
+    const struct gpu_frame frame = {1, &actor, &lighting};
+    const struct gpu_batch batch = {.view_count = VIEWS,
+                                    .frame_count = 1,
+                                    .views = ring->views,
+                                    .frames = &frame,
+                                    .samples = 4};
+    gpu_lighting_default(&lighting);
+    if (gpu_render(ring->renderer, &batch, ring->images, timings, why) != GPU_OK)
         abort();
     struct gpu_anchor anchor = body_anchor(4);
     struct gpu_point point;
     double start = now();
     for (int i = 0; i < VIEWS; i++)
-        gpu_label(ring->scene, &ring->views[i].camera, ring->pose, ring->images[i].depth, &anchor,
-                  1, &point, &ring->label);
+        gpu_label(&frame, 0, &ring->views[i].camera, &ring->images[i], &anchor, 1, &point,
+                  &ring->label, why);
     timings->label += now() - start;
 }
 

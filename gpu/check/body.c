@@ -53,10 +53,11 @@ static void allocate(struct body *body, uint32_t vertices, uint32_t triangles,
     body->weights = calloc((size_t)vertices * influences, sizeof(float));
     body->joints = calloc((size_t)vertices * influences, sizeof(uint16_t));
     body->materials = calloc(triangles, sizeof(uint16_t));
+    body->parts = calloc(triangles, 1);
     body->indices = calloc((size_t)triangles * 3, sizeof(uint32_t));
     if (body->positions == NULL || body->normals == NULL || body->uvs == NULL ||
         body->weights == NULL || body->joints == NULL || body->materials == NULL ||
-        body->indices == NULL)
+        body->indices == NULL || body->parts == NULL)
         abort();
     body->desc = (struct gpu_scene_desc){.vertex_count = vertices,
                                          .triangle_count = triangles,
@@ -69,7 +70,8 @@ static void allocate(struct body *body, uint32_t vertices, uint32_t triangles,
                                          .indices = body->indices,
                                          .materials = body->materials,
                                          .material_table = body->table,
-                                         .textures = body->textures};
+                                         .textures = body->textures,
+                                         .parts = body->parts};
 }
 
 static void make_textures(struct body *body) {
@@ -88,7 +90,7 @@ static void make_textures(struct body *body) {
             int cx = x % 64 - 32, cy = y % 64 - 32;
             rgba[3] = t == 1 && cx * cx + cy * cy < 300 ? 0 : 255;
         }
-        body->textures[t] = (struct gpu_texture){SIDE, SIDE, body->texels[t]};
+        body->textures[t] = (struct gpu_texture){SIDE, SIDE, body->texels[t], false};
     }
     body->desc.texture_count = 2;
 }
@@ -153,6 +155,7 @@ static void make_limb(struct body *body, uint32_t joint, uint32_t rings, uint32_
             body->weights[2 * v + 1] = 1.0f - own;
         }
     }
+    memset(body->parts + first_triangle, (int)joint + 1, (size_t)rings * sides * 2);
     uint32_t t = first_triangle;
     for (uint32_t j = 0; j < rings; j++) {
         for (uint32_t i = 0; i < sides; i++) {
@@ -176,16 +179,16 @@ void body_init_person(struct body *body, uint32_t triangles, bool textured) {
     static const float colors[4][3] = {
         {0.18f, 0.30f, 0.42f}, {0.09f, 0.10f, 0.13f}, {0.56f, 0.34f, 0.24f}, {0.30f, 0.08f, 0.06f}};
     for (int m = 0; m < 4; m++) {
-        body->table[m] = (struct gpu_material){
-            .base_color = {colors[m][0], colors[m][1], colors[m][2], 1.0f}, .texture = -1};
-        if (textured && m == 0)
-            body->table[m] =
-                (struct gpu_material){.base_color = {0.9f, 0.9f, 0.9f, 1.0f}, .texture = 0};
-        if (textured && m == 1)
-            body->table[m] = (struct gpu_material){.base_color = {0.8f, 0.6f, 0.4f, 1.0f},
-                                                   .texture = 1,
-                                                   .alpha_cutoff = 0.5f,
-                                                   .double_sided = true};
+        static const float light[2][3] = {{0.9f, 0.9f, 0.9f}, {0.8f, 0.6f, 0.4f}};
+        struct gpu_material *material = &body->table[m];
+        gpu_material_default(material);
+        memcpy(material->base_color, textured && m < 2 ? light[m] : colors[m], 3 * sizeof(float));
+        material->texture = textured && m < 2 ? m : -1;
+        material->cover = m == 2 ? GPU_COVER_SKIN : GPU_COVER_CLOTHES;
+        if (textured && m == 1) {
+            material->alpha_cutoff = 0.5f;
+            material->double_sided = true;
+        }
     }
     body->desc.material_count = 4;
     body->desc.joint_count = BODY_JOINTS;
@@ -256,12 +259,15 @@ void body_init_random(struct body *body, uint32_t triangles, uint64_t seed) {
         }
         body->materials[t] = (uint16_t)(body_random(&state) * 3.0);
     }
-    for (int m = 0; m < 3; m++)
-        body->table[m] =
-            (struct gpu_material){.base_color = {0.7f, 0.5f, 0.3f + 0.1f * (float)m, 1.0f},
-                                  .texture = m - 1,
-                                  .double_sided = m > 0,
-                                  .alpha_cutoff = m == 2 ? 0.5f : 0.0f};
+    for (int m = 0; m < 3; m++) {
+        const float color[4] = {0.7f, 0.5f, 0.3f + 0.1f * (float)m, 1.0f};
+        struct gpu_material *material = &body->table[m];
+        gpu_material_default(material);
+        memcpy(material->base_color, color, sizeof color);
+        material->texture = m - 1;
+        material->double_sided = m > 0;
+        material->alpha_cutoff = m == 2 ? 0.5f : 0.0f;
+    }
     body->desc.material_count = 3;
     body->desc.joint_count = 1;
 }
@@ -270,6 +276,7 @@ void body_free(struct body *body) {
     free(body->texels[1]);
     free(body->texels[0]);
     free(body->indices);
+    free(body->parts);
     free(body->materials);
     free(body->joints);
     free(body->weights);

@@ -14,6 +14,7 @@ struct body {
     float *positions, *normals, *uvs, *weights;
     uint16_t *joints, *materials;
     uint32_t *indices;
+    uint8_t *parts; /* of the person: 1 + joint */
     struct gpu_material table[8];
     struct gpu_texture textures[2];
     uint8_t *texels[2];

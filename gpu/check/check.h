@@ -16,11 +16,16 @@ struct pictures {
     uint8_t *rgb;
     float *depth, *coverage;
     uint32_t *triangle;
+    uint8_t *person, *part, *cover;
 };
 
-/* Draws one view with a backend ("cpu:avx512", ...); stops the program where that fails. */
+/* Draws one view of somebody alone with a backend ("cpu:avx512", ...); stops the program where that
+ * fails. */
 struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
                               const struct gpu_camera *camera, const float *pose, uint32_t samples);
+/* The same of any frame. */
+struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame *frame,
+                                    const struct gpu_camera *camera, uint32_t samples);
 void pictures_free(struct pictures *pictures);
 
 /* The widths that this processor runs, as backends; NULL at the end. */

@@ -184,18 +184,27 @@ struct gpu_picture cuda_draw_body(std::vector<uint8_t> &rgb, float angle) {
     const float target[3] = {0.0f, 0.9f, 0.0f};
     const float eye[3] = {3.5f * sinf(angle), 1.4f, 3.5f * cosf(angle)};
     rgb.resize(3 * CUDA_BODY_SIDE * CUDA_BODY_SIDE);
-    struct gpu_image image = {rgb.data(), nullptr, nullptr, nullptr};
+    struct gpu_image image = {};
+    image.rgb = rgb.data();
     body_init_person(&body, 11000, true);
     body_pose(0.2f, pose.data());
     gpu_camera_look_at(&view.camera, eye, target, 0.7f, CUDA_BODY_SIDE, CUDA_BODY_SIDE);
-    batch.view_count = batch.pose_count = 1;
+    struct gpu_lighting lighting;
+    struct gpu_actor actor = {};
+    struct gpu_frame frame = {};
+    actor.pose = pose.data();
+    frame.actor_count = 1;
+    frame.actors = &actor;
+    frame.lighting = &lighting;
+    batch.view_count = batch.frame_count = 1;
     batch.views = &view;
-    batch.poses = pose.data();
+    batch.frames = &frame;
     batch.samples = 4;
-    gpu_lighting_default(&batch.lighting);
-    const bool drawn = gpu_scene_new(&body.desc, &scene, why) == GPU_OK &&
-                       gpu_renderer_new("cpu", &renderer, why) == GPU_OK &&
-                       gpu_render(renderer, scene, &batch, &image, nullptr, why) == GPU_OK;
+    gpu_lighting_default(&lighting);
+    bool drawn = gpu_scene_new(&body.desc, &scene, why) == GPU_OK &&
+                 gpu_renderer_new("cpu", &renderer, why) == GPU_OK;
+    actor.scene = scene;
+    drawn = drawn && gpu_render(renderer, &batch, &image, nullptr, why) == GPU_OK;
     check_that(drawn, "drawing a body: %s", why);
     gpu_renderer_free(renderer);
     gpu_scene_free(scene);

@@ -45,7 +45,8 @@ static void skin_with(uint32_t influences, uint64_t *state) {
     static float positions[VERTICES * 3], normals[VERTICES * 3], uvs[VERTICES * 2];
     static float weights[VERTICES * 8], pose[JOINTS * 12];
     static uint16_t joints[VERTICES * 8];
-    struct gpu_material material = {.texture = -1};
+    struct gpu_material material;
+    gpu_material_default(&material);
     for (int i = 0; i < VERTICES * 3; i++) {
         positions[i] = (float)(body_random(state) * 2.0 - 1.0);
         normals[i] = (float)(body_random(state) * 2.0 - 1.0);
@@ -97,7 +98,7 @@ static void check_box(void) {
             pose[12 * j + i] = i % 5 == 0 ? 1.0f : i == 3 ? 10.0f : 0.0f;
     if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK)
         abort();
-    gpu_scene_box(scene, pose, box);
+    gpu_actor_box(&(struct gpu_actor){.scene = scene, .pose = pose}, box);
     float low = INFINITY, high = -INFINITY;
     for (uint32_t v = 0; v < body.desc.vertex_count; v++) {
         low = fminf(low, body.positions[3 * (size_t)v]);
@@ -189,14 +190,15 @@ static struct labelled label_from(const struct gpu_scene *scene, const float eye
         anchors[j] = body_anchor(j);
     gpu_camera_look_at(&camera, eye, target, 0.7f, 320, 320);
     out.pictures = pictures_draw("cpu", scene, &camera, pose, 4);
-    gpu_label(scene, &camera, pose, out.pictures.depth, anchors, BODY_JOINTS, out.points,
-              &out.label);
+    const struct gpu_actor actor = {.scene = scene, .pose = pose};
+    const struct gpu_frame frame = {.actor_count = 1, .actors = &actor};
+    const struct gpu_image image = {.depth = out.pictures.depth, .person = out.pictures.person};
+    gpu_label(&frame, 0, &camera, &image, anchors, BODY_JOINTS, out.points, &out.label, NULL);
     return out;
 }
 
 static bool seen(const struct labelled *labelled, int joint) {
-    return (labelled->points[joint].flags & (GPU_POINT_IN_FRAME | GPU_POINT_OCCLUDED)) ==
-           GPU_POINT_IN_FRAME;
+    return labelled->points[joint].state == GPU_POINT_VISIBLE;
 }
 
 static void check_boxes(const struct labelled *labelled) {
@@ -250,20 +252,21 @@ void check_labels(void) {
 
     labelled = label_from(scene, left, target, pose);
     check_that(seen(&labelled, LEFT_ARM) && seen(&labelled, HEAD), "the near arm is not seen");
-    check_that(labelled.points[RIGHT_ARM].flags == (GPU_POINT_IN_FRAME | GPU_POINT_OCCLUDED),
+    check_that(labelled.points[RIGHT_ARM].state == GPU_POINT_SELF_OCCLUDED,
                "the arm behind the trunk is not occluded");
     check_boxes(&labelled);
     pictures_free(&labelled.pictures);
 
     labelled = label_from(scene, close, head, pose);
-    check_that(seen(&labelled, HEAD) && labelled.points[LEFT_HAND].flags == 0 &&
+    check_that(seen(&labelled, HEAD) &&
+                   labelled.points[LEFT_HAND].state == GPU_POINT_OUT_OF_FRAME &&
                    labelled.label.full_box[3] > 320.0f && labelled.label.box[3] <= 320.0f,
                "a hand below the frame is in it");
     pictures_free(&labelled.pictures);
 
     const float inside[3] = {0, 1.0f, 0.5f}, away[3] = {0, 1.0f, 2.0f};
     labelled = label_from(scene, inside, away, pose);
-    check_that(labelled.points[HEAD].flags == GPU_POINT_BEHIND && labelled.label.area == 0 &&
+    check_that(labelled.points[HEAD].state == GPU_POINT_BEHIND_CAMERA && labelled.label.area == 0 &&
                    labelled.label.box[2] == 0.0f,
                "a body behind the camera has a label");
     pictures_free(&labelled.pictures);

@@ -55,6 +55,9 @@ struct stage {
     float *pose; /* 1 joint of a random body, BODY_JOINTS of a person */
     struct gpu_view view;
     struct gpu_image image;
+    struct gpu_lighting lighting;
+    struct gpu_actor actor;
+    struct gpu_frame frame;
     struct gpu_batch batch;
 };
 
@@ -72,11 +75,12 @@ static void stage_init(struct stage *stage, uint32_t width, uint32_t height) {
     stage->image.rgb = malloc((size_t)3 * width * height);
     stage->image.depth = malloc((size_t)width * height * sizeof(float));
     stage->batch = (struct gpu_batch){.view_count = 1,
-                                      .pose_count = 1,
+                                      .frame_count = 1,
                                       .views = &stage->view,
-                                      .poses = stage->pose,
+                                      .frames = &stage->frame,
                                       .samples = 4};
-    gpu_lighting_default(&stage->batch.lighting);
+    stage->frame = (struct gpu_frame){1, &stage->actor, &stage->lighting};
+    gpu_lighting_default(&stage->lighting);
 }
 
 static void stage_deinit(struct stage *stage) {
@@ -90,7 +94,8 @@ static void stage_deinit(struct stage *stage) {
 
 static int stage_draw(struct stage *stage, char *why) {
     why[0] = '\0';
-    return gpu_render(stage->renderer, stage->scene, &stage->batch, &stage->image, NULL, why);
+    stage->actor = (struct gpu_actor){stage->scene, stage->pose};
+    return gpu_render(stage->renderer, &stage->batch, &stage->image, NULL, why);
 }
 
 static void refuse_batch(struct stage *stage, const char *what) {
@@ -106,8 +111,12 @@ static void check_batches(void) {
     stage_init(&stage, 40, 30);
     stage.batch.samples = 3;
     refuse_batch(&stage, "3 samples");
-    stage.view.pose = 1;
-    refuse_batch(&stage, "a pose beyond the list");
+    stage.view.frame = 1;
+    refuse_batch(&stage, "a frame beyond the list");
+    stage.frame.actor_count = GPU_MAX_ACTORS + 1;
+    refuse_batch(&stage, "a crowd");
+    stage.frame.lighting = NULL;
+    refuse_batch(&stage, "no lighting");
     stage.view.camera.width = 8193;
     refuse_batch(&stage, "a picture too wide");
     stage.view.camera.height = 0;
@@ -120,9 +129,9 @@ static void check_batches(void) {
     refuse_batch(&stage, "a camera that is no number");
     stage.batch.shadow_size = 9;
     refuse_batch(&stage, "a tiny shadow map");
-    memset(stage.batch.lighting.sun_direction, 0, 3 * sizeof(float));
+    memset(stage.lighting.sun_direction, 0, 3 * sizeof(float));
     refuse_batch(&stage, "a sun nowhere");
-    stage.batch.lighting.exposure = NAN;
+    stage.lighting.exposure = NAN;
     refuse_batch(&stage, "an exposure that is no number");
     stage_deinit(&stage);
 }
@@ -147,9 +156,9 @@ static void check_odd_poses(void) {
                     stage.pose[i] = values[v];
             check_that(stage_draw(&stage, why) == GPU_OK, "a pose of %g: %s", (double)values[v],
                        why);
-            gpu_scene_box(stage.scene, stage.pose, box);
-            gpu_label(stage.scene, &stage.view.camera, stage.pose, stage.image.depth, &anchor, 1,
-                      &point, &label);
+            gpu_actor_box(&stage.actor, box);
+            gpu_label(&stage.frame, 0, &stage.view.camera, &stage.image, &anchor, 1, &point, &label,
+                      why);
             check_that(isfinite(box[0]) && isfinite(box[5]) && isfinite(label.full_box[0]),
                        "a pose of %g makes an endless box", (double)values[v]);
             check_that(all || label.area > 100, "a pose of %g in one joint loses the body",
@@ -233,9 +242,9 @@ void check_light(void) {
     const float eye[3] = {0, 4.0f, 0.01f}, target[3] = {0, 0, 0};
     stage_init(&stage, 200, 200);
     gpu_camera_look_at(&stage.view.camera, eye, target, 0.9f, 200, 200);
-    stage.batch.lighting.sun_direction[0] = 1.0f;
-    stage.batch.lighting.sun_direction[1] = 1.0f;
-    stage.batch.lighting.sun_direction[2] = 0.0f;
+    stage.lighting.sun_direction[0] = 1.0f;
+    stage.lighting.sun_direction[1] = 1.0f;
+    stage.lighting.sun_direction[2] = 0.0f;
     check_that(stage_draw(&stage, why) == GPU_OK, "from above: %s", why);
     /* The sun stands to the right (+x), so the shadow lies to the left of the body. */
     double shade = brightness(&stage, 42, 94, 12), lit = brightness(&stage, 146, 94, 12);
@@ -243,10 +252,10 @@ void check_light(void) {
     double corner = brightness(&stage, 0, 0, 8), other = brightness(&stage, 192, 0, 8);
     check_that(fabs(corner - other) < 6.0, "unlike corners: %g, %g", corner, other);
 
-    stage.batch.lighting.exposure = 0.0f;
+    stage.lighting.exposure = 0.0f;
     check_that(stage_draw(&stage, why) == GPU_OK && brightness(&stage, 0, 0, 200) == 0.0,
                "no exposure is not black");
-    stage.batch.lighting.exposure = 1e6f;
+    stage.lighting.exposure = 1e6f;
     check_that(stage_draw(&stage, why) == GPU_OK && brightness(&stage, 0, 0, 200) > 250.0,
                "endless exposure is not white");
     stage_deinit(&stage);

@@ -43,32 +43,49 @@ const char *const *check_backends(void) {
     return found;
 }
 
-struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
-                              const struct gpu_camera *camera, const float *pose,
-                              uint32_t samples) {
+struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame *frame,
+                                    const struct gpu_camera *camera, uint32_t samples) {
     size_t pixels = (size_t)camera->width * camera->height;
     struct pictures out = {.width = camera->width,
                            .height = camera->height,
                            .rgb = malloc(3 * pixels),
                            .depth = malloc(pixels * sizeof(float)),
                            .coverage = malloc(pixels * sizeof(float)),
-                           .triangle = malloc(pixels * sizeof(uint32_t))};
-    struct gpu_image image = {out.rgb, out.depth, out.triangle, out.coverage};
+                           .triangle = malloc(pixels * sizeof(uint32_t)),
+                           .person = malloc(pixels),
+                           .part = malloc(pixels),
+                           .cover = malloc(pixels)};
+    struct gpu_image image = {.rgb = out.rgb,
+                              .depth = out.depth,
+                              .triangle = out.triangle,
+                              .person = out.person,
+                              .part = out.part,
+                              .cover = out.cover,
+                              .coverage = out.coverage};
     struct gpu_view view = {.camera = *camera};
     struct gpu_batch batch = {
-        .view_count = 1, .pose_count = 1, .views = &view, .poses = pose, .samples = samples};
-    gpu_lighting_default(&batch.lighting);
+        .view_count = 1, .frame_count = 1, .views = &view, .frames = frame, .samples = samples};
     struct gpu_renderer *renderer;
     char why[GPU_WHY_SIZE] = "out of memory";
     int code = gpu_renderer_new(backend, &renderer, why);
     if (code == GPU_OK)
-        code = gpu_render(renderer, scene, &batch, &image, NULL, why);
+        code = gpu_render(renderer, &batch, &image, NULL, why);
     gpu_renderer_free(renderer);
-    if (code != GPU_OK || out.triangle == NULL) {
+    if (code != GPU_OK) {
         fprintf(stderr, "gpu_check: %s: %s\n", backend, why);
         exit(1);
     }
     return out;
+}
+
+struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
+                              const struct gpu_camera *camera, const float *pose,
+                              uint32_t samples) {
+    struct gpu_lighting lighting;
+    const struct gpu_actor actor = {.scene = scene, .pose = pose};
+    const struct gpu_frame frame = {.actor_count = 1, .actors = &actor, .lighting = &lighting};
+    gpu_lighting_default(&lighting);
+    return pictures_draw_frame(backend, &frame, camera, samples);
 }
 
 void pictures_free(struct pictures *pictures) {
@@ -76,6 +93,9 @@ void pictures_free(struct pictures *pictures) {
     free(pictures->depth);
     free(pictures->coverage);
     free(pictures->triangle);
+    free(pictures->person);
+    free(pictures->part);
+    free(pictures->cover);
     memset(pictures, 0, sizeof *pictures);
 }
 

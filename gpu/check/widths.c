@@ -15,6 +15,9 @@ static bool same(const struct pictures *a, const struct pictures *b, const char 
     } parts[] = {{"triangles", a->triangle, b->triangle, 4 * pixels},
                  {"depths", a->depth, b->depth, 4 * pixels},
                  {"coverage", a->coverage, b->coverage, 4 * pixels},
+                 {"people", a->person, b->person, pixels},
+                 {"parts", a->part, b->part, pixels},
+                 {"covers", a->cover, b->cover, pixels},
                  {"colours", a->rgb, b->rgb, 3 * pixels}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *what = parts[i].name;
@@ -109,16 +112,19 @@ static void compare_batch(void) {
         abort();
     for (uint32_t i = 0; i < VIEWS; i++) {
         gpu_camera_look_at(&views[i].camera, eye, target, 0.8f, 90 + 40 * i, 130 - 30 * i);
-        views[i].pose = i % 2;
+        views[i].frame = i % 2;
         images[i].rgb = malloc((size_t)3 * views[i].camera.width * views[i].camera.height);
     }
+    struct gpu_lighting lighting;
+    const struct gpu_actor actors[2] = {{scene, poses[0]}, {scene, poses[1]}};
+    const struct gpu_frame frames[2] = {{1, &actors[0], &lighting}, {1, &actors[1], &lighting}};
     struct gpu_batch batch = {
-        .view_count = VIEWS, .pose_count = 2, .views = views, .poses = poses[0], .samples = 4};
-    gpu_lighting_default(&batch.lighting);
-    check_that(gpu_render(renderer, scene, &batch, images, NULL, why) == GPU_OK, "batch: %s", why);
+        .view_count = VIEWS, .frame_count = 2, .views = views, .frames = frames, .samples = 4};
+    gpu_lighting_default(&lighting);
+    check_that(gpu_render(renderer, &batch, images, NULL, why) == GPU_OK, "batch: %s", why);
     for (uint32_t i = 0; i < VIEWS; i++) {
         const struct gpu_camera *camera = &views[i].camera;
-        struct pictures alone = pictures_draw("cpu", scene, camera, poses[views[i].pose], 4);
+        struct pictures alone = pictures_draw("cpu", scene, camera, poses[views[i].frame], 4);
         size_t bytes = (size_t)3 * camera->width * camera->height;
         check_that(memcmp(alone.rgb, images[i].rgb, bytes) == 0,
                    "view %u differs alone and in a batch", i);

@@ -20,6 +20,14 @@ struct gpu_extent {
     bool clipped;                       /* some vertices were not projectable */
 };
 
+/* One of a frame's people, skinned. */
+struct gpu_skinned {
+    const struct gpu_scene *scene;
+    float *vertices;                /* [padded_vertices][GPU_VERTEX_FLOATS], world space */
+    uint32_t first;                 /* its triangles' ids follow this one */
+    struct gpu_projected projected; /* of what is being drawn */
+};
+
 /* Triangles into a buffer of samples. */
 struct gpu_raster {
     const struct gpu_scene *scene;
@@ -30,13 +38,14 @@ struct gpu_raster {
     int32_t x0, y0, x1, y1; /* pixels that are drawn, x1 and y1 not included; x0: a multiple of
                                GPU_BLOCK */
     float *depth;           /* [y1 - y0][stride]: w of each sample, 0 where there is nothing */
-    uint32_t *triangle;     /* likewise: 1 + index; NULL: not wanted */
-    size_t stride;          /* samples a row, GPU_BLOCK more than are drawn */
+    uint32_t *triangle;     /* likewise: first + 1 + index; NULL: not wanted */
+    uint32_t first;
+    size_t stride; /* samples a row, GPU_BLOCK more than are drawn */
 };
 
 /* One pixel's share of one triangle. */
 struct gpu_fragments {
-    uint32_t *triangle;        /* index */
+    uint32_t *triangle;        /* index, among the triangles of the whole frame */
     float *x, *y;              /* pixels: the middle of the samples that it covers */
     float *weight;             /* share of the pixel's samples */
     uint32_t *pixel;           /* column in the row */

@@ -34,9 +34,10 @@ static uint32_t portion_size(const struct gpu_scene *scene, uint32_t first) {
     return left < PORTION ? left : PORTION;
 }
 
-void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6]) {
+void gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
     static const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
     const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    const struct gpu_scene *scene = actor->scene;
     float vertices[PORTION * GPU_VERTEX_FLOATS], part[6];
     for (int i = 0; i < 3; i++) {
         box[i] = INFINITY;
@@ -44,7 +45,7 @@ void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6
     }
     for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
         uint32_t count = portion_size(scene, first);
-        kernels->skin(scene, pose, first, count, vertices);
+        kernels->skin(scene, actor->pose, first, count, vertices);
         kernels->bounds(vertices, count, identity, part);
         for (int i = 0; i < 3; i++) {
             box[i] = fminf(box[i], part[i]);
@@ -55,30 +56,46 @@ void gpu_scene_box(const struct gpu_scene *scene, const float *pose, float box[6
         memset(box, 0, 6 * sizeof(float));
 }
 
-static void find_full_box(const struct gpu_scene *scene, const struct gpu_camera *camera,
-                          const float *pose, float box[4]) {
+static void find_full_box(const struct gpu_actor *actor, const struct gpu_camera *camera,
+                          float box[4]) {
     const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    const struct gpu_scene *scene = actor->scene;
     struct gpu_projection projection = gpu_camera_projection(camera);
     float vertices[PORTION * GPU_VERTEX_FLOATS];
     box[0] = box[1] = INFINITY;
     box[2] = box[3] = -INFINITY;
     for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
         uint32_t count = portion_size(scene, first);
-        kernels->skin(scene, pose, first, count, vertices);
+        kernels->skin(scene, actor->pose, first, count, vertices);
         kernels->frame(vertices, count, &projection, box);
     }
     if (!(box[0] <= box[2] && box[1] <= box[3]))
         memset(box, 0, 4 * sizeof(float));
 }
 
-static void find_visible(const struct gpu_camera *camera, const float *depth,
+/* The first, the last and the number of a row's pixels that show the person. */
+static uint32_t scan_person(const uint8_t *row, uint32_t width, uint8_t id, uint32_t *first,
+                            uint32_t *last) {
+    uint32_t count = 0;
+    for (uint32_t x = 0; x < width; x++) {
+        if (row[x] != id)
+            continue;
+        *first = count++ == 0 ? x : *first;
+        *last = x;
+    }
+    return count;
+}
+
+static void find_visible(const struct gpu_camera *camera, const struct gpu_image *image, uint8_t id,
                          struct gpu_label *label) {
     const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
-    uint32_t low_x = UINT32_MAX, high_x = 0, low_y = UINT32_MAX, high_y = 0;
+    uint32_t low_x = UINT32_MAX, high_x = 0, low_y = UINT32_MAX, high_y = 0, width = camera->width;
     for (uint32_t y = 0; y < camera->height; y++) {
         uint32_t left = 0, right = 0;
-        uint32_t area =
-            kernels->scan(depth + (size_t)y * camera->width, camera->width, &left, &right);
+        size_t row = (size_t)y * width;
+        uint32_t area = image->person != NULL
+                            ? scan_person(image->person + row, width, id, &left, &right)
+                            : kernels->scan(image->depth + row, width, &left, &right);
         if (area == 0)
             continue;
         label->area += area;
@@ -111,49 +128,62 @@ static void skin_anchor(const struct gpu_scene *scene, const float *pose,
     }
 }
 
-/* Whether most of the pixels around a point show skin well before it. Most, not one: at the body's
- * outline a single pixel would turn with the slightest move. */
-static bool occluded(const struct gpu_camera *camera, const float *depth, const float pixel[2],
-                     float limit) {
+/* Whether most of the pixels around a point show skin well before it, and whose most of that is.
+ * Most, not one: at the body's outline a single pixel would turn with the slightest move. */
+static enum gpu_point_state look(const struct gpu_camera *camera, const struct gpu_image *image,
+                                 uint8_t id, const float pixel[2], float limit) {
     int32_t px = (int32_t)floorf(pixel[0]), py = (int32_t)floorf(pixel[1]);
-    int32_t looked = 0, before = 0;
+    int32_t looked = 0, before = 0, own = 0;
     for (int32_t y = py - AROUND; y <= py + AROUND; y++) {
         for (int32_t x = px - AROUND; x <= px + AROUND; x++) {
             if (x < 0 || y < 0 || x >= (int32_t)camera->width || y >= (int32_t)camera->height)
                 continue;
+            size_t at = (size_t)y * camera->width + (size_t)x;
             looked++;
-            before += depth[(size_t)y * camera->width + (size_t)x] < limit ? 1 : 0;
+            if (!(image->depth[at] < limit))
+                continue;
+            before++;
+            own += image->person == NULL || image->person[at] == id ? 1 : 0;
         }
     }
-    return 2 * before > looked;
+    if (2 * before <= looked)
+        return GPU_POINT_VISIBLE;
+    return 2 * own > before ? GPU_POINT_SELF_OCCLUDED : GPU_POINT_OCCLUDED;
 }
 
-static void place(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
-                  const float *depth, const struct gpu_anchor *anchor, struct gpu_point *point) {
-    *point = (struct gpu_point){.flags = 0};
-    skin_anchor(scene, pose, anchor, point->world);
+static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_camera *camera,
+                  const struct gpu_image *image, const struct gpu_anchor *anchor,
+                  struct gpu_point *point) {
+    *point = (struct gpu_point){.state = GPU_POINT_BEHIND_CAMERA};
+    skin_anchor(actor->scene, actor->pose, anchor, point->world);
     to_camera(camera, point->world, point->camera);
-    if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f)) {
-        point->flags = GPU_POINT_BEHIND;
+    if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f))
         return;
-    }
     to_pixel(camera, point->camera, point->pixel);
     const float *pixel = point->pixel;
+    point->state = GPU_POINT_OUT_OF_FRAME;
     if (!(pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
           pixel[1] < (float)camera->height))
         return;
-    point->flags = GPU_POINT_IN_FRAME;
     float limit = point->camera[2] - (radius_slack * fmaxf(anchor->radius, 0.0f) + slack);
-    if (occluded(camera, depth, pixel, limit))
-        point->flags |= GPU_POINT_OCCLUDED;
+    point->state = look(camera, image, id, pixel, limit);
 }
 
-void gpu_label(const struct gpu_scene *scene, const struct gpu_camera *camera, const float *pose,
-               const float *depth, const struct gpu_anchor *anchors, uint32_t anchor_count,
-               struct gpu_point *points, struct gpu_label *label) {
+int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_camera *camera,
+              const struct gpu_image *image, const struct gpu_anchor *anchors,
+              uint32_t anchor_count, struct gpu_point *points, struct gpu_label *label, char *why) {
     *label = (struct gpu_label){.area = 0};
-    find_visible(camera, depth, label);
-    find_full_box(scene, camera, pose, label->full_box);
+    if (actor >= frame->actor_count)
+        return gpu_fail(why, GPU_EINVAL, "actor %u of %u is to be labelled", actor,
+                        frame->actor_count);
+    if (image->depth == NULL || (frame->actor_count > 1 && image->person == NULL))
+        return gpu_fail(why, GPU_EINVAL, "labels need the picture's depth%s",
+                        frame->actor_count > 1 ? " and its person map" : "");
+    const struct gpu_actor *body = &frame->actors[actor];
+    uint8_t id = (uint8_t)(actor + 1);
+    find_visible(camera, image, id, label);
+    find_full_box(body, camera, label->full_box);
     for (uint32_t i = 0; i < anchor_count; i++)
-        place(scene, camera, pose, depth, &anchors[i], &points[i]);
+        place(body, id, camera, image, &anchors[i], &points[i]);
+    return GPU_OK;
 }

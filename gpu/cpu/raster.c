@@ -214,7 +214,7 @@ static inline __attribute__((always_inline)) void draw(const struct gpu_raster *
     const vf low = vf_set1(setup->w_min[lane]), top = vf_set1(setup->w_max[lane]);
     const float w0 = setup->w[lane], w_x = setup->w_x[lane], w_y = setup->w_y[lane];
     const struct edges right = broadcast(setup->right, lane), down = broadcast(setup->down, lane);
-    const vi name = vi_set1((int32_t)triangle + 1);
+    const vi name = vi_set1((int32_t)(job->first + triangle + 1));
     const size_t stride = job->stride;
     float *const depths = job->depth; /* here, lest each store make the loop read the job again */
     uint32_t *const triangles = job->triangle;

@@ -139,7 +139,7 @@ static inline __attribute__((always_inline)) void draw_block(const struct large 
         vf_store_masked(depth, inside, w);
         if (job->triangle != NULL)
             vi_store_masked(job->triangle + at + part, inside,
-                            vi_set1((int32_t)large->triangle + 1));
+                            vi_set1((int32_t)(job->first + large->triangle + 1)));
     }
 }
 

@@ -118,7 +118,7 @@ static void fill_row(const struct fill *fill, int64_t pixel_y, uint32_t sample) 
             continue;
         job->depth[at] = clamped;
         if (job->triangle != NULL)
-            job->triangle[at] = fill->triangle + 1;
+            job->triangle[at] = job->first + fill->triangle + 1;
     }
 }
 

@@ -58,9 +58,12 @@ static int check_references(const struct gpu_scene_desc *desc, char *why) {
 static int check_materials(const struct gpu_scene_desc *desc, char *why) {
     for (uint32_t m = 0; m < desc->material_count; m++) {
         const struct gpu_material *material = &desc->material_table[m];
-        if (material->texture < -1 || material->texture >= (int64_t)desc->texture_count)
-            return gpu_fail(why, GPU_EINVAL, "material %u names texture %d of %u", m,
-                            material->texture, desc->texture_count);
+        const int32_t named[] = {material->texture, material->metal_rough_texture,
+                                 material->normal_texture, material->emissive_texture};
+        for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+            if (named[i] < -1 || named[i] >= (int64_t)desc->texture_count)
+                return gpu_fail(why, GPU_EINVAL, "material %u names texture %d of %u", m, named[i],
+                                desc->texture_count);
         for (int c = 0; c < 4; c++)
             if (!isfinite(material->base_color[c]))
                 return gpu_fail(why, GPU_EINVAL, "material %u has a colour that is no number", m);
@@ -105,6 +108,7 @@ static bool allocate_all(struct gpu_scene *scene, uint32_t levels, size_t texels
               allocate(&scene->used, vertices / GPU_PAD, 1) &&
               allocate(&scene->materials, triangles, sizeof(uint32_t)) &&
               allocate(&scene->flags, triangles, sizeof(uint32_t)) &&
+              allocate(&scene->parts, triangles, 1) && allocate(&scene->covers, triangles, 1) &&
               allocate(&scene->material_cutoff, materials, sizeof(float)) &&
               allocate(&scene->material_texture, materials, sizeof(int32_t)) &&
               allocate(&scene->textures, scene->texture_count, sizeof *scene->textures) &&
@@ -164,8 +168,11 @@ static void copy_triangles(struct gpu_scene *scene, const struct gpu_scene_desc 
     for (uint32_t t = 0; t < desc->triangle_count; t++) {
         for (int c = 0; c < 3; c++)
             scene->corners[c][t] = desc->indices[3 * (size_t)t + c];
+        const struct gpu_material *material = &desc->material_table[desc->materials[t]];
         scene->materials[t] = desc->materials[t];
-        if (desc->material_table[desc->materials[t]].double_sided)
+        scene->parts[t] = desc->parts != NULL ? desc->parts[t] : 0;
+        scene->covers[t] = (uint8_t)material->cover;
+        if (material->double_sided)
             scene->flags[t] |= GPU_TRIANGLE_DOUBLE_SIDED;
     }
 }
@@ -190,6 +197,17 @@ static void copy_materials(struct gpu_scene *scene, const struct gpu_scene_desc 
         scene->material_texture[m] = desc->uvs != NULL ? material->texture : -1;
         scene->any_texture |= scene->material_texture[m] >= 0;
     }
+}
+
+void gpu_material_default(struct gpu_material *material) {
+    *material = (struct gpu_material){.base_color = {1.0f, 1.0f, 1.0f, 1.0f},
+                                      .texture = -1,
+                                      .roughness = 1.0f,
+                                      .normal_scale = 1.0f,
+                                      .occlusion_strength = 1.0f,
+                                      .metal_rough_texture = -1,
+                                      .normal_texture = -1,
+                                      .emissive_texture = -1};
 }
 
 int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, char *why) {
@@ -250,6 +268,8 @@ void gpu_scene_free(struct gpu_scene *scene) {
     free(scene->material_cutoff);
     for (int c = 0; c < 4; c++)
         free(scene->material_color[c]);
+    free(scene->covers);
+    free(scene->parts);
     free(scene->flags);
     free(scene->materials);
     for (int c = 0; c < 3; c++)

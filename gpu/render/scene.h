@@ -42,6 +42,7 @@ struct gpu_scene {
     uint8_t *used; /* [padded_vertices / GPU_PAD]: influences that some vertex of the group has */
     uint32_t *corners[3];        /* [padded_triangles] */
     uint32_t *materials, *flags; /* likewise; enum gpu_triangle_flag */
+    uint8_t *parts, *covers;     /* likewise */
     float *material_color[4];    /* [material]; the fourth is alpha */
     float *material_cutoff;
     int32_t *material_texture; /* -1: none */

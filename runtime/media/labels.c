@@ -107,10 +107,14 @@ static void put_camera(FILE *out, const struct view_spec *spec) {
     fputs("]}", out);
 }
 
+static bool in_frame(const struct gpu_point *point) {
+    return point->state < GPU_POINT_OUT_OF_FRAME;
+}
+
 static int visibility(const struct gpu_point *point, bool known) {
-    if (!known || !(point->flags & GPU_POINT_IN_FRAME))
+    if (!known || !in_frame(point))
         return 0;
-    return point->flags & GPU_POINT_OCCLUDED ? 1 : 2;
+    return point->state == GPU_POINT_VISIBLE ? 2 : 1;
 }
 
 static void put_landmarks(FILE *out, const struct gpu_point *points, const bool *known) {
@@ -118,7 +122,7 @@ static void put_landmarks(FILE *out, const struct gpu_point *points, const bool 
     for (uint32_t i = 0; i < SCENE_LANDMARKS; i++) {
         const struct gpu_point *point = &points[i];
         float pixel[2] = {point->pixel[0], point->pixel[1]};
-        if (point->flags & GPU_POINT_BEHIND)
+        if (point->state == GPU_POINT_BEHIND_CAMERA)
             pixel[0] = pixel[1] = NAN;
         fprintf(out, "%s\n{\"name\":\"%s\",\"pixel\":", i > 0 ? "," : "", scene_landmark_name(i));
         put_row(out, pixel, 2, 3);
@@ -127,8 +131,8 @@ static void put_landmarks(FILE *out, const struct gpu_point *points, const bool 
         fputs(",\"world\":", out);
         put_row(out, point->world, 3, 5);
         put_flag(out, "known", known[i]);
-        put_flag(out, "in_frame", point->flags & GPU_POINT_IN_FRAME);
-        put_flag(out, "occluded", point->flags & GPU_POINT_OCCLUDED);
+        put_flag(out, "in_frame", in_frame(point));
+        put_flag(out, "occluded", in_frame(point) && point->state != GPU_POINT_VISIBLE);
         fprintf(out, ",\"visibility\":%d}", visibility(point, known[i]));
     }
     fputs("]", out);

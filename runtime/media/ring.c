@@ -37,7 +37,7 @@ static int measure(const struct scene *scene, int clip, double time, float cente
     for (int i = poses; i >= 0; i--) { /* the wanted one last, for its centre */
         float now[6];
         scene_pose(scene, clip, i == 0 ? time : seconds * (i - 1) / (poses - 1), palette);
-        gpu_scene_box(scene_gpu(scene), palette, now);
+        gpu_actor_box(&(struct gpu_actor){.scene = scene_gpu(scene), .pose = palette}, now);
         for (int k = 0; k < 3; k++) {
             center[k] = (now[k] + now[k + 3]) / 2;
             half[k] = fmaxf(half[k], (now[k + 3] - now[k]) / 2);

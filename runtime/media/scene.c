@@ -269,7 +269,7 @@ int scene_box(const struct scene *scene, int clip, float box[6], struct err *err
     int count = (int)fmin(MAX_BOX_SAMPLES, 1 + steps);
     for (int i = 0; i < count; i++) {
         scene_pose(scene, clip, count > 1 ? seconds * i / (count - 1) : 0, palette);
-        gpu_scene_box(scene->gpu, palette, one);
+        gpu_actor_box(&(struct gpu_actor){.scene = scene->gpu, .pose = palette}, one);
         box_add(box, one, i == 0);
     }
     free(palette);

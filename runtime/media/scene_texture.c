@@ -108,7 +108,7 @@ static int load_picture(struct pictures *pictures, const char *name) {
         return -1;
     }
     mesh->textures[mesh->texture_count] =
-        (struct gpu_texture){image.width, image.height, image.rgba};
+        (struct gpu_texture){image.width, image.height, image.rgba, false};
     return (int)mesh->texture_count++;
 }
 
@@ -174,8 +174,8 @@ static void read_material(struct pictures *pictures, const struct aiMaterial *fr
     struct aiString path;
     unsigned count = 1;
     int sides = 0;
+    gpu_material_default(out);
     read_color(from, gltf, out->base_color);
-    out->texture = -1;
     out->alpha_cutoff = read_cutoff(from, gltf);
     out->double_sided = !gltf; /* FBX does not tell, and its readers draw both sides */
     if (aiGetMaterialIntegerArray(from, AI_MATKEY_TWOSIDED, &sides, &count) == aiReturn_SUCCESS &&
@@ -205,7 +205,10 @@ int scene_materials_read(struct scene_import *in) {
     for (unsigned i = 0; i < tree->mNumMaterials; i++)
         read_material(&pictures, tree->mMaterials[i], &mesh->material_table[i]);
     if (mesh->material_count == 0) {
-        mesh->material_table[0] = (struct gpu_material){{0.8f, 0.8f, 0.8f, 1}, -1, 0, true};
+        struct gpu_material *material = &mesh->material_table[0];
+        gpu_material_default(material);
+        material->base_color[0] = material->base_color[1] = material->base_color[2] = 0.8f;
+        material->double_sided = true;
         mesh->material_count = 1;
     }
     for (size_t t = 0; t < mesh->triangle_count; t++)

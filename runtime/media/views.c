@@ -207,16 +207,29 @@ static void count_views(uint32_t count) {
 
 /* What one draw needs beside its results. */
 struct draft {
-    uint32_t first, count, pose_count, joints;
+    uint32_t first, count, frame_count;
     struct gpu_view views[VIEWS_MAX_BATCH];
     struct gpu_image images[VIEWS_MAX_BATCH];
-    float *poses; /* [pose][joint][12] */
+    struct gpu_frame frames[VIEWS_MAX_BATCH];
+    struct gpu_actor actors[VIEWS_MAX_BATCH];
+    struct gpu_lighting lighting;
+    float *poses; /* [frame][joint][12] */
 };
 
-/* Views at the same time share a pose, so that skinning and shadow are done once for them. */
+static void add_frame(const struct views *views, struct draft *draft, double time) {
+    size_t pose_size = (size_t)scene_joint_count(views->scene) * 12;
+    float *pose = draft->poses + draft->frame_count * pose_size;
+    struct gpu_actor *actor = &draft->actors[draft->frame_count];
+    scene_pose(views->scene, views->options.clip, time, pose);
+    *actor = (struct gpu_actor){.scene = scene_gpu(views->scene), .pose = pose};
+    draft->frames[draft->frame_count++] =
+        (struct gpu_frame){.actor_count = 1, .actors = actor, .lighting = &draft->lighting};
+}
+
+/* Views at the same time share a frame, so that skinning and shadow are done once for them. */
 static int pose_views(const struct views *views, struct draft *draft, struct err *err) {
-    draft->joints = scene_joint_count(views->scene);
-    size_t pose_size = (size_t)draft->joints * 12;
+    size_t pose_size = (size_t)scene_joint_count(views->scene) * 12;
+    gpu_lighting_default(&draft->lighting);
     draft->poses = malloc(draft->count * pose_size * sizeof *draft->poses);
     if (draft->poses == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for %u poses", draft->count);
@@ -225,13 +238,9 @@ static int pose_views(const struct views *views, struct draft *draft, struct err
         uint32_t twin = 0;
         while (twin < i && views->specs[draft->first + twin].time != spec->time)
             twin++;
-        if (twin < i) {
-            draft->views[i].pose = draft->views[twin].pose;
-        } else {
-            draft->views[i].pose = draft->pose_count;
-            scene_pose(views->scene, views->options.clip, spec->time,
-                       draft->poses + draft->pose_count++ * pose_size);
-        }
+        draft->views[i].frame = twin < i ? draft->views[twin].frame : draft->frame_count;
+        if (twin == i)
+            add_frame(views, draft, spec->time);
         draft->views[i].camera = spec->camera;
     }
     return 0;
@@ -256,17 +265,16 @@ static int make_room(struct views *views, struct draft *draft, struct err *err) 
 static int render_draft(struct views *views, struct draft *draft, struct gpu_timings *timings,
                         struct err *err) {
     struct gpu_batch batch = {.view_count = draft->count,
-                              .pose_count = draft->pose_count,
+                              .frame_count = draft->frame_count,
                               .views = draft->views,
-                              .poses = draft->poses,
+                              .frames = draft->frames,
                               .samples = views->options.samples};
-    gpu_lighting_default(&batch.lighting);
     struct gpu_renderer *renderer;
     int rc = renderer_take(views->backend, &renderer, err);
     if (rc != 0)
         return rc;
     char why[GPU_WHY_SIZE] = "";
-    rc = gpu_render(renderer, scene_gpu(views->scene), &batch, draft->images, timings, why);
+    rc = gpu_render(renderer, &batch, draft->images, timings, why);
     renderer_give_back(views->backend, renderer, largest_view(views->specs, views->count));
     if (rc == 0)
         return 0;
@@ -279,10 +287,13 @@ static int label_draft(struct views *views, const struct draft *draft, struct er
     for (uint32_t i = 0; i < draft->count; i++) {
         uint32_t view = draft->first + i;
         struct view_result *result = &views->results[view];
-        const float *pose = draft->poses + (size_t)draft->views[i].pose * draft->joints * 12;
-        gpu_label(scene_gpu(views->scene), &draft->views[i].camera, pose, result->depth, anchors,
-                  SCENE_LANDMARKS, result->points, &result->label);
-        int rc = labels_describe(views, view, &result->labels, &result->labels_size, err);
+        char why[GPU_WHY_SIZE] = "";
+        int rc = gpu_label(&draft->frames[draft->views[i].frame], 0, &draft->views[i].camera,
+                           &draft->images[i], anchors, SCENE_LANDMARKS, result->points,
+                           &result->label, why);
+        if (rc != 0)
+            return err_set(err, ERR_INTERNAL, "cannot label %s: %s", scene_name(views->scene), why);
+        rc = labels_describe(views, view, &result->labels, &result->labels_size, err);
         if (rc != 0)
             return rc;
     }

@@ -72,16 +72,19 @@ static void mean_color(const struct scene *scene, double *red, double *blue) {
     static float coverage[SIDE * SIDE];
     char why[GPU_WHY_SIZE] = "";
     struct gpu_renderer *renderer;
-    struct gpu_view view = {.pose = 0};
+    struct gpu_view view = {.frame = 0};
+    struct gpu_lighting lighting;
     float *palette = malloc(12 * sizeof *palette * scene_joint_count(scene));
     gpu_camera_look_at(&view.camera, (float[]){0, 1, 4}, (float[]){0, 0.9f, 0}, 0.6f, SIDE, SIDE);
     scene_pose(scene, SCENE_REST, 0, palette);
+    struct gpu_actor actor = {.scene = scene_gpu(scene), .pose = palette};
+    struct gpu_frame frame = {.actor_count = 1, .actors = &actor, .lighting = &lighting};
     struct gpu_batch batch = {
-        .view_count = 1, .pose_count = 1, .views = &view, .poses = palette, .samples = 1};
+        .view_count = 1, .frame_count = 1, .views = &view, .frames = &frame, .samples = 1};
     struct gpu_image image = {.rgb = rgb, .coverage = coverage};
-    gpu_lighting_default(&batch.lighting);
+    gpu_lighting_default(&lighting);
     CHECK(gpu_renderer_new("cpu", &renderer, why) == 0);
-    CHECK(gpu_render(renderer, scene_gpu(scene), &batch, &image, NULL, why) == 0);
+    CHECK(gpu_render(renderer, &batch, &image, NULL, why) == 0);
     for (int i = 0; i < SIDE * SIDE; i++) {
         *red += coverage[i] > 0.5f ? rgb[3 * i] : 0;
         *blue += coverage[i] > 0.5f ? rgb[3 * i + 2] : 0;

@@ -1,0 +1,30 @@
+/* renderer.h - gpu_renderer on the CPU, for the files that make it up: renderer.c walks a batch
+ * frame by frame, picture.c draws a view of a frame. One thread at a time. */
+#ifndef STANCE_GPU_RENDERER_H
+#define STANCE_GPU_RENDERER_H
+
+#include "kernels.h"
+#include "shadow.h"
+
+struct gpu_renderer {
+    const struct gpu_kernels *kernels;
+    char backend[32];
+    uint8_t tone[GPU_TONE_ENTRIES + 3];
+    struct gpu_pattern pattern;
+    struct gpu_shadow_maps maps;
+    struct gpu_skinned people[GPU_MAX_ACTORS]; /* of the frame that is being drawn */
+    struct gpu_caster casters[GPU_MAX_ACTORS];
+    uint32_t person_count;
+    float exposure;
+    struct gpu_buffer vertices, projected, depth, triangle, fragments, row;
+};
+
+/* CPU seconds of this thread. */
+double gpu_renderer_clock(void);
+
+/* Draws a view of the frame whose people are skinned and whose shadows are drawn. False: out of
+ * memory. */
+bool gpu_picture_draw(struct gpu_renderer *renderer, const struct gpu_view *view,
+                      const struct gpu_image *image, struct gpu_timings *timings);
+
+#endif
