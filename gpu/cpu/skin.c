@@ -7,6 +7,8 @@
 #include "kernels.h"
 #include "simd.h"
 
+#include "../render/project.h"
+
 /* -- Skinning -----------------------------------------------------------------------------------
  */
 
@@ -76,18 +78,17 @@ static inline vi vertex_offsets(uint32_t first) {
     return (vi_iota() + vi_set1((int32_t)first)) * vi_set1(GPU_VERTEX_FLOATS);
 }
 
-static inline void transform(const float *vertices, uint32_t first, const float m[12], vf out[3]) {
+static inline void load_position(const float *vertices, uint32_t first, vf out[3]) {
     const float *base = vertices + (size_t)first * GPU_VERTEX_FLOATS;
     vi offsets = vertex_offsets(0);
-    vf x = vf_gather(base, offsets), y = vf_gather(base + 1, offsets);
-    vf z = vf_gather(base + 2, offsets);
-    for (int r = 0; r < 3; r++)
-        out[r] = (vf_set1(m[4 * r]) * x + vf_set1(m[4 * r + 1]) * y) +
-                 (vf_set1(m[4 * r + 2]) * z + vf_set1(m[4 * r + 3]));
+    for (int c = 0; c < 3; c++)
+        out[c] = vf_gather(base + c, offsets);
 }
 
-static inline vm within(vf value, float limit) {
-    return vm_and(vf_less(value, vf_set1(limit)), vf_less(vf_set1(-limit), value));
+static inline void transform(const float *vertices, uint32_t first, const float m[12], vf out[3]) {
+    vf position[3];
+    load_position(vertices, first, position);
+    project_transform(m, position, out);
 }
 
 static void bounds(const float *vertices, uint32_t count, const float m[12], float box[6]) {
@@ -100,7 +101,8 @@ static void bounds(const float *vertices, uint32_t count, const float m[12], flo
     for (uint32_t i = 0; i < count; i += GPU_LANES) {
         vf at[3];
         transform(vertices, i, m, at);
-        vm ok = vm_and(vm_and(within(at[0], far), within(at[1], far)), within(at[2], far));
+        vm ok = vm_and(vm_and(project_within(at[0], far), project_within(at[1], far)),
+                       project_within(at[2], far));
         for (int r = 0; r < 3; r++) {
             low[r] = vf_min(low[r], vf_select(ok, at[r], low[r]));
             high[r] = vf_max(high[r], vf_select(ok, at[r], high[r]));
@@ -118,30 +120,20 @@ static void bounds(const float *vertices, uint32_t count, const float m[12], flo
 
 static void project(const float *vertices, uint32_t count, const struct gpu_projection *projection,
                     const struct gpu_projected *out, struct gpu_extent *extent) {
-    const float steps = (float)GPU_SUBPIXEL, limit = (float)(GPU_GUARD * GPU_SUBPIXEL);
-    vf fx = vf_set1(projection->fx * steps), fy = vf_set1(projection->fy * steps);
-    vf cx = vf_set1(projection->cx * steps), cy = vf_set1(projection->cy * steps);
-    vf near = vf_set1(projection->near_plane), one = vf_set1(1.0f), zero = vf_set1(0.0f);
     vi low_x = vi_set1(INT32_MAX), low_y = low_x, high_x = vi_set1(INT32_MIN), high_y = high_x;
     uint32_t outside = 0;
     for (uint32_t i = 0; i < count; i += GPU_LANES) {
-        vf at[3];
-        transform(vertices, i, projection->m, at);
-        vm ok = vm_and(vf_less_equal(near, at[2]), vf_less(at[2], vf_set1(1e9f)));
-        vf z = vf_select(ok, at[2], one);
-        vf w = projection->perspective ? one / z : z;
-        vf scale = projection->perspective ? w : one;
-        vf x = fx * at[0] * scale + cx, y = fy * at[1] * scale + cy;
-        ok = vm_and(ok, vm_and(within(x, limit), within(y, limit)));
-        vi ix = vi_round(vf_select(ok, x, zero)), iy = vi_round(vf_select(ok, y, zero));
-        low_x = vi_min(low_x, vi_select(ok, ix, low_x));
-        low_y = vi_min(low_y, vi_select(ok, iy, low_y));
-        high_x = vi_max(high_x, vi_select(ok, ix, high_x));
-        high_y = vi_max(high_y, vi_select(ok, iy, high_y));
-        outside |= vm_bits(vm_not(ok));
-        vi_store(out->x + i, ix);
-        vi_store(out->y + i, iy);
-        vf_store(out->w + i, vf_select(ok, w, vf_set1(-1.0f)));
+        vf position[3];
+        load_position(vertices, i, position);
+        struct projected at = project_vertex(projection, position);
+        low_x = vi_min(low_x, vi_select(at.ok, at.x, low_x));
+        low_y = vi_min(low_y, vi_select(at.ok, at.y, low_y));
+        high_x = vi_max(high_x, vi_select(at.ok, at.x, high_x));
+        high_y = vi_max(high_y, vi_select(at.ok, at.y, high_y));
+        outside |= vm_bits(vm_not(at.ok));
+        vi_store(out->x + i, at.x);
+        vi_store(out->y + i, at.y);
+        vf_store(out->w + i, at.w);
     }
     *extent = (struct gpu_extent){INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, outside != 0};
     for (int lane = 0; lane < GPU_LANES; lane++) {
@@ -165,7 +157,7 @@ static void frame(const float *vertices, uint32_t count, const struct gpu_projec
         vf w = vf_set1(1.0f) / vf_select(ok, at[2], vf_set1(1.0f));
         for (int axis = 0; axis < 2; axis++) {
             vf pixel = vf_set1(focal[axis]) * at[axis] * w + vf_set1(centre[axis]);
-            vm good = vm_and(ok, within(pixel, 1e9f));
+            vm good = vm_and(ok, project_within(pixel, 1e9f));
             low[axis] = vf_min(low[axis], vf_select(good, pixel, low[axis]));
             high[axis] = vf_max(high[axis], vf_select(good, pixel, high[axis]));
         }

@@ -53,9 +53,6 @@ struct gpu_scene {
     uint32_t *texels;
 };
 
-/* Alpha of a material at a texture coordinate, bilinear, of the finest level. */
-float gpu_scene_alpha(const struct gpu_scene *scene, uint32_t material, float u, float v);
-
 /* -- texture.c ----------------------------------------------------------------------------------
  */
 

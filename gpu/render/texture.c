@@ -91,36 +91,9 @@ void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *textur
 /* -- Alpha --------------------------------------------------------------------------------------
  */
 
-/* Keeps later conversions to int defined; a NaN becomes 0. */
-static float tame(float coordinate) {
-    if (!(fabsf(coordinate) < 65536.0f))
-        return 0.0f;
-    return coordinate - floorf(coordinate);
-}
-
 static int32_t wrap(int32_t i, int32_t size) {
     i %= size;
     return i < 0 ? i + size : i;
-}
-
-float gpu_scene_alpha(const struct gpu_scene *scene, uint32_t material, float u, float v) {
-    float base = scene->material_color[3][material];
-    int32_t texture = scene->material_texture[material];
-    if (texture < 0)
-        return base;
-    uint32_t level = scene->textures[texture].first;
-    int32_t width = scene->level_width[level], height = scene->level_height[level];
-    const uint32_t *texels = scene->texels + scene->level_offset[level];
-    float x = tame(u) * (float)width - 0.5f, y = tame(v) * (float)height - 0.5f;
-    float fx = x - floorf(x), fy = y - floorf(y);
-    int32_t x0 = wrap((int32_t)floorf(x), width), x1 = wrap(x0 + 1, width);
-    int32_t y0 = wrap((int32_t)floorf(y), height), y1 = wrap(y0 + 1, height);
-    float a = (float)(texels[(size_t)y0 * width + x0] >> 24);
-    float b = (float)(texels[(size_t)y0 * width + x1] >> 24);
-    float c = (float)(texels[(size_t)y1 * width + x0] >> 24);
-    float d = (float)(texels[(size_t)y1 * width + x1] >> 24);
-    float top = a + (b - a) * fx, bottom = c + (d - c) * fx;
-    return base * (1.0f / 255.0f) * (top + (bottom - top) * fy);
 }
 
 /* Whether all texels that a triangle can touch are above the cut-off, or all below, or neither. */
