@@ -105,7 +105,7 @@ static uint32_t read_count(lua_State *L, int index, const char *field, uint32_t 
 /* -- Rings ------------------------------------------------------------------------------------- */
 
 struct ring_task {
-    struct scene *scene;
+    struct stage *stage;
     struct ring_options options;
     struct view_spec *specs;
     struct err err;
@@ -114,12 +114,12 @@ struct ring_task {
 
 static void ring_run(void *arg) {
     struct ring_task *task = arg;
-    task->rc = ring_place(task->scene, &task->options, task->specs, &task->err);
+    task->rc = ring_place(task->stage, &task->options, task->specs, &task->err);
 }
 
 static void ring_release(void *arg) {
     struct ring_task *task = arg;
-    scene_release(task->scene);
+    stage_release(task->stage);
     free(task->specs);
     free(task);
 }
@@ -191,19 +191,23 @@ static int render_cameras(lua_State *L) {
     };
     read_size(L, 2, &options.width, &options.height_pixels);
     struct err err;
-    if (read_clip(L, 2, scene, &options.clip, &err) != 0)
+    int clip;
+    if (read_clip(L, 2, scene, &clip, &err) != 0)
         return vm_fail(L, &err);
     if (options.views < 1 || options.views > RING_MAX_VIEWS)
         return vm_failf(L, ERR_INVALID, "a ring has 1 to %d views", RING_MAX_VIEWS);
     fiber_check(L);
     struct ring_task *task = calloc(1, sizeof *task);
-    struct view_spec *specs = calloc(options.views, sizeof *specs);
-    if (task == NULL || specs == NULL) {
-        free(task);
-        free(specs);
+    if (task == NULL)
         return vm_failf(L, ERR_NO_MEMORY, "no memory for a ring");
+    task->options = options;
+    task->specs = calloc(options.views, sizeof *task->specs);
+    int rc = task->specs == NULL ? err_set(&err, ERR_NO_MEMORY, "no memory for a ring")
+                                 : stage_of_body(scene, clip, NULL, 0, &task->stage, &err);
+    if (rc != 0) {
+        ring_release(task);
+        return vm_fail(L, &err);
     }
-    *task = (struct ring_task){.scene = scene_retain(scene), .options = options, .specs = specs};
     return fiber_work(L, task, ring_run, ring_push, ring_release);
 }
 
@@ -260,7 +264,8 @@ static int render_views(lua_State *L) {
         .backend = vm_opt_string(L, 2, "backend", NULL),
     };
     struct err err;
-    if (read_clip(L, 2, scene, &options.clip, &err) != 0)
+    int clip;
+    if (read_clip(L, 2, scene, &clip, &err) != 0)
         return vm_fail(L, &err);
     lua_getfield(L, 2, "cameras");
     if (!lua_istable(L, 3))
@@ -278,7 +283,10 @@ static int render_views(lua_State *L) {
             return vm_fail(L, &err);
         lua_pop(L, 1);
     }
-    return lua_views_push(L, scene, specs, (uint32_t)count, &options);
+    struct stage *stage;
+    if (stage_of_body(scene, clip, NULL, 0, &stage, &err) != 0)
+        return vm_fail(L, &err);
+    return lua_views_push(L, stage, specs, (uint32_t)count, &options);
 }
 
 /* -- The module -------------------------------------------------------------------------------- */

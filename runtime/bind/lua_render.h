@@ -7,8 +7,8 @@
 #include "media/views.h"
 
 /* Pushes a `stance.views` of what views_new makes of the arguments; or returns nil and the error.
- */
-int lua_views_push(lua_State *L, struct scene *scene, const struct view_spec *specs, uint32_t count,
+ * Takes the stage over, in any case. */
+int lua_views_push(lua_State *L, struct stage *stage, const struct view_spec *specs, uint32_t count,
                    const struct views_options *options);
 
 /* Makes the types of views; may be repeated. */

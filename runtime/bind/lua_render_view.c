@@ -115,7 +115,8 @@ static void fail_request(struct request *request, const struct err *err) {
 
 static void run_encode(void *arg) {
     struct slot *slot = arg;
-    slot->rc = views_encode(slot->drawing->views, slot->index, &slot->spent, &slot->err);
+    slot->rc = views_encode(slot->drawing->views, slot->index,
+                            &(struct view_encoding){.format = VIEW_PNG}, &slot->spent, &slot->err);
 }
 
 static void encode_done(void *arg) {
@@ -244,11 +245,11 @@ static int push_wanted(lua_State *L, const struct drawing *drawing, uint32_t vie
     if (want == WANT_LABELS)
         return push_labels(L, drawing, view, image, character);
     if (want == WANT_PNG)
-        lua_pushlstring(L, (const char *)result->png, result->png_size);
+        lua_pushlstring(L, (const char *)result->file, result->file_size);
     else if (want == WANT_RGB)
-        lua_pushlstring(L, (const char *)result->rgb, pixels * 3);
+        lua_pushlstring(L, (const char *)result->image.rgb, pixels * 3);
     else
-        lua_pushlstring(L, (const char *)result->depth, pixels * sizeof *result->depth);
+        lua_pushlstring(L, (const char *)result->image.depth, pixels * 4);
     return 1;
 }
 
@@ -396,7 +397,8 @@ static int views_gc(lua_State *L) {
 
 static int views_tostring(lua_State *L) {
     const struct views *views = check_drawing(L, 1)->views;
-    lua_pushfstring(L, "views (%d of %s)", (int)views_count(views), scene_name(views_scene(views)));
+    lua_pushfstring(L, "views (%d of %s)", (int)views_count(views),
+                    stage_actor(views_stage(views), 0)->person);
     return 1;
 }
 
@@ -433,10 +435,7 @@ static int views_each(lua_State *L) {
 }
 
 static int views_clip_method(lua_State *L) {
-    const struct views *views = check_drawing(L, 1)->views;
-    int clip = views_clip(views);
-    lua_pushstring(L,
-                   clip == SCENE_REST ? NULL : scene_clip_name(views_scene(views), (uint32_t)clip));
+    lua_pushstring(L, stage_actor_clip(views_stage(check_drawing(L, 1)->views), 0));
     return 1;
 }
 
@@ -479,7 +478,7 @@ static struct drawing *drawing_new(struct loop *loop, struct views *views) {
     return drawing;
 }
 
-int lua_views_push(lua_State *L, struct scene *scene, const struct view_spec *specs, uint32_t count,
+int lua_views_push(lua_State *L, struct stage *stage, const struct view_spec *specs, uint32_t count,
                    const struct views_options *options) {
     struct drawing **box = lua_newuserdata(L, sizeof *box);
     *box = NULL;
@@ -487,7 +486,9 @@ int lua_views_push(lua_State *L, struct scene *scene, const struct view_spec *sp
     lua_setmetatable(L, -2);
     struct views *views;
     struct err err;
-    if (views_new(scene, specs, count, options, &views, &err) != 0)
+    int rc = views_new(stage, specs, count, options, &views, &err);
+    stage_release(stage);
+    if (rc != 0)
         return vm_fail(L, &err);
     *box = drawing_new(vm_loop(vm_of(L)), views);
     if (*box == NULL)

@@ -197,8 +197,9 @@ static int finish(FILE *text, char **out, struct err *err) {
 int labels_head(const struct views *views, uint32_t view, const struct labels_names *names,
                 char **out, size_t *size, struct err *err) {
     const struct view_spec *spec = views_spec(views, view);
-    const struct scene *scene = views_scene(views);
-    int clip = views_clip(views);
+    const struct stage *stage = views_stage(views);
+    const struct stage_actor *actor = stage_actor(stage, 0);
+    const char *clip = stage_actor_clip(stage, 0);
     char image[VIEW_NAME_SIZE + 4];
     snprintf(image, sizeof image, "%s.png", spec->name);
     FILE *text = open_memstream(out, size);
@@ -208,16 +209,16 @@ int labels_head(const struct views *views, uint32_t view, const struct labels_na
     put_string(text, names->image != NULL ? names->image : image);
     fprintf(text, ",\"width\":%u,\"height\":%u},\"character\":", spec->camera.width,
             spec->camera.height);
-    put_string(text, names->character != NULL ? names->character : scene_name(scene));
+    put_string(text, names->character != NULL ? names->character : actor->person);
     fputs(",\"view\":{\"name\":", text);
     put_string(text, spec->name);
     put_field(text, "azimuth", (double)spec->azimuth, 4);
     fputs("},\"clip\":", text);
-    if (clip == SCENE_REST)
+    if (clip == NULL)
         fputs("null", text);
     else
-        put_string(text, scene_clip_name(scene, (uint32_t)clip));
-    put_field(text, "time", spec->time, 6);
+        put_string(text, clip);
+    put_field(text, "time", stage_actor_time(stage, 0, spec->time), 6);
     return finish(text, out, err);
 }
 
@@ -225,20 +226,21 @@ int labels_describe(const struct views *views, uint32_t view, char **out, size_t
                     struct err *err) {
     const struct view_spec *spec = views_spec(views, view);
     const struct view_result *result = views_result(views, view);
-    if (result->depth == NULL)
+    if (result->people == NULL)
         return err_set(err, ERR_INVALID, "the view %s is not drawn", spec->name);
     const bool *known;
-    scene_landmarks(views_scene(views), &known);
+    scene_landmarks(stage_actor(views_stage(views), 0)->scene, &known);
+    const struct view_person *person = &result->people[0];
     FILE *text = open_memstream(out, size);
     if (text == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for labels");
     put_camera(text, spec);
-    put_box(text, "box", result->label.box);
-    put_box(text, "full_box", result->label.full_box);
-    fprintf(text, ",\"area\":%u", result->label.area);
-    put_coco(text, result->points, known);
-    put_landmarks(text, result->points, known);
-    put_mask(text, result->depth, spec->camera.width, spec->camera.height, result->label.box);
+    put_box(text, "box", person->label.box);
+    put_box(text, "full_box", person->label.full_box);
+    fprintf(text, ",\"area\":%u", person->label.area);
+    put_coco(text, person->points, known);
+    put_landmarks(text, person->points, known);
+    put_mask(text, result->image.depth, spec->camera.width, spec->camera.height, person->label.box);
     fputs("}\n", text);
     return finish(text, out, err);
 }

@@ -2,10 +2,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "media/scene.h"
+#include "media/stage.h"
 
 static const float max_distance = 200;
 static const float radians = 3.14159265f / 180;
@@ -24,26 +23,23 @@ void ring_name(uint32_t views, uint32_t index, char name[VIEW_NAME_SIZE]) {
         snprintf(name, VIEW_NAME_SIZE, "view_%06.2f", degrees);
 }
 
-/* The centre of the body's box at the wanted time and the largest box of any pose, both in one: the
- * largest sizes put around that centre. */
-static int measure(const struct scene *scene, int clip, double time, float center[3], float box[6],
+/* The centre of the people's box at the wanted time and the largest box of any pose, both in one:
+ * the largest sizes put around that centre. */
+static int measure(const struct stage *stage, double time, float center[3], float box[6],
                    struct err *err) {
-    float *palette = malloc((size_t)scene_joint_count(scene) * 12 * sizeof *palette);
-    if (palette == NULL)
-        return err_set(err, ERR_NO_MEMORY, "no memory for a pose");
     float half[3] = {0};
-    double seconds = clip == SCENE_REST ? 0 : scene_clip_seconds(scene, (uint32_t)clip);
+    double seconds = stage_seconds(stage);
     int poses = seconds > 0 ? RING_POSES : 0;
     for (int i = poses; i >= 0; i--) { /* the wanted one last, for its centre */
         float now[6];
-        scene_pose(scene, clip, i == 0 ? time : seconds * (i - 1) / (poses - 1), palette);
-        gpu_actor_box(&(struct gpu_actor){.scene = scene_gpu(scene), .pose = palette}, now);
+        int rc = stage_box_at(stage, -1, i == 0 ? time : seconds * (i - 1) / (poses - 1), now, err);
+        if (rc != 0)
+            return rc;
         for (int k = 0; k < 3; k++) {
             center[k] = (now[k] + now[k + 3]) / 2;
             half[k] = fmaxf(half[k], (now[k + 3] - now[k]) / 2);
         }
     }
-    free(palette);
     for (int k = 0; k < 3; k++) {
         box[k] = center[k] - half[k];
         box[k + 3] = center[k] + half[k];
@@ -111,12 +107,12 @@ static int check_options(const struct ring_options *o, struct err *err) {
     return view_spec_check(o->fov, o->width, o->height_pixels, err);
 }
 
-int ring_place(const struct scene *scene, const struct ring_options *options,
+int ring_place(const struct stage *stage, const struct ring_options *options,
                struct view_spec *specs, struct err *err) {
     float center[3] = {0}, box[6] = {0}, distance = options->distance;
     int rc = check_options(options, err);
     if (rc == 0)
-        rc = measure(scene, options->clip, options->time, center, box, err);
+        rc = measure(stage, options->time, center, box, err);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < options->views; i++) {

@@ -1,18 +1,19 @@
 /* ring.h - where the cameras of a ring stand.
  *
- * A ring has N cameras at equal steps around the body, all at the same height over the ground and
- * the same distance from the body's axis, the vertical line through the centre of its box in the
- * pose that is drawn; each looks at that centre. The first stands before the body (at +z, which the
- * body faces); the next ones go round to its right hand, so that `right` shows its right side.
+ * A ring has N cameras at equal steps around the people of a stage, all at the same height over the
+ * ground and the same distance from their axis, the vertical line through the centre of their box
+ * at the time that is drawn; each looks at that centre. The first stands at +z, which a body faces
+ * that was not turned; the next ones go round to its right hand, so that `right` shows its right
+ * side.
  *
- * Distance rule: the wished distance holds as long as the body is whole in every picture. The body
- * counts with the largest box that it has in any pose of the clip (at most RING_POSES are looked
- * at), centred where it stands now, and RING_MARGIN of the picture's sides stays free. Where it
+ * Distance rule: the wished distance holds as long as everybody is whole in every picture. They
+ * count with the largest box that they have at any time of the stage (at most RING_POSES are looked
+ * at), centred where they stand now, and RING_MARGIN of the picture's sides stays free. Where that
  * does not fit, the distance grows in steps of RING_STEP until it does; the same distance holds for
- * all views, and for all times of a clip.
+ * all views, and for all times.
  *
- * Threads: no shared state; ring_place skins the body's vertices up to RING_POSES times, so call it
- * on a pool thread. */
+ * Threads: no shared state; ring_place skins the bodies' vertices up to RING_POSES times, so call
+ * it on a pool thread. */
 #ifndef STANCE_MEDIA_RING_H
 #define STANCE_MEDIA_RING_H
 
@@ -21,7 +22,7 @@
 #include "core/err.h"
 #include "stance_gpu.h"
 
-struct scene;
+struct stage;
 
 #define RING_MARGIN 0.03f
 #define RING_STEP   1.05f
@@ -31,11 +32,11 @@ enum { RING_POSES = 24, RING_MAX_VIEWS = 360, VIEW_NAME_SIZE = 32 };
 /* A camera with what people call it. */
 struct view_spec {
     char name[VIEW_NAME_SIZE];
-    float azimuth;  /* degrees from the front towards the body's right; NAN: not of a ring */
+    float azimuth;  /* degrees from the front towards a body's right; NAN: not of a ring */
     float distance; /* metres from the ring's axis; NAN likewise */
     float height;   /* metres over the ground */
     float fov;      /* degrees, vertical; for the picture's height */
-    double time;    /* seconds in the clip */
+    double time;    /* seconds of the stage */
     float eye[3], target[3];
     struct gpu_camera camera; /* set up from the above by view_spec_aim */
 };
@@ -51,13 +52,12 @@ struct ring_options {
     float distance, height; /* metres */
     float fov;              /* degrees, vertical */
     uint32_t width, height_pixels;
-    int clip; /* of the scene, or SCENE_REST */
-    double time;
+    double time; /* seconds of the stage */
 };
 
 /* Fills in specs[options->views]. ERR_INVALID for numbers outside what a camera can have,
  * ERR_NO_MEMORY. */
-int ring_place(const struct scene *scene, const struct ring_options *options,
+int ring_place(const struct stage *stage, const struct ring_options *options,
                struct view_spec *specs, struct err *err);
 
 /* The name of camera `index` of `views`: "front", "front_right", ... for 8 (and 4), "view_045" by

@@ -8,15 +8,27 @@
 #include <time.h>
 
 #include "core/metrics.h"
+#include "media/image.h"
+#include "media/jpeg_write.h"
 #include "media/labels.h"
+#include "media/look.h"
 #include "media/png.h"
+
+const struct view_map_kind view_map_kinds[VIEW_MAPS] = {
+    [VIEW_MAP_DEPTH] = {"depth", "<f4", 1, 4},
+    [VIEW_MAP_PERSON] = {"person", "|u1", 1, 1},
+    [VIEW_MAP_PART] = {"part", "|u1", 1, 1},
+    [VIEW_MAP_COVER] = {"cover", "|u1", 1, 1},
+    [VIEW_MAP_TRIANGLE] = {"triangle", "<u4", 1, 4},
+    [VIEW_MAP_COVERAGE] = {"coverage", "<f4", 1, 4},
+};
 
 struct views {
     unsigned references;
-    struct scene *scene;
+    struct stage *stage;
     struct views_options options;
     char backend[16];
-    uint32_t count, batch_count;
+    uint32_t count;
     struct view_spec *specs;     /* [count] */
     struct view_result *results; /* [count] */
 };
@@ -123,7 +135,7 @@ static uint32_t fit_batch(const struct view_spec *specs, uint32_t count, uint32_
     return fit < 1 ? 1 : fit < batch ? (uint32_t)fit : batch;
 }
 
-int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count,
+int views_new(struct stage *stage, const struct view_spec *specs, uint32_t count,
               const struct views_options *options, struct views **out, struct err *err) {
     int rc = check_options(options, count, err);
     if (rc != 0)
@@ -132,8 +144,9 @@ int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count
     if (views == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for %u views", count);
     views->references = 1;
-    views->scene = scene_retain(scene);
+    views->stage = stage_retain(stage);
     views->options = *options;
+    views->options.maps |= VIEW_MAPS_LABELS;
     if (options->samples == 0)
         views->options.samples = 4;
     views->options.batch = fit_batch(specs, count, options->batch != 0 ? options->batch : 4);
@@ -141,19 +154,13 @@ int views_new(struct scene *scene, const struct view_spec *specs, uint32_t count
     memcpy(views->backend, backend, strlen(backend) + 1);
     views->options.backend = views->backend;
     views->count = count;
-    views->batch_count = (count + views->options.batch - 1) / views->options.batch;
-    views->specs = calloc(count, sizeof *views->specs);
+    views->specs = malloc(count * sizeof *views->specs);
     views->results = calloc(count, sizeof *views->results);
     if (views->specs == NULL || views->results == NULL) {
         views_release(views);
         return err_set(err, ERR_NO_MEMORY, "no memory for %u views", count);
     }
-    double seconds =
-        options->clip == SCENE_REST ? 0 : scene_clip_seconds(scene, (uint32_t)options->clip);
-    for (uint32_t i = 0; i < count; i++) {
-        views->specs[i] = specs[i];
-        views->specs[i].time = specs[i].time > 0 ? fmin(specs[i].time, seconds) : 0;
-    }
+    memcpy(views->specs, specs, count * sizeof *specs);
     *out = views;
     return 0;
 }
@@ -163,11 +170,26 @@ struct views *views_retain(struct views *views) {
     return views;
 }
 
+/* Where a map of an image is kept. */
+static void **map_place(struct gpu_image *image, enum view_map map) {
+    void **const places[VIEW_MAPS] = {
+        [VIEW_MAP_DEPTH] = (void **)&image->depth,
+        [VIEW_MAP_PERSON] = (void **)&image->person,
+        [VIEW_MAP_PART] = (void **)&image->part,
+        [VIEW_MAP_COVER] = (void **)&image->cover,
+        [VIEW_MAP_TRIANGLE] = (void **)&image->triangle,
+        [VIEW_MAP_COVERAGE] = (void **)&image->coverage,
+    };
+    return places[map];
+}
+
 static void drop_result(struct view_result *result) {
-    free(result->rgb);
-    free(result->depth);
+    for (int map = 0; map < VIEW_MAPS; map++)
+        free(*map_place(&result->image, map));
+    free(result->image.rgb);
+    free(result->people);
     free(result->labels);
-    free(result->png);
+    free(result->file);
     *result = (struct view_result){0};
 }
 
@@ -176,7 +198,7 @@ void views_release(struct views *views) {
         return;
     for (uint32_t i = 0; views->results != NULL && i < views->count; i++)
         drop_result(&views->results[i]);
-    scene_release(views->scene);
+    stage_release(views->stage);
     free(views->results);
     free(views->specs);
     free(views);
@@ -207,65 +229,74 @@ static void count_views(uint32_t count) {
 
 /* What one draw needs beside its results. */
 struct draft {
-    uint32_t first, count, frame_count;
+    uint32_t first, count, moment_count;
     struct gpu_view views[VIEWS_MAX_BATCH];
     struct gpu_image images[VIEWS_MAX_BATCH];
     struct gpu_frame frames[VIEWS_MAX_BATCH];
-    struct gpu_actor actors[VIEWS_MAX_BATCH];
-    struct gpu_lighting lighting;
-    float *poses; /* [frame][joint][12] */
+    struct stage_moment moments[VIEWS_MAX_BATCH];
 };
 
-static void add_frame(const struct views *views, struct draft *draft, double time) {
-    size_t pose_size = (size_t)scene_joint_count(views->scene) * 12;
-    float *pose = draft->poses + draft->frame_count * pose_size;
-    struct gpu_actor *actor = &draft->actors[draft->frame_count];
-    scene_pose(views->scene, views->options.clip, time, pose);
-    *actor = (struct gpu_actor){.scene = scene_gpu(views->scene), .pose = pose};
-    draft->frames[draft->frame_count++] =
-        (struct gpu_frame){.actor_count = 1, .actors = actor, .lighting = &draft->lighting};
+static void draft_free(struct draft *draft) {
+    for (uint32_t i = 0; i < draft->moment_count; i++)
+        stage_moment_deinit(&draft->moments[i]);
+    free(draft);
 }
 
 /* Views at the same time share a frame, so that skinning and shadow are done once for them. */
 static int pose_views(const struct views *views, struct draft *draft, struct err *err) {
-    size_t pose_size = (size_t)scene_joint_count(views->scene) * 12;
-    gpu_lighting_default(&draft->lighting);
-    draft->poses = malloc(draft->count * pose_size * sizeof *draft->poses);
-    if (draft->poses == NULL)
-        return err_set(err, ERR_NO_MEMORY, "no memory for %u poses", draft->count);
     for (uint32_t i = 0; i < draft->count; i++) {
         const struct view_spec *spec = &views->specs[draft->first + i];
-        uint32_t twin = 0;
-        while (twin < i && views->specs[draft->first + twin].time != spec->time)
-            twin++;
-        draft->views[i].frame = twin < i ? draft->views[twin].frame : draft->frame_count;
-        if (twin == i)
-            add_frame(views, draft, spec->time);
-        draft->views[i].camera = spec->camera;
+        uint32_t frame = 0;
+        while (frame < draft->moment_count && draft->moments[frame].time != spec->time)
+            frame++;
+        draft->views[i] = (struct gpu_view){.camera = spec->camera, .frame = frame};
+        if (frame < draft->moment_count)
+            continue;
+        int rc = stage_moment_init(&draft->moments[frame], views->stage, spec->time, err);
+        if (rc != 0)
+            return rc;
+        draft->frames[frame] = draft->moments[frame].frame;
+        draft->moment_count++;
     }
     return 0;
 }
 
 static int make_room(struct views *views, struct draft *draft, struct err *err) {
+    uint32_t people = stage_actor_count(views->stage);
     for (uint32_t i = 0; i < draft->count; i++) {
         struct view_result *result = &views->results[draft->first + i];
         const struct gpu_camera *camera = &draft->views[i].camera;
         size_t pixels = (size_t)camera->width * camera->height;
         drop_result(result);
-        result->rgb = malloc(pixels * 3);
-        result->depth = malloc(pixels * sizeof *result->depth);
-        if (result->rgb == NULL || result->depth == NULL)
+        result->people = calloc(people, sizeof *result->people);
+        bool whole = result->people != NULL;
+        for (int map = 0; map < VIEW_MAPS; map++)
+            if (views->options.maps & 1u << map) {
+                void **place = map_place(&result->image, map);
+                *place = malloc(pixels * view_map_kinds[map].size);
+                whole = whole && *place != NULL;
+            }
+        if (!views->options.no_picture) {
+            result->image.rgb = malloc(pixels * 3);
+            whole = whole && result->image.rgb != NULL;
+        }
+        if (!whole)
             return err_set(err, ERR_NO_MEMORY, "no memory for a picture of %u x %u pixels",
                            camera->width, camera->height);
-        draft->images[i] = (struct gpu_image){.rgb = result->rgb, .depth = result->depth};
+        draft->images[i] = result->image;
     }
     return 0;
+}
+
+static int fail_gpu(int rc, const char *what, const char *why, struct err *err) {
+    int code = rc == GPU_ENOMEM ? ERR_NO_MEMORY : rc == GPU_EINVAL ? ERR_INVALID : ERR_INTERNAL;
+    return err_set(err, code, "cannot %s: %s", what, why);
 }
 
 static int render_draft(struct views *views, struct draft *draft, struct gpu_timings *timings,
                         struct err *err) {
     struct gpu_batch batch = {.view_count = draft->count,
-                              .frame_count = draft->frame_count,
+                              .frame_count = draft->moment_count,
                               .views = draft->views,
                               .frames = draft->frames,
                               .samples = views->options.samples};
@@ -276,29 +307,72 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
     char why[GPU_WHY_SIZE] = "";
     rc = gpu_render(renderer, &batch, draft->images, timings, why);
     renderer_give_back(views->backend, renderer, largest_view(views->specs, views->count));
-    if (rc == 0)
-        return 0;
-    int code = rc == GPU_ENOMEM ? ERR_NO_MEMORY : rc == GPU_EINVAL ? ERR_INVALID : ERR_INTERNAL;
-    return err_set(err, code, "cannot draw %s: %s", scene_name(views->scene), why);
+    return rc == 0 ? 0 : fail_gpu(rc, "draw", why, err);
 }
 
-static int label_draft(struct views *views, const struct draft *draft, struct err *err) {
-    const struct gpu_anchor *anchors = scene_landmarks(views->scene, NULL);
-    for (uint32_t i = 0; i < draft->count; i++) {
-        uint32_t view = draft->first + i;
-        struct view_result *result = &views->results[view];
+static int label_view(struct views *views, const struct draft *draft, uint32_t i, struct err *err) {
+    struct view_result *result = &views->results[draft->first + i];
+    const struct gpu_frame *frame = &draft->frames[draft->views[i].frame];
+    for (uint32_t actor = 0; actor < frame->actor_count; actor++) {
+        struct view_person *person = &result->people[actor];
+        const struct gpu_anchor *anchors =
+            scene_landmarks(stage_actor(views->stage, actor)->scene, NULL);
         char why[GPU_WHY_SIZE] = "";
-        int rc = gpu_label(&draft->frames[draft->views[i].frame], 0, &draft->views[i].camera,
-                           &draft->images[i], anchors, SCENE_LANDMARKS, result->points,
-                           &result->label, why);
+        int rc = gpu_label(frame, actor, &draft->views[i].camera, &result->image, anchors,
+                           SCENE_LANDMARKS, person->points, &person->label, why);
         if (rc != 0)
-            return err_set(err, ERR_INTERNAL, "cannot label %s: %s", scene_name(views->scene), why);
-        rc = labels_describe(views, view, &result->labels, &result->labels_size, err);
-        if (rc != 0)
-            return rc;
+            return fail_gpu(rc, "label", why, err);
     }
+    return labels_describe(views, draft->first + i, &result->labels, &result->labels_size, err);
+}
+
+/* -- JPEG -------------------------------------------------------------------------------------- */
+
+static int to_rgba(const struct view_result *result, const struct gpu_camera *camera,
+                   struct image *image, struct err *err) {
+    int rc = image_init(image, camera->width, camera->height, err);
+    size_t pixels = (size_t)camera->width * camera->height;
+    for (size_t i = 0; rc == 0 && i < pixels; i++) {
+        memcpy(image->rgba + i * 4, result->image.rgb + i * 3, 3);
+        image->rgba[i * 4 + 3] = 255;
+    }
+    return rc;
+}
+
+static int write_jpeg(const struct view_result *result, const struct gpu_camera *camera,
+                      int quality, uint8_t **out, size_t *size, struct err *err) {
+    struct image image;
+    int rc = to_rgba(result, camera, &image, err);
+    if (rc != 0)
+        return rc;
+    rc = jpeg_encode(&image, quality, out, size, err);
+    image_deinit(&image);
+    return rc;
+}
+
+/* The picture as it comes out of a JPEG of the look's quality. */
+static int add_artefacts(struct views *views, uint32_t view, struct err *err) {
+    struct view_result *result = &views->results[view];
+    int quality = look_jpeg(stage_look(views->stage));
+    uint8_t *file;
+    size_t size;
+    struct image image;
+    if (quality == 0 || result->image.rgb == NULL)
+        return 0;
+    int rc = write_jpeg(result, &views->specs[view].camera, quality, &file, &size, err);
+    if (rc != 0)
+        return rc;
+    rc = image_decode(file, size, &image, err);
+    free(file);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < (size_t)image.width * image.height; i++)
+        memcpy(result->image.rgb + i * 3, image.rgba + i * 4, 3);
+    image_deinit(&image);
     return 0;
 }
+
+/* -- Batches ----------------------------------------------------------------------------------- */
 
 static void keep_timings(const struct gpu_timings *timings, struct views_timings *sum) {
     sum->skin += timings->skin;
@@ -329,27 +403,53 @@ int views_draw(struct views *views, uint32_t batch, struct views_timings *timing
     if (rc == 0)
         rc = render_draft(views, draft, &spent, err);
     double start = cpu_seconds();
-    if (rc == 0)
-        rc = label_draft(views, draft, err);
+    for (uint32_t i = 0; rc == 0 && i < draft->count; i++)
+        rc = label_view(views, draft, i, err);
+    spent.label += cpu_seconds() - start;
+    for (uint32_t i = 0; rc == 0 && i < draft->count; i++)
+        rc = add_artefacts(views, draft->first + i, err);
     if (rc == 0) {
-        spent.label += cpu_seconds() - start;
         keep_timings(&spent, timings);
         count_views(draft->count);
     } else {
         views_drop(views, batch);
     }
-    free(draft->poses);
-    free(draft);
+    draft_free(draft);
     return rc;
 }
 
-int views_encode(struct views *views, uint32_t view, struct views_timings *timings,
-                 struct err *err) {
+static int make_file(const struct view_result *result, const struct gpu_camera *camera,
+                     const struct view_encoding *encoding, uint8_t **file, size_t *size,
+                     struct err *err) {
+    struct png_source source = {camera->width, camera->height, 3, 0, result->image.rgb};
+    struct image image;
+    int rc;
+    switch (encoding->format) {
+    case VIEW_PNG:
+        return png_encode(&source, PNG_LEVEL_RUNS, file, size, err);
+    case VIEW_JPEG:
+        return write_jpeg(result, camera, encoding->quality, file, size, err);
+    case VIEW_RGBA:
+        rc = to_rgba(result, camera, &image, err);
+        *file = image.rgba;
+        *size = (size_t)camera->width * camera->height * 4;
+        return rc;
+    }
+    return err_set(err, ERR_INVALID, "there is no format %d", (int)encoding->format);
+}
+
+int views_encode(struct views *views, uint32_t view, const struct view_encoding *encoding,
+                 struct views_timings *timings, struct err *err) {
     struct view_result *result = &views->results[view];
-    const struct gpu_camera *camera = &views->specs[view].camera;
     double start = cpu_seconds();
-    struct png_source source = {camera->width, camera->height, 3, 0, result->rgb};
-    int rc = png_encode(&source, PNG_LEVEL_RUNS, &result->png, &result->png_size, err);
+    if (result->image.rgb == NULL)
+        return err_set(err, ERR_INVALID, "the view %s has no picture: it was asked for without",
+                       views->specs[view].name);
+    free(result->file);
+    result->file = NULL;
+    int rc = make_file(result, &views->specs[view].camera, encoding, &result->file,
+                       &result->file_size, err);
+    result->encoding = *encoding;
     double seconds = cpu_seconds() - start;
     timings->encode += seconds;
     count_stage("encode", seconds);
@@ -372,12 +472,13 @@ uint32_t views_batch_size(const struct views *views) {
     return views->options.batch;
 }
 
-struct scene *views_scene(const struct views *views) {
-    return views->scene;
+uint32_t views_batches_that_fit(const struct views *views) {
+    uint64_t pixels = largest_view(views->specs, views->count) * views->options.batch;
+    return pixels < VIEWS_BATCH_PIXELS ? (uint32_t)(VIEWS_BATCH_PIXELS / pixels) : 1;
 }
 
-int views_clip(const struct views *views) {
-    return views->options.clip;
+const struct stage *views_stage(const struct views *views) {
+    return views->stage;
 }
 
 const struct view_spec *views_spec(const struct views *views, uint32_t view) {
@@ -386,4 +487,8 @@ const struct view_spec *views_spec(const struct views *views, uint32_t view) {
 
 const struct view_result *views_result(const struct views *views, uint32_t view) {
     return &views->results[view];
+}
+
+const void *views_map(const struct views *views, uint32_t view, enum view_map map) {
+    return *map_place(&views->results[view].image, map);
 }
