@@ -189,13 +189,16 @@ struct gpu_timings {
 
 struct gpu_renderer;
 
-/* backend: "cpu", "cuda" or "auto" (CUDA where its plug-in and a device are there, else the CPU);
- * this version has no CUDA render kernels, so "cuda" is GPU_EDEVICE and "auto" the CPU. "cpu" takes
- * the widest vectors that the processor has; "cpu:avx512", "cpu:avx2" and "cpu:portable" name them.
- * All of them make the same bytes. */
+/* backend: "cpu", "cuda" or "auto": CUDA where plug-in, driver and device are there, else the CPU.
+ * "cpu" takes the widest vectors that the processor has; "cpu:avx512", "cpu:avx2" and
+ * "cpu:portable" name them. All of them make the same bytes; colours of CUDA's may be 1 off. */
 int gpu_renderer_new(const char *backend, struct gpu_renderer **out, char *why);
 void gpu_renderer_free(struct gpu_renderer *renderer);
 const char *gpu_renderer_backend(const struct gpu_renderer *renderer); /* "cpu (avx512)", ... */
+
+/* Why batches were drawn by the CPU although the renderer is CUDA's (device lost, out of memory):
+ * worth a line in the log. NULL: none was. */
+const char *gpu_renderer_fallback(const struct gpu_renderer *renderer);
 
 /* Draws the batch; images[i] belongs to batch->views[i]. timings may be NULL. Pictures are 1 to
  * 8192 pixels a side. A view's bytes do not depend on what else is in the batch. Scratch memory
