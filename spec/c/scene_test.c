@@ -311,8 +311,8 @@ static void names_of_many_rigs_are_known(void) {
         const char *left, *right, *rig;
         double tolerance;
     } cases[] = {
-        {unreal, "l", "r", "unreal", 1e-5},       {biped, "L", "R", "biped", 1e-5},
-        {rigify, "L", "R", "rigify", 1e-5},       {makehuman, "L", "R", "makehuman", 1e-5},
+        {unreal, "l", "r", "unreal", 1e-5},      {biped, "L", "R", "biped", 1e-5},
+        {rigify, "L", "R", "rigify", 1e-5},      {makehuman, "L", "R", "makehuman", 1e-5},
         {joints, "L", "R", "smpl", 1e-5},        {daz, "l", "r", "daz", 1e-5},
         {joints, "Left", "Right", "smpl", 1e-5}, {nameless, "", "", "shape", 0.06},
     };
