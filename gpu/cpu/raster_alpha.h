@@ -14,20 +14,19 @@ struct alpha_test {
 };
 
 /* swapped: the second and third corner were exchanged. w: of the corners after that. */
-static inline void alpha_test_init(struct alpha_test *out, const struct gpu_raster *job,
-                                   uint32_t triangle, bool swapped, const float w[3]) {
+GPU_LANE void alpha_test_init(struct alpha_test *out, const struct gpu_raster *job,
+                              uint32_t triangle, bool swapped, const float w[3]) {
     const struct gpu_scene *scene = job->scene;
     uint32_t material = scene->materials[triangle];
-    const float *row = scene->material_rows + (size_t)material * GPU_MATERIAL_ROW;
-    int32_t texture = scene->material_maps[material * GPU_MAPS + GPU_MAP_COLOR];
+    int32_t texture = scene->material_texture[material];
     for (int c = 0; c < 3; c++) {
         uint32_t vertex = scene->corners[c == 0 || !swapped ? c : 3 - c][triangle];
         out->u[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 3];
         out->v[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 7];
         out->w[c] = job->projection.perspective ? w[c] : 1.0f;
     }
-    out->base = row[GPU_MATERIAL_ALPHA] * (1.0f / 255.0f);
-    out->cutoff = row[GPU_MATERIAL_CUTOFF];
+    out->base = scene->material_color[3][material] * (1.0f / 255.0f);
+    out->cutoff = scene->material_cutoff[material];
     out->offset = out->width = out->height = 0;
     if (texture >= 0) {
         uint32_t level = scene->textures[texture].first;
@@ -38,8 +37,8 @@ static inline void alpha_test_init(struct alpha_test *out, const struct gpu_rast
 }
 
 /* The samples that stand. e0, e1, e2: the edge functions there, at any scale. */
-static inline vm alpha_solid(const struct gpu_scene *scene, const struct alpha_test *alpha, vf e0,
-                             vf e1, vf e2) {
+GPU_LANE vm alpha_solid(const struct gpu_scene *scene, const struct alpha_test *alpha, vf e0, vf e1,
+                        vf e2) {
     if (alpha->width == 0)
         return vf_less_equal(vf_set1(alpha->cutoff), vf_set1(alpha->base * 255.0f));
     vf b0 = e0 * vf_set1(alpha->w[0]), b1 = e1 * vf_set1(alpha->w[1]);

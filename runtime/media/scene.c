@@ -93,7 +93,11 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint) {
 }
 
 int scene_bone(const struct scene *scene, enum rig_bone bone) {
-    return (unsigned)bone < RIG_BONES ? scene->rig.node[bone] : -1;
+    return (unsigned)bone < RIG_BONES ? scene->rig.joint[bone] : -1;
+}
+
+enum rig_how scene_bone_how(const struct scene *scene, enum rig_bone bone) {
+    return (unsigned)bone < RIG_BONES ? (enum rig_how)scene->rig.how[bone] : RIG_BY_NOTHING;
 }
 
 void scene_joint_bind(const struct scene *scene, uint32_t joint, float bind[12]) {

@@ -55,7 +55,9 @@ enum {
 };
 
 struct scene_options {
-    double stature; /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    double stature;          /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    struct rig_tables *rigs; /* names of bones, read only while it opens; NULL: only what the file
+                                itself tells, and the skeleton's shape */
 };
 
 /* Opens a file by path, or by its bytes, where `name` says what it is called (its ending tells the
@@ -87,6 +89,7 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint); /* -1: none *
 
 /* Which joint is that bone of a human; -1: there is none. */
 int scene_bone(const struct scene *scene, enum rig_bone bone);
+enum rig_how scene_bone_how(const struct scene *scene, enum rig_bone bone); /* how it was told */
 
 /* The joint's bind matrix: bind space (metres, y up, facing +z, standing upright) from the joint's
  * own. Where the body was drawn in a T or A pose this is it. Row-major 3x4. */
@@ -181,7 +184,9 @@ enum { SCENE_MAX_WARNINGS = 24 };
 
 struct scene_report {
     char format[16]; /* "fbx", "gltf", "glb", "vrm0", "vrm1" */
-    char rig[32];    /* how the skeleton was understood: "mixamo", "vrm", "names", "shape", ... */
+    char rig[32];    /* how the skeleton was understood: a table's name ("mixamo", ...), "vrm",
+                        "names", "shape" */
+    uint32_t bones;  /* how many of a human's 55 were found: see scene_bone */
     double
         file_stature; /* the body's height in metres if the file's units were taken at their word */
     double stature;   /* the body's height in metres */

@@ -39,7 +39,7 @@ static void put_joints(struct scene *scene) {
                  {LANDMARK_THUMB, RIG_LEFT_THUMB_PROXIMAL}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         for (int side = 0; side < 2; side++) {
-            int node = scene->rig.node[pairs[i].part + side];
+            int node = scene->rig.joint[pairs[i].part + side];
             if (node >= 0)
                 landmark_set(scene, pairs[i].landmark + side, place(scene, node), node);
         }
@@ -49,7 +49,7 @@ static void put_joints(struct scene *scene) {
 /* A limb that ends without a joint: the skin's farthest point from the last joint. */
 static bool put_end(struct scene *scene, const struct scene_mesh *mesh, int landmark, int part,
                     int above) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     struct probe skin;
     if (node[part] >= 0 || node[above] < 0)
         return true;
@@ -90,7 +90,7 @@ static bool hand_edge(const struct probe *skin, struct vec wrist, struct vec alo
 }
 
 static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int side) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     static const struct {
         int landmark;
         double share, sign;
@@ -139,7 +139,7 @@ static struct vec foot_end(const struct probe *skin, struct vec along, double fr
 }
 
 static bool put_foot(struct scene *scene, const struct scene_mesh *mesh, int side) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     int foot = node[RIG_LEFT_FOOT + side], toes = node[RIG_LEFT_TOES + side];
     struct probe skin;
     if (foot < 0)

@@ -37,11 +37,6 @@ enum {
 
 /* -- The skeleton ------------------------------------------------------------------------------ */
 
-struct scene_rig {
-    int node[RIG_BONES]; /* by enum rig_bone; -1: not there */
-    char name[32];
-};
-
 struct scene_joint {
     char *name;
     int parent;
@@ -131,7 +126,7 @@ struct scene {
     struct scene_morph *morphs;
     struct gpu_anchor anchors[SCENE_LANDMARKS];
     bool known[SCENE_LANDMARKS];
-    struct scene_rig rig;
+    struct rig_map rig;
     struct scene_report report;
 };
 
@@ -158,7 +153,8 @@ struct scene_import {
     const struct aiScene *tree;
     const struct aiNode **nodes; /* [node] what it was copied from */
     const struct scene_source *source;
-    const char *file;    /* source->name, for messages */
+    const char *file; /* source->name, for messages */
+    const struct rig_tables *rigs;
     struct mat straight; /* the turn from bind space, while it is the file's, to where the first
                             mesh was drawn upright */
     struct err *err;
@@ -242,14 +238,11 @@ int scene_find_node(const struct scene *scene, const char *name);
 
 /* Which node is which part: by VRM's list, by names, or by shape. */
 int scene_rig_find(struct scene_import *in);
-/* By names: what the names say, unverified. Returns how many parts were found. */
-int scene_rig_names(const struct scene *scene, struct scene_rig *rig);
 /* By shape: from the tree and the places of the joints. */
-bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
-                     struct scene_rig *rig);
+bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh, struct rig_map *rig);
 
 /* Up and left of a body with its joints at places[node]; false when they lie in one point. */
-bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
+bool scene_body_axes(const struct rig_map *rig, const struct vec *places, struct vec *up,
                      struct vec *left);
 
 /* Turns, scales and places the body; bind space and world alike. */
