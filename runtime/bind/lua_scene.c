@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bind/lua_rigs.h"
 #include "bind/modules.h"
 #include "media/mannequin.h"
 #include "media/scene.h"
@@ -44,7 +43,6 @@ struct task {
 static void task_release(void *arg) {
     struct task *task = arg;
     scene_release(task->scene);
-    rig_tables_release(task->options.rigs);
     free(task->name);
     free(task->copy);
     free(task);
@@ -129,9 +127,7 @@ static int open_path(lua_State *L) {
         stature = read_stature(L, 2, 0.1, 10);
     }
     fiber_check(L);
-    struct rig_tables *rigs = lua_rigs(L);
     struct task *task = task_new(L, path);
-    task->options.rigs = rig_tables_retain(rigs);
     task->mannequin = mannequin;
     task->options.stature = stature;
     return fiber_work(L, task, run_open, push_body, task_release);
@@ -147,9 +143,7 @@ static int open_bytes(lua_State *L) {
         stature = read_stature(L, 3, 0.1, 10);
     }
     fiber_check(L);
-    struct rig_tables *rigs = lua_rigs(L);
     struct task *task = task_new(L, name);
-    task->options.rigs = rig_tables_retain(rigs);
     task->options.stature = stature;
     task->copy = malloc(size > 0 ? size : 1);
     if (task->copy == NULL) {
@@ -251,38 +245,9 @@ static void set_number(lua_State *L, const char *field, double value) {
     lua_setfield(L, -2, field);
 }
 
-/* The fields bones = {{bone=, joint=, how=}, ...} and missing = {name, ...}. */
-static void set_bones(lua_State *L, const struct scene *scene) {
-    int found = 0, missing = 0;
-    lua_newtable(L);
-    lua_newtable(L);
-    for (int bone = 0; bone < RIG_BONES; bone++) {
-        int joint = scene_bone(scene, bone);
-        if (joint < 0 && !rig_bone_required(bone))
-            continue;
-        lua_pushstring(L, rig_bone_name(bone));
-        if (joint < 0) {
-            lua_rawseti(L, -2, ++missing);
-            continue;
-        }
-        lua_createtable(L, 0, 3);
-        lua_insert(L, -2);
-        lua_setfield(L, -2, "bone");
-        lua_pushstring(L, scene_joint_name(scene, (uint32_t)joint));
-        lua_setfield(L, -2, "joint");
-        lua_pushstring(L, rig_how_name(scene_bone_how(scene, bone)));
-        lua_setfield(L, -2, "how");
-        lua_rawseti(L, -3, ++found);
-    }
-    lua_setfield(L, -3, "missing");
-    lua_setfield(L, -2, "bones");
-}
-
 static int body_report(lua_State *L) {
-    const struct scene *scene = lua_scene_check(L, 1);
-    const struct scene_report *report = scene_report(scene);
-    lua_createtable(L, 0, 14);
-    set_bones(L, scene);
+    const struct scene_report *report = scene_report(lua_scene_check(L, 1));
+    lua_createtable(L, 0, 12);
     lua_pushstring(L, report->format);
     lua_setfield(L, -2, "format");
     lua_pushstring(L, report->rig);

@@ -209,7 +209,6 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
                               .tree = tree,
                               .source = source,
                               .file = source->name,
-                              .rigs = options != NULL ? options->rigs : NULL,
                               .straight = mat_identity(),
                               .err = err};
     struct tree_copy copy = {.in = &in};

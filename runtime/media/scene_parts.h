@@ -37,6 +37,11 @@ enum {
 
 /* -- The skeleton ------------------------------------------------------------------------------ */
 
+struct scene_rig {
+    int node[RIG_BONES]; /* by enum rig_bone; -1: not there */
+    char name[32];
+};
+
 struct scene_joint {
     char *name;
     int parent;
@@ -124,9 +129,9 @@ struct scene {
     uint8_t *parts; /* [triangle] enum scene_body_part */
     uint32_t morph_count;
     struct scene_morph *morphs;
-    struct gpu_anchor anchors[SCENE_LANDMARKS];
-    bool known[SCENE_LANDMARKS];
-    struct rig_map rig;
+    struct gpu_anchor anchors[SCENE_POINTS];
+    bool known[SCENE_POINTS];
+    struct scene_rig rig;
     struct scene_report report;
 };
 
@@ -153,8 +158,7 @@ struct scene_import {
     const struct aiScene *tree;
     const struct aiNode **nodes; /* [node] what it was copied from */
     const struct scene_source *source;
-    const char *file; /* source->name, for messages */
-    const struct rig_tables *rigs;
+    const char *file;    /* source->name, for messages */
     struct mat straight; /* the turn from bind space, while it is the file's, to where the first
                             mesh was drawn upright */
     struct err *err;
@@ -238,17 +242,20 @@ int scene_find_node(const struct scene *scene, const char *name);
 
 /* Which node is which part: by VRM's list, by names, or by shape. */
 int scene_rig_find(struct scene_import *in);
+/* By names: what the names say, unverified. Returns how many parts were found. */
+int scene_rig_names(const struct scene *scene, struct scene_rig *rig);
 /* By shape: from the tree and the places of the joints. */
-bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh, struct rig_map *rig);
+bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
+                     struct scene_rig *rig);
 
 /* Up and left of a body with its joints at places[node]; false when they lie in one point. */
-bool scene_body_axes(const struct rig_map *rig, const struct vec *places, struct vec *up,
+bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
                      struct vec *left);
 
 /* Turns, scales and places the body; bind space and world alike. */
 int scene_fit(struct scene_import *in, const struct scene_options *options, double metres_per_unit);
 
-/* Places the 33 anchors; bind space is final. */
+/* Places the anchors; bind space is final. */
 int scene_landmarks_find(struct scene_import *in);
 
 /* Rest pose of every node in the file's world: out[node_count]. */

@@ -13,7 +13,6 @@
 #include "core/err.h"
 #include "media/mannequin.h"
 #include "media/scene.h"
-#include "rigs.h"
 #include "stance_gpu.h"
 
 /* -- The mannequin's file, taken apart --------------------------------------------------------- */
@@ -72,9 +71,7 @@ static inline int file_open(struct file *file, const struct scene_options *optio
     size_t size;
     uint8_t *bytes = file_join(file, &size);
     *scene = NULL;
-    struct scene_options all = options != NULL ? *options : (struct scene_options){0};
-    all.rigs = rigs();
-    int rc = scene_open_bytes(bytes, size, "wood.glb", &all, scene, err);
+    int rc = scene_open_bytes(bytes, size, "wood.glb", options, scene, err);
     free(bytes);
     return rc;
 }

@@ -35,11 +35,7 @@ local body = {}
 
 ---@class stance.scene_report
 ---@field format "fbx"|"gltf"|"glb"|"vrm0"|"vrm1"
----@field rig string how the skeleton was understood: the name of a table of retarget/rigs/ ("mixamo", ...), "vrm" (the file
----told), "names" (by words of retarget/rigs/words.lua), "shape"
----@field bones { bone: string, joint: string, how: "file"|"table"|"words"|"shape" }[] VRM 1.0's bones, their joints, and what
----told them. `require "retarget.rigs".describe(report)` makes lines of them
----@field missing string[] bones that a human must have by VRM 1.0, and this one has not
+---@field rig string how the skeleton was understood: "mixamo", "vrm", "names", "shape", ...
 ---@field file_stature number metres, if the file's units are taken at their word
 ---@field stature number metres
 ---@field scale number by which the file's size was multiplied
