@@ -189,13 +189,16 @@ struct gpu_timings {
 
 struct gpu_renderer;
 
-/* backend: "cpu", "cuda" or "auto" (CUDA where its plug-in and a device are there, else the CPU);
- * this version has no CUDA render kernels, so "cuda" is GPU_EDEVICE and "auto" the CPU. "cpu" takes
- * the widest vectors that the processor has; "cpu:avx512", "cpu:avx2" and "cpu:portable" name them.
- * All of them make the same bytes. */
+/* backend: "cpu", "cuda" or "auto": CUDA where plug-in, driver and device are there, else the CPU.
+ * "cpu" takes the widest vectors that the processor has; "cpu:avx512", "cpu:avx2" and
+ * "cpu:portable" name them. All of them make the same bytes; colours of CUDA's may be 1 off. */
 int gpu_renderer_new(const char *backend, struct gpu_renderer **out, char *why);
 void gpu_renderer_free(struct gpu_renderer *renderer);
 const char *gpu_renderer_backend(const struct gpu_renderer *renderer); /* "cpu (avx512)", ... */
+
+/* Why batches were drawn by the CPU although the renderer is CUDA's (device lost, out of memory):
+ * worth a line in the log. NULL: none was. */
+const char *gpu_renderer_fallback(const struct gpu_renderer *renderer);
 
 /* Draws the batch; images[i] belongs to batch->views[i]. timings may be NULL. Pictures are 1 to
  * 8192 pixels a side. A view's bytes do not depend on what else is in the batch. Scratch memory
@@ -215,9 +218,6 @@ struct gpu_anchor {
     float weight[4]; /* sum 1 */
     float radius;    /* metres from the point to the skin around it: how deep it may lie and still
                         count as seen */
-    uint32_t parts;  /* bits 1 << gpu_scene_desc.parts: whose surface is the point's own skin; that
-                        of other parts hides it however near it is. 0: all, and wherever
-                        gpu_image.part is NULL */
 };
 
 enum gpu_point_state {
@@ -234,26 +234,15 @@ struct gpu_point {
 };
 
 struct gpu_label {
-    float box[4];      /* x0 y0 x1 y1, pixels: those that show the person; all 0 when none does */
-    float full_box[4]; /* the same of all skinned vertices before the camera, hidden or not, not cut
-                          by the frame */
-    uint32_t area;     /* pixels that show the person */
-    uint32_t full_area; /* pixels that would if nobody stood before it and the picture had no end */
-    float visible;      /* area / full_area, 0..1 */
+    float box[4]; /* x0 y0 x1 y1, pixels: the person's visible pixels; all 0 when none is visible */
+    float
+        full_box[4]; /* the same of all skinned vertices before the camera, not cut by the frame */
+    uint32_t area;   /* pixels that the person covers */
 };
 
 /* Labels one actor of one view after gpu_render: places the anchors ([anchor_count], points
- * likewise) and tests them against the image's `depth` and `person` (and `part`, where there is
- * one), as gpu_render wrote them; with one actor in the frame `person` may be NULL.
- *
- * A point is hidden when most of the 3 x 3 pixels around it show something before it: somebody
- * else, however near; of its own body another part, or its own part by more than 1.5 radii and a
- * centimetre. What hides more of these pixels gives the state its name.
- *
- * full_area adds to area what a drawing of the person alone, at one sample a pixel, has outside the
- * frame or where others are; bodies that would cover more than a million pixels are counted on a
- * coarser grid. Errors: GPU_EINVAL (no such actor, maps are missing), GPU_ENOMEM. Allocates scratch
- * for the drawing where somebody is cut or hidden; any thread. The same bytes on every machine. */
+ * likewise) and tests them against the image's `depth` and `person` as gpu_render wrote them; with
+ * one actor in the frame `person` may be NULL. */
 int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_camera *camera,
               const struct gpu_image *image, const struct gpu_anchor *anchors,
               uint32_t anchor_count, struct gpu_point *points, struct gpu_label *label, char *why);

@@ -7,11 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    SHADOW_SIZE = 1024,
-    MIN_SHADOW_SIZE = 16,
-    MAX_SHADOW_SIZE = 8192,
-};
+enum { SHADOW_SIZE = 1024 };
 
 double gpu_renderer_clock(void) {
     struct timespec t;
@@ -22,33 +18,8 @@ double gpu_renderer_clock(void) {
 /* -- Life ---------------------------------------------------------------------------------------
  */
 
-int gpu_renderer_new(const char *backend, struct gpu_renderer **out, char *why) {
-    *out = NULL;
-    if (backend == NULL)
-        return gpu_fail(why, GPU_EINVAL, "no backend named: cpu, cuda or auto");
-    if (strcmp(backend, "cuda") == 0)
-        return gpu_fail(why, GPU_EDEVICE, "this build has no CUDA render kernels: use cpu or auto");
-    const char *width = NULL;
-    if (strncmp(backend, "cpu:", 4) == 0)
-        width = backend + 4;
-    else if (strcmp(backend, "cpu") != 0 && strcmp(backend, "auto") != 0)
-        return gpu_fail(why, GPU_EINVAL, "no backend is named %.32s: cpu, cuda or auto", backend);
-    const struct gpu_kernels *kernels = gpu_kernels_find(width);
-    if (kernels == NULL)
-        return gpu_fail(why, GPU_EDEVICE, "this processor does not run %.32s", backend);
-    struct gpu_renderer *renderer = calloc(1, sizeof *renderer);
-    if (renderer == NULL)
-        return gpu_fail(why, GPU_ENOMEM, "out of memory");
-    renderer->kernels = kernels;
-    snprintf(renderer->backend, sizeof renderer->backend, "cpu (%s)", kernels->name);
-    gpu_tone_table(renderer->tone);
-    *out = renderer;
-    return GPU_OK;
-}
-
-void gpu_renderer_free(struct gpu_renderer *renderer) {
-    if (renderer == NULL)
-        return;
+static void renderer_free(struct gpu_render_backend *backend) {
+    struct gpu_renderer *renderer = (struct gpu_renderer *)backend;
     gpu_buffer_deinit(&renderer->row);
     gpu_buffer_deinit(&renderer->fragments);
     gpu_buffer_deinit(&renderer->triangle);
@@ -57,55 +28,6 @@ void gpu_renderer_free(struct gpu_renderer *renderer) {
     gpu_buffer_deinit(&renderer->vertices);
     gpu_shadow_deinit(&renderer->maps);
     free(renderer);
-}
-
-const char *gpu_renderer_backend(const struct gpu_renderer *renderer) {
-    return renderer->backend;
-}
-
-/* -- Checks -------------------------------------------------------------------------------------
- */
-
-static int check_frame(const struct gpu_frame *frame, uint32_t index, char *why) {
-    if (frame->actor_count > GPU_MAX_ACTORS)
-        return gpu_fail(why, GPU_EINVAL, "frame %u has %u actors: at most %d", index,
-                        frame->actor_count, GPU_MAX_ACTORS);
-    if (frame->lighting == NULL || (frame->actor_count > 0 && frame->actors == NULL))
-        return gpu_fail(why, GPU_EINVAL, "frame %u: actors or lighting are missing", index);
-    uint64_t triangles = 0;
-    for (uint32_t i = 0; i < frame->actor_count; i++) {
-        if (frame->actors[i].scene == NULL || frame->actors[i].pose == NULL)
-            return gpu_fail(why, GPU_EINVAL, "frame %u: actor %u has no scene or no pose", index,
-                            i);
-        triangles += frame->actors[i].scene->padded_triangles;
-    }
-    if (triangles >= INT32_MAX)
-        return gpu_fail(why, GPU_EINVAL, "frame %u has %llu triangles: at most %d", index,
-                        (unsigned long long)triangles, INT32_MAX);
-    return gpu_lighting_check(frame->lighting, why);
-}
-
-static int check_batch(const struct gpu_batch *batch, const struct gpu_image *images, char *why) {
-    if (batch->view_count > 0 && (batch->views == NULL || images == NULL || batch->frames == NULL))
-        return gpu_fail(why, GPU_EINVAL, "views, frames or images are missing");
-    for (uint32_t i = 0; i < batch->view_count; i++) {
-        if (batch->views[i].frame >= batch->frame_count)
-            return gpu_fail(why, GPU_EINVAL, "view %u names frame %u of %u", i,
-                            batch->views[i].frame, batch->frame_count);
-        int code = gpu_camera_check(&batch->views[i].camera, why);
-        if (code != GPU_OK)
-            return code;
-    }
-    for (uint32_t i = 0; batch->view_count > 0 && i < batch->frame_count; i++) {
-        int code = check_frame(&batch->frames[i], i, why);
-        if (code != GPU_OK)
-            return code;
-    }
-    uint32_t shadow = batch->shadow_size;
-    if (shadow != 0 && (shadow < MIN_SHADOW_SIZE || shadow > MAX_SHADOW_SIZE))
-        return gpu_fail(why, GPU_EINVAL, "shadow_size %u: 0 or %d to %d", shadow, MIN_SHADOW_SIZE,
-                        MAX_SHADOW_SIZE);
-    return GPU_OK;
 }
 
 /* -- Frames -------------------------------------------------------------------------------------
@@ -179,16 +101,28 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
     return true;
 }
 
-int gpu_render(struct gpu_renderer *renderer, const struct gpu_batch *batch,
-               const struct gpu_image *images, struct gpu_timings *timings, char *why) {
-    int code = check_batch(batch, images, why);
-    if (code != GPU_OK)
-        return code;
-    if (!gpu_pattern_init(&renderer->pattern, batch->samples))
-        return gpu_fail(why, GPU_EINVAL, "%u samples a pixel: 1, 4, 8 or 16", batch->samples);
-    struct gpu_timings unused = {0};
+static int draw(struct gpu_render_backend *backend, const struct gpu_batch *batch,
+                const struct gpu_image *images, struct gpu_timings *timings, char *why) {
+    struct gpu_renderer *renderer = (struct gpu_renderer *)backend;
+    gpu_pattern_init(&renderer->pattern, batch->samples);
     for (uint32_t i = 0; i < batch->frame_count; i++)
-        if (!draw_frame(renderer, batch, i, images, timings != NULL ? timings : &unused))
+        if (!draw_frame(renderer, batch, i, images, timings))
             return gpu_fail(why, GPU_ENOMEM, "out of memory while drawing frame %u", i);
+    return GPU_OK;
+}
+
+int gpu_render_backend_cpu(const char *width, struct gpu_render_backend **out, char *why) {
+    const struct gpu_kernels *kernels = gpu_kernels_find(width);
+    if (kernels == NULL)
+        return gpu_fail(why, GPU_EDEVICE, "this processor does not run cpu:%.32s", width);
+    struct gpu_renderer *renderer = calloc(1, sizeof *renderer);
+    if (renderer == NULL)
+        return gpu_fail(why, GPU_ENOMEM, "out of memory");
+    renderer->kernels = kernels;
+    snprintf(renderer->name, sizeof renderer->name, "cpu (%s)", kernels->name);
+    renderer->base =
+        (struct gpu_render_backend){.name = renderer->name, .draw = draw, .free = renderer_free};
+    gpu_tone_table(renderer->tone);
+    *out = &renderer->base;
     return GPU_OK;
 }

@@ -6,9 +6,12 @@
 #include "kernels.h"
 #include "shadow.h"
 
+#include "../render/backend.h"
+
 struct gpu_renderer {
+    struct gpu_render_backend base;
     const struct gpu_kernels *kernels;
-    char backend[32];
+    char name[32];
     uint8_t tone[GPU_TONE_ENTRIES + 3];
     struct gpu_pattern pattern;
     struct gpu_shadow_maps maps;

@@ -364,6 +364,6 @@ int describe(char *line, char *why) {
 
 extern "C" __attribute__((visibility("default"))) const struct cuda_plugin *stance_cuda_plugin() {
     static const struct cuda_plugin plugin = {CUDA_PLUGIN_VERSION, CUDA_PLUGIN_LAYOUT, backend_new,
-                                              describe};
+                                              nullptr, describe};
     return &plugin;
 }

@@ -70,8 +70,7 @@ struct pose_backend {
 /* cpu/pose_backend.c. The graphs may be freed afterwards. */
 int pose_backend_cpu(const struct pose_graphs *graphs, struct pose_backend **out, char *why);
 
-/* pose/cuda_load.c: opens the plug-in; GPU_EDEVICE says what is missing (plug-in, driver, device).
- */
+/* pose/cuda.c: the plug-in's; GPU_EDEVICE says what is missing (plug-in, driver, device). */
 int pose_backend_cuda(const struct pose_graphs *graphs, struct pose_backend **out, char *why);
 
 #ifdef __cplusplus

@@ -8,9 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/lua_rigs.h"
 #include "bind/modules.h"
+#include "core/config.h"
 #include "media/mannequin.h"
 #include "media/scene.h"
+#include "media/scene_process.h"
 
 static const char body_type[] = "stance.body";
 static const char built_in[] = "mannequin";
@@ -32,6 +35,7 @@ struct task {
     uint8_t *copy; /* the file's bytes; NULL: read the path */
     size_t size;
     struct scene_options options;
+    struct scene_limits limits;
     struct mannequin_options mannequin;
     struct scene *scene;
     float box[6];
@@ -43,6 +47,7 @@ struct task {
 static void task_release(void *arg) {
     struct task *task = arg;
     scene_release(task->scene);
+    rig_tables_release(task->options.rigs);
     free(task->name);
     free(task->copy);
     free(task);
@@ -59,18 +64,25 @@ static struct task *task_new(lua_State *L, const char *name) {
     return task;
 }
 
+/* Our own file needs no process of its own. */
+static int open_mannequin(struct task *task) {
+    int rc = mannequin_write_glb(&task->mannequin, &task->copy, &task->size, &task->err);
+    task->options.stature = task->mannequin.stature > 0 ? (double)task->mannequin.stature : 0;
+    return rc != 0 ? rc
+                   : scene_open_bytes(task->copy, task->size, task->name, &task->options,
+                                      &task->scene, &task->err);
+}
+
 static void run_open(void *arg) {
     struct task *task = arg;
-    if (task->copy == NULL && strcmp(task->name, built_in) == 0) {
-        task->rc = mannequin_write_glb(&task->mannequin, &task->copy, &task->size, &task->err);
-        if (task->rc != 0)
-            return;
-        task->options.stature = task->mannequin.stature > 0 ? (double)task->mannequin.stature : 0;
-    }
-    task->rc = task->copy != NULL
-                   ? scene_open_bytes(task->copy, task->size, task->name, &task->options,
-                                      &task->scene, &task->err)
-                   : scene_open(task->name, &task->options, &task->scene, &task->err);
+    if (task->copy != NULL)
+        task->rc = scene_open_bytes_confined(task->copy, task->size, task->name, &task->options,
+                                             &task->limits, &task->scene, &task->err);
+    else if (strcmp(task->name, built_in) == 0)
+        task->rc = open_mannequin(task);
+    else
+        task->rc = scene_open_confined(task->name, &task->options, &task->limits, &task->scene,
+                                       &task->err);
 }
 
 static int push_body(lua_State *L, void *arg) {
@@ -109,7 +121,14 @@ static struct mannequin_options read_mannequin(lua_State *L, int index) {
     return options;
 }
 
-/* A hostile scene may take its process down: that must not be the host. */
+static void set_limits(lua_State *L, struct task *task) {
+    const struct config *config = services_of(L)->config;
+    task->limits.program = services_of(L)->program;
+    task->limits.memory = (uint64_t)config_int(config, "scene_memory");
+    task->limits.timeout = config_number(config, "scene_timeout");
+}
+
+/* Drawing is workers' business, and so is what it needs. */
 static void refuse_in_host(lua_State *L) {
     if (strcmp(services_of(L)->role, "host") == 0)
         luaL_error(L, "scenes are opened in workers only: do it in a workflow");
@@ -127,9 +146,12 @@ static int open_path(lua_State *L) {
         stature = read_stature(L, 2, 0.1, 10);
     }
     fiber_check(L);
+    struct rig_tables *rigs = lua_rigs(L);
     struct task *task = task_new(L, path);
+    task->options.rigs = rig_tables_retain(rigs);
     task->mannequin = mannequin;
     task->options.stature = stature;
+    set_limits(L, task);
     return fiber_work(L, task, run_open, push_body, task_release);
 }
 
@@ -143,8 +165,11 @@ static int open_bytes(lua_State *L) {
         stature = read_stature(L, 3, 0.1, 10);
     }
     fiber_check(L);
+    struct rig_tables *rigs = lua_rigs(L);
     struct task *task = task_new(L, name);
+    task->options.rigs = rig_tables_retain(rigs);
     task->options.stature = stature;
+    set_limits(L, task);
     task->copy = malloc(size > 0 ? size : 1);
     if (task->copy == NULL) {
         task_release(task);
@@ -245,9 +270,38 @@ static void set_number(lua_State *L, const char *field, double value) {
     lua_setfield(L, -2, field);
 }
 
+/* The fields bones = {{bone=, joint=, how=}, ...} and missing = {name, ...}. */
+static void set_bones(lua_State *L, const struct scene *scene) {
+    int found = 0, missing = 0;
+    lua_newtable(L);
+    lua_newtable(L);
+    for (int bone = 0; bone < RIG_BONES; bone++) {
+        int joint = scene_bone(scene, bone);
+        if (joint < 0 && !rig_bone_required(bone))
+            continue;
+        lua_pushstring(L, rig_bone_name(bone));
+        if (joint < 0) {
+            lua_rawseti(L, -2, ++missing);
+            continue;
+        }
+        lua_createtable(L, 0, 3);
+        lua_insert(L, -2);
+        lua_setfield(L, -2, "bone");
+        lua_pushstring(L, scene_joint_name(scene, (uint32_t)joint));
+        lua_setfield(L, -2, "joint");
+        lua_pushstring(L, rig_how_name(scene_bone_how(scene, bone)));
+        lua_setfield(L, -2, "how");
+        lua_rawseti(L, -3, ++found);
+    }
+    lua_setfield(L, -3, "missing");
+    lua_setfield(L, -2, "bones");
+}
+
 static int body_report(lua_State *L) {
-    const struct scene_report *report = scene_report(lua_scene_check(L, 1));
-    lua_createtable(L, 0, 12);
+    const struct scene *scene = lua_scene_check(L, 1);
+    const struct scene_report *report = scene_report(scene);
+    lua_createtable(L, 0, 14);
+    set_bones(L, scene);
     lua_pushstring(L, report->format);
     lua_setfield(L, -2, "format");
     lua_pushstring(L, report->rig);

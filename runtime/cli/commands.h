@@ -19,6 +19,7 @@ int cli_pose(int argc, char **argv);
 int cli_pose_child(int argc, char **argv);
 int cli_profile(int argc, char **argv);
 int cli_render(int argc, char **argv);
+int cli_render_child(int argc, char **argv);
 int cli_rollback(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);

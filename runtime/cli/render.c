@@ -263,6 +263,9 @@ int cli_render(int argc, char **argv) {
         0,
         -1,
     };
+    if (argc > 1 && strcmp(argv[1], "--child") == 0) {
+        return cli_render_child(argc, argv);
+    }
     int code = options_parse(&usage, argc, argv, &count);
     if (code != OPTIONS_GO_ON) {
         return code;

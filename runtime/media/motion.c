@@ -148,7 +148,8 @@ static void find_up(struct motion *motion, struct quat *turns, struct vec *place
     motion->world = quat_between(best, axes[0]);
 }
 
-int motion_finish(struct motion *motion, const char *file, struct err *err) {
+int motion_finish(struct motion *motion, const struct rig_tables *rigs, const char *file,
+                  struct err *err) {
     struct motion_figure *figure = &motion->figure;
     uint32_t count = motion->joint_count;
     int rc = motion_figure_init(figure, count, err);
@@ -169,7 +170,7 @@ int motion_finish(struct motion *motion, const char *file, struct err *err) {
                                                 quat_turn(motion->rests[above], joint->offset));
     }
     if (rc == 0)
-        rc = motion_figure_find(figure, file, err);
+        rc = motion_figure_find(figure, rigs, file, err);
     if (rc == 0)
         find_up(motion, turns, places);
     free(turns);
@@ -263,8 +264,8 @@ static bool is_amc(const void *bytes, size_t size) {
 }
 
 static int open_text(const void *bytes, size_t size, const char *name, const void *skeleton,
-                     size_t skeleton_size, const char *skeleton_name, struct motion **out,
-                     struct err *err) {
+                     size_t skeleton_size, const char *skeleton_name, const struct rig_tables *rigs,
+                     struct motion **out, struct err *err) {
     struct motion_text text, bones;
     bool bvh = starts(bytes, size, "HIERARCHY");
     struct motion *motion = motion_new(name, bvh ? "bvh" : "acclaim");
@@ -283,7 +284,7 @@ static int open_text(const void *bytes, size_t size, const char *name, const voi
         rc = motion_read_acclaim(motion, &bones, &text);
     }
     if (rc == 0)
-        rc = motion_finish(motion, name, err);
+        rc = motion_finish(motion, rigs, name, err);
     if (rc == 0)
         *out = motion;
     else
@@ -292,10 +293,11 @@ static int open_text(const void *bytes, size_t size, const char *name, const voi
 }
 
 static int open_scene(const void *bytes, size_t size, const char *name, const char *path,
-                      struct motion **out, struct err *err) {
+                      struct rig_tables *rigs, struct motion **out, struct err *err) {
     struct scene *scene = NULL;
-    int rc = path != NULL ? scene_open(path, NULL, &scene, err)
-                          : scene_open_bytes(bytes, size, name, NULL, &scene, err);
+    const struct scene_options options = {.rigs = rigs};
+    int rc = path != NULL ? scene_open(path, &options, &scene, err)
+                          : scene_open_bytes(bytes, size, name, &options, &scene, err);
     if (rc == 0)
         rc = motion_of_scene(scene, out, err);
     scene_release(scene);
@@ -303,13 +305,14 @@ static int open_scene(const void *bytes, size_t size, const char *name, const ch
 }
 
 int motion_open_bytes(const void *bytes, size_t size, const char *name, const void *skeleton,
-                      size_t skeleton_size, struct motion **out, struct err *err) {
+                      size_t skeleton_size, struct rig_tables *rigs, struct motion **out,
+                      struct err *err) {
     if (size > MOTION_MAX_FILE)
         return err_set(err, ERR_TOO_LARGE, "%s: %zu MiB; motions up to %d MiB are read", name,
                        size >> 20, MOTION_MAX_FILE >> 20);
     if (starts(bytes, size, "HIERARCHY") || is_amc(bytes, size))
-        return open_text(bytes, size, name, skeleton, skeleton_size, "skeleton", out, err);
-    return open_scene(bytes, size, name, NULL, out, err);
+        return open_text(bytes, size, name, skeleton, skeleton_size, "skeleton", rigs, out, err);
+    return open_scene(bytes, size, name, NULL, rigs, out, err);
 }
 
 /* The whole of a file. */
@@ -368,7 +371,8 @@ static int read_skeleton(const char *path, char **out, size_t *size, struct err 
                    path);
 }
 
-static int open_path(const char *path, const char *skeleton, struct motion **out, struct err *err) {
+static int open_path(const char *path, const char *skeleton, struct rig_tables *rigs,
+                     struct motion **out, struct err *err) {
     char *bytes = NULL, *bones = NULL;
     size_t size = 0, bones_size = 0;
     int rc = read_file(path, &bytes, &size, err);
@@ -382,9 +386,9 @@ static int open_path(const char *path, const char *skeleton, struct motion **out
                                   : read_skeleton(path, &bones, &bones_size, err);
         if (rc == 0)
             rc = open_text(bytes, size, name, bones, bones_size,
-                           skeleton != NULL ? skeleton : "its skeleton", out, err);
+                           skeleton != NULL ? skeleton : "its skeleton", rigs, out, err);
     } else {
-        rc = open_scene(NULL, 0, name, path, out, err);
+        rc = open_scene(NULL, 0, name, path, rigs, out, err);
     }
     free(bytes);
     free(bones);
@@ -407,14 +411,15 @@ static int choose_clip(struct motion *motion, const char *name, struct err *err)
     return 0;
 }
 
-int motion_open(const char *path, const char *skeleton, struct motion **out, struct err *err) {
+int motion_open(const char *path, const char *skeleton, struct rig_tables *rigs,
+                struct motion **out, struct err *err) {
     const char *hash = strrchr(path, '#');
     struct motion *motion = NULL;
     bool whole =
         hash == NULL || hash[1] == '\0' || access(path, F_OK) == 0; /* names may have a # */
     char *file = whole ? strdup(path) : strndup(path, (size_t)(hash - path));
     int rc = file == NULL ? err_set(err, ERR_NO_MEMORY, "%s: no memory to read it", path)
-                          : open_path(file, skeleton, &motion, err);
+                          : open_path(file, skeleton, rigs, &motion, err);
     if (rc == 0 && !whole)
         rc = choose_clip(motion, hash + 1, err);
     if (rc == 0)

@@ -49,12 +49,15 @@ enum {
  * #CLIP, a clip's name or its number from 1: then the motion has this clip alone. The skeleton of
  * an AMC file is `skeleton` (a path, or the bytes of an ASF file), or, when that is NULL, the file
  * beside it whose name is the same up to the last underscore: walk_01.amc goes with walk_01.asf or
- * walk.asf. Errors: ERR_NOT_FOUND (the file, its skeleton or the clip), ERR_IO, ERR_TOO_LARGE,
- * ERR_UNSUPPORTED, ERR_CORRUPT (the message names the line), ERR_INVALID (no human skeleton: the
- * message names the bones that were not found), ERR_NO_MEMORY. */
-int motion_open(const char *path, const char *skeleton, struct motion **out, struct err *err);
+ * walk.asf. `rigs` are the names of bones (lua_rigs), read only during the call. Errors:
+ * ERR_NOT_FOUND (the file, its skeleton or the clip), ERR_IO, ERR_TOO_LARGE, ERR_UNSUPPORTED,
+ * ERR_CORRUPT (the message names the line), ERR_INVALID (no human skeleton: the message names the
+ * bones that were not found), ERR_NO_MEMORY. */
+int motion_open(const char *path, const char *skeleton, struct rig_tables *rigs,
+                struct motion **out, struct err *err);
 int motion_open_bytes(const void *bytes, size_t size, const char *name, const void *skeleton,
-                      size_t skeleton_size, struct motion **out, struct err *err);
+                      size_t skeleton_size, struct rig_tables *rigs, struct motion **out,
+                      struct err *err);
 
 /* The clips of a body that is open already. */
 int motion_of_scene(struct scene *scene, struct motion **out, struct err *err);

@@ -116,25 +116,17 @@ static void fill_in(struct motion_figure *figure) {
         bones[RIG_HEAD] = bones[RIG_NECK];
 }
 
-static int find_bones(struct motion_figure *figure, struct err *err) {
-    struct scene skeleton = {.node_count = figure->count, .joint_count = figure->count};
-    struct scene_rig rig;
-    skeleton.joints = calloc(figure->count, sizeof *skeleton.joints);
-    if (skeleton.joints == NULL)
+static int find_bones(struct motion_figure *figure, const struct rig_tables *rigs,
+                      struct err *err) {
+    struct rig_map map;
+    struct rig_joint *joints = malloc((figure->count + 1) * sizeof *joints);
+    if (joints == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory to recognise a skeleton");
-    for (uint32_t i = 0; i < figure->count; i++) {
-        skeleton.joints[i] = (struct scene_joint){.name = (char *)(uintptr_t)figure->names[i],
-                                                  .parent = figure->parents[i],
-                                                  .node = (int)i,
-                                                  .rest = mat_identity(),
-                                                  .bind = mat_identity()};
-        skeleton.joints[i].bind.m[3] = figure->places[i].x;
-        skeleton.joints[i].bind.m[7] = figure->places[i].y;
-        skeleton.joints[i].bind.m[11] = figure->places[i].z;
-    }
-    scene_rig_names(&skeleton, &rig);
-    memcpy(figure->bones, rig.node, sizeof rig.node);
-    free(skeleton.joints);
+    for (uint32_t i = 0; i < figure->count; i++)
+        joints[i] = (struct rig_joint){figure->names[i], figure->parents[i], false};
+    rig_recognise(rigs, joints, figure->count, &map);
+    memcpy(figure->bones, map.joint, sizeof map.joint);
+    free(joints);
     return 0;
 }
 
@@ -261,8 +253,9 @@ int motion_figure_chain(struct motion_figure *figure, const char *file, struct e
     return 0;
 }
 
-int motion_figure_find(struct motion_figure *figure, const char *file, struct err *err) {
-    int rc = find_bones(figure, err);
+int motion_figure_find(struct motion_figure *figure, const struct rig_tables *rigs,
+                       const char *file, struct err *err) {
+    int rc = find_bones(figure, rigs, err);
     if (rc == 0)
         fill_in(figure);
     if (rc == 0)
@@ -276,7 +269,7 @@ int motion_body_figure(const struct scene *body, struct motion_figure *figure, s
     int rc = motion_figure_init(figure, body->node_count, err);
     if (rc != 0)
         return rc;
-    memcpy(figure->bones, body->rig.node, sizeof body->rig.node);
+    memcpy(figure->bones, body->rig.joint, sizeof body->rig.joint);
     for (uint32_t i = 0; i < body->node_count; i++) {
         figure->names[i] = body->joints[i].name;
         figure->parents[i] = body->joints[i].parent;

@@ -41,7 +41,8 @@ void motion_figure_deinit(struct motion_figure *figure);
 
 /* Names, parents and places are there (in the file's axes): finds the bones, turns the places
  * upright, finds the chain. ERR_INVALID: no human skeleton. */
-int motion_figure_find(struct motion_figure *figure, const char *file, struct err *err);
+int motion_figure_find(struct motion_figure *figure, const struct rig_tables *rigs,
+                       const char *file, struct err *err);
 
 /* Bones and places are there, upright: finds the chain. ERR_INVALID: limbs are missing. */
 int motion_figure_chain(struct motion_figure *figure, const char *file, struct err *err);
@@ -99,7 +100,8 @@ int motion_track_add(struct motion *motion, const char *name, uint32_t frames, d
                      struct err *err);
 
 /* Joints and tracks are there: finds out how the skeleton stands. */
-int motion_finish(struct motion *motion, const char *file, struct err *err);
+int motion_finish(struct motion *motion, const struct rig_tables *rigs, const char *file,
+                  struct err *err);
 
 /* The turn of every joint away from rest, and its place, in a world whose y is up. Lengths are the
  * file's. `scratch` holds 12 floats a joint. */

@@ -93,7 +93,11 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint) {
 }
 
 int scene_bone(const struct scene *scene, enum rig_bone bone) {
-    return (unsigned)bone < RIG_BONES ? scene->rig.node[bone] : -1;
+    return (unsigned)bone < RIG_BONES ? scene->rig.joint[bone] : -1;
+}
+
+enum rig_how scene_bone_how(const struct scene *scene, enum rig_bone bone) {
+    return (unsigned)bone < RIG_BONES ? (enum rig_how)scene->rig.how[bone] : RIG_BY_NOTHING;
 }
 
 void scene_joint_bind(const struct scene *scene, uint32_t joint, float bind[12]) {
@@ -165,15 +169,7 @@ const char *scene_landmark_name(uint32_t landmark) {
         "left_knee",   "right_knee",      "left_ankle",       "right_ankle",    "left_heel",
         "right_heel",  "left_foot_index", "right_foot_index",
     };
-    static const char *const others[SCENE_POINTS - SCENE_LANDMARKS] = {
-        "mid_hip",       "pelvis",         "spine1",         "spine2",          "spine3",
-        "thorax",        "neck",           "head",           "left_collar",     "right_collar",
-        "left_knuckles", "right_knuckles", "left_ball",      "right_ball",      "head_top",
-        "left_big_toe",  "right_big_toe",  "left_small_toe", "right_small_toe",
-    };
-    if (landmark < SCENE_LANDMARKS)
-        return names[landmark];
-    return landmark < SCENE_POINTS ? others[landmark - SCENE_LANDMARKS] : NULL;
+    return landmark < SCENE_LANDMARKS ? names[landmark] : NULL;
 }
 
 /* -- Poses ------------------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@
  * Ownership: a scene is counted; scene_retain adds a holder and scene_release (NULL is fine) takes
  * one away, and the last one frees everything, pointers returned by the functions below included.
  * Threads: immutable after opening, any number of threads may read it at once. Opening takes tens
- * of milliseconds and much memory: pool threads of a process that may die. */
+ * of milliseconds and much memory, and a hostile file may bring the importer down: it is for
+ * processes that may die. All others open scenes by media/scene_process.h. */
 #ifndef STANCE_MEDIA_SCENE_H
 #define STANCE_MEDIA_SCENE_H
 
@@ -55,7 +56,9 @@ enum {
 };
 
 struct scene_options {
-    double stature; /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    double stature;          /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    struct rig_tables *rigs; /* names of bones, read only while it opens; NULL: only what the file
+                                itself tells, and the skeleton's shape */
 };
 
 /* Opens a file by path, or by its bytes, where `name` says what it is called (its ending tells the
@@ -87,6 +90,7 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint); /* -1: none *
 
 /* Which joint is that bone of a human; -1: there is none. */
 int scene_bone(const struct scene *scene, enum rig_bone bone);
+enum rig_how scene_bone_how(const struct scene *scene, enum rig_bone bone); /* how it was told */
 
 /* The joint's bind matrix: bind space (metres, y up, facing +z, standing upright) from the joint's
  * own. Where the body was drawn in a T or A pose this is it. Row-major 3x4. */
@@ -166,38 +170,13 @@ const char *scene_cover_name(uint32_t cover);
 
 /* -- Landmarks --------------------------------------------------------------------------------- */
 
-/* The points behind the landmarks: what other skeletons name; scene_joint.c says where they are. */
-enum scene_point {
-    SCENE_MID_HIP = SCENE_LANDMARKS,
-    SCENE_PELVIS,
-    SCENE_SPINE1,
-    SCENE_SPINE2,
-    SCENE_SPINE3,
-    SCENE_THORAX, /* the middle of the shoulders */
-    SCENE_NECK,
-    SCENE_HEAD,        /* the joint */
-    SCENE_LEFT_COLLAR, /* pairs: left before right */
-    SCENE_RIGHT_COLLAR,
-    SCENE_LEFT_KNUCKLES,
-    SCENE_RIGHT_KNUCKLES,
-    SCENE_LEFT_BALL, /* of the foot */
-    SCENE_RIGHT_BALL,
-    SCENE_HEAD_TOP, /* from here on they lie on the skin */
-    SCENE_LEFT_BIG_TOE,
-    SCENE_RIGHT_BIG_TOE,
-    SCENE_LEFT_SMALL_TOE,
-    SCENE_RIGHT_SMALL_TOE,
-    SCENE_POINTS,
-};
-
-/* SCENE_POINTS anchors: the 33 in MediaPipe's order ("left" is the body's own left), then enum
- * scene_point; known[i] tells whether the i-th was found. Limb joints are the skeleton's; face,
- * heels, toes and missing fingers are found on the mesh around their bone in bind pose. An anchor's
- * radius is the distance to the skin around it. An unknown anchor lies at its nearest known
- * relative. */
+/* The 33 anchors in MediaPipe's order ("left" is the body's own left); known[i] tells whether the
+ * i-th was found. Limb joints are the skeleton's; face, heels, toes and missing fingers are found
+ * on the mesh around their bone in bind pose. An anchor's radius is the distance to the skin around
+ * it. An unknown anchor lies at its nearest known relative. */
 const struct gpu_anchor *scene_landmarks(const struct scene *scene, const bool **known);
 
-/* "nose", "left_eye_inner", ... as MediaPipe names them; then "mid_hip", "pelvis", ... */
+/* "nose", "left_eye_inner", ... as MediaPipe names them. */
 const char *scene_landmark_name(uint32_t landmark);
 
 /* -- Report ------------------------------------------------------------------------------------ */
@@ -206,7 +185,9 @@ enum { SCENE_MAX_WARNINGS = 24 };
 
 struct scene_report {
     char format[16]; /* "fbx", "gltf", "glb", "vrm0", "vrm1" */
-    char rig[32];    /* how the skeleton was understood: "mixamo", "vrm", "names", "shape", ... */
+    char rig[32];    /* how the skeleton was understood: a table's name ("mixamo", ...), "vrm",
+                        "names", "shape" */
+    uint32_t bones;  /* how many of a human's 55 were found: see scene_bone */
     double
         file_stature; /* the body's height in metres if the file's units were taken at their word */
     double stature;   /* the body's height in metres */

@@ -54,7 +54,7 @@ static double half_width(const struct face *face, double y) {
 /* The middles of the two eyes by bones, or by meshes that are called so; false when there are none
  * that make sense. */
 static bool told_eyes(const struct face *face, struct vec eyes[2]) {
-    const int *node = face->scene->rig.node;
+    const int *node = face->scene->rig.joint;
     const struct scene_mesh *mesh = face->skin.mesh;
     uint32_t count[2] = {0, 0};
     eyes[0] = eyes[1] = (struct vec){0, 0, 0};
@@ -101,7 +101,7 @@ static void put(struct face *face, int landmark, double x, double y) {
         found = front(face, x, y, &at);
     }
     if (found)
-        landmark_set(face->scene, landmark, at, face->scene->rig.node[RIG_HEAD]);
+        landmark_set(face->scene, landmark, at, face->scene->rig.joint[RIG_HEAD]);
 }
 
 static void put_nose(struct face *face) {
@@ -113,7 +113,7 @@ static void put_nose(struct face *face) {
             best = at;
     }
     if (isfinite(best.z))
-        landmark_set(face->scene, LANDMARK_NOSE, best, face->scene->rig.node[RIG_HEAD]);
+        landmark_set(face->scene, LANDMARK_NOSE, best, face->scene->rig.joint[RIG_HEAD]);
 }
 
 /* The widest of the skin between nose and brow, not in the face's front or the back of the head. */
@@ -139,7 +139,7 @@ static void put_ears(struct face *face) {
             ear = (struct vec){face->middle + sign * half_width(face, y), y,
                                0.5 * (skin->low.z + skin->high.z)};
         }
-        landmark_set(face->scene, LANDMARK_LEFT_EAR + side, ear, face->scene->rig.node[RIG_HEAD]);
+        landmark_set(face->scene, LANDMARK_LEFT_EAR + side, ear, face->scene->rig.joint[RIG_HEAD]);
     }
 }
 
@@ -157,9 +157,9 @@ static void put_eyes_and_mouth(struct face *face) {
 }
 
 bool scene_face_find(struct scene *scene, const struct scene_mesh *mesh) {
-    const struct scene_rig *rig = &scene->rig;
+    const struct rig_map *rig = &scene->rig;
     struct face face = {.scene = scene};
-    int head = rig->node[RIG_HEAD];
+    int head = rig->joint[RIG_HEAD];
     if (head < 0)
         return true;
     if (!probe_init(&face.skin, scene, mesh, head))

@@ -97,6 +97,8 @@ static void clean_reference(const char *reference, char *out, size_t size) {
 
 uint8_t *scene_read_beside(const struct scene_source *source, const char *reference, size_t *size) {
     char path[1024], inner[1200];
+    if (source->beside != NULL)
+        return source->beside(source->beside_arg, reference, size);
     if (source->folder < 0)
         return NULL;
     clean_reference(reference, path, sizeof path);
@@ -263,8 +265,11 @@ static int run_assimp(const struct scene_source *source, const struct aiScene **
     *out = import(source, properties);
     if (*out == NULL) {
         const char *why = aiGetErrorString();
-        rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)", source->name,
-                     why != NULL && *why != '\0' ? why : "no reason given");
+        if (why != NULL && strcmp(why, "std::bad_alloc") == 0)
+            rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
+        else
+            rc = err_set(err, ERR_CORRUPT, "%s: the file is damaged or truncated (%s)",
+                         source->name, why != NULL && *why != '\0' ? why : "no reason given");
     }
     pthread_mutex_unlock(&assimp_lock);
     aiReleasePropertyStore(properties);
@@ -295,8 +300,8 @@ static int check_options(const struct scene_options *options, const char *name, 
     return 0;
 }
 
-static int open_source(struct scene_source *source, const struct scene_options *options,
-                       struct scene **out, struct err *err) {
+int scene_read_source(struct scene_source *source, const struct scene_options *options,
+                      struct scene **out, struct scene_mesh *mesh, struct err *err) {
     double start = seconds_now();
     const struct aiScene *tree = NULL;
     uint8_t *prepared = NULL;
@@ -327,7 +332,7 @@ static int open_source(struct scene_source *source, const struct scene_options *
     }
     rc = run_assimp(source, &tree, err);
     if (rc == 0)
-        rc = scene_import(scene, tree, source, options, err);
+        rc = scene_import(scene, tree, source, options, mesh, err);
     if (rc != 0)
         goto end;
     scene->report.seconds = seconds_now() - start;
@@ -342,6 +347,21 @@ end:
     return rc;
 }
 
+static int open_source(struct scene_source *source, const struct scene_options *options,
+                       struct scene **out, struct err *err) {
+    struct scene_mesh mesh = {0};
+    struct scene *scene = NULL;
+    int rc = scene_read_source(source, options, &scene, &mesh, err);
+    if (rc == 0)
+        rc = scene_upload(scene, &mesh, source->name, err);
+    scene_mesh_deinit(&mesh);
+    if (rc == 0)
+        *out = scene;
+    else
+        scene_release(scene);
+    return rc;
+}
+
 int scene_open_bytes(const void *bytes, size_t size, const char *name,
                      const struct scene_options *options, struct scene **out, struct err *err) {
     if (size > SCENE_MAX_FILE)
@@ -351,26 +371,31 @@ int scene_open_bytes(const void *bytes, size_t size, const char *name,
     return open_source(&source, options, out, err);
 }
 
+int scene_read_file(const char *path, struct scene_source *source, uint8_t **out, struct err *err) {
+    const char *slash = strrchr(path, '/');
+    *source = (struct scene_source){.name = slash != NULL ? slash + 1 : path, .folder = -1};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return err_set_errno(err, errno, "%s", path);
+    int rc = read_descriptor(fd, source->name, out, &source->size, err);
+    if (rc != 0)
+        return rc;
+    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
+    source->bytes = *out;
+    source->folder = folder != NULL ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(folder);
+    return 0;
+}
+
 int scene_open(const char *path, const struct scene_options *options, struct scene **out,
                struct err *err) {
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    char *folder = slash == NULL ? strdup(".") : strndup(path, (size_t)(slash - path) + 1);
-    struct scene_source source = {.name = name, .folder = -1};
+    struct scene_source source;
     uint8_t *bytes = NULL;
-    int rc, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        rc = err_set_errno(err, errno, "%s", path);
-    else
-        rc = read_descriptor(fd, name, &bytes, &source.size, err);
-    if (rc != 0)
-        goto end;
-    source.bytes = bytes;
-    source.folder = folder != NULL ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-    rc = open_source(&source, options, out, err);
-end:
+    int rc = scene_read_file(path, &source, &bytes, err);
+    if (rc == 0)
+        rc = open_source(&source, options, out, err);
     if (source.folder >= 0)
         close(source.folder);
-    free(folder);
     free(bytes);
     return rc;
 }

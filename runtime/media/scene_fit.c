@@ -38,7 +38,7 @@ static struct mat snap(struct mat turn) {
 }
 
 /* The turn that brings a body of these places upright and to face +z. */
-static bool upright(const struct scene_rig *rig, const struct vec *places, struct mat *out) {
+static bool upright(const struct rig_map *rig, const struct vec *places, struct mat *out) {
     struct vec up, left;
     if (!scene_body_axes(rig, places, &up, &left))
         return false;
@@ -56,8 +56,8 @@ static bool is_identity(const struct mat *turn) {
 
 /* The length of thighs and upper arms, which no pose changes: compares spaces that hold the same
  * body. */
-static double bone_length(const struct scene_rig *rig, const struct vec *places) {
-    const int *node = rig->node;
+static double bone_length(const struct rig_map *rig, const struct vec *places) {
+    const int *node = rig->joint;
     double sum = 0;
     for (int side = 0; side < 2; side++) {
         sum += vec_distance(places[node[RIG_LEFT_UPPER_LEG + side]],
@@ -74,7 +74,7 @@ static void mark_body(const struct scene *scene, bool *body) {
         int parent = scene->joints[i].parent;
         body[i] = parent < 0 || body[parent];
         for (int side = 0; side < 2; side++)
-            if (parent >= 0 && parent == scene->rig.node[RIG_LEFT_HAND + side])
+            if (parent >= 0 && parent == scene->rig.joint[RIG_LEFT_HAND + side])
                 body[i] = false;
     }
 }
@@ -253,7 +253,7 @@ int scene_fit(struct scene_import *in, const struct scene_options *options,
               double metres_per_unit) {
     struct scene *scene = in->scene;
     struct scene_report *report = &scene->report;
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     struct fitting f = {0};
     struct mat turn, move = mat_identity();
     double range[2];

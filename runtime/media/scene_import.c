@@ -149,9 +149,8 @@ static void set_format(struct scene *scene, const struct scene_source *source) {
         snprintf(scene->report.format, sizeof scene->report.format, "%s", source->format);
 }
 
-static int upload(struct scene_import *in) {
-    struct scene *scene = in->scene;
-    const struct scene_mesh *mesh = &in->mesh;
+int scene_upload(struct scene *scene, const struct scene_mesh *mesh, const char *file,
+                 struct err *err) {
     size_t n = mesh->vertex_count;
     uint32_t used = 1;
     for (size_t v = 0; v < n; v++)
@@ -162,7 +161,7 @@ static int upload(struct scene_import *in) {
     int rc = 0;
     char why[GPU_WHY_SIZE] = "";
     if (floats == NULL || joints == NULL) {
-        rc = err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
+        rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", file);
         goto end;
     }
     float *normals = floats + 3 * n, *uvs = normals + 3 * n, *weights = uvs + 2 * n;
@@ -193,8 +192,7 @@ static int upload(struct scene_import *in) {
     };
     int code = gpu_scene_new(&desc, &scene->gpu, why);
     if (code != 0)
-        rc = err_set(in->err, code == GPU_ENOMEM ? ERR_NO_MEMORY : ERR_INVALID, "%s: %s", in->file,
-                     why);
+        rc = err_set(err, code == GPU_ENOMEM ? ERR_NO_MEMORY : ERR_INVALID, "%s: %s", file, why);
     scene->vertex_count = mesh->vertex_count;
     scene->triangle_count = mesh->triangle_count;
 end:
@@ -204,11 +202,12 @@ end:
 }
 
 int scene_import(struct scene *scene, const struct aiScene *tree, const struct scene_source *source,
-                 const struct scene_options *options, struct err *err) {
+                 const struct scene_options *options, struct scene_mesh *mesh, struct err *err) {
     struct scene_import in = {.scene = scene,
                               .tree = tree,
                               .source = source,
                               .file = source->name,
+                              .rigs = options != NULL ? options->rigs : NULL,
                               .straight = mat_identity(),
                               .err = err};
     struct tree_copy copy = {.in = &in};
@@ -234,9 +233,7 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
         rc = scene_landmarks_find(&in);
     if (rc == 0)
         rc = scene_parts_find(&in);
-    if (rc == 0)
-        rc = upload(&in);
-    scene_mesh_deinit(&in.mesh);
+    *mesh = in.mesh;
     free(in.nodes);
     free(copy.bones);
     return rc;

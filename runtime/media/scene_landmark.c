@@ -39,7 +39,7 @@ static void put_joints(struct scene *scene) {
                  {LANDMARK_THUMB, RIG_LEFT_THUMB_PROXIMAL}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         for (int side = 0; side < 2; side++) {
-            int node = scene->rig.node[pairs[i].part + side];
+            int node = scene->rig.joint[pairs[i].part + side];
             if (node >= 0)
                 landmark_set(scene, pairs[i].landmark + side, place(scene, node), node);
         }
@@ -49,7 +49,7 @@ static void put_joints(struct scene *scene) {
 /* A limb that ends without a joint: the skin's farthest point from the last joint. */
 static bool put_end(struct scene *scene, const struct scene_mesh *mesh, int landmark, int part,
                     int above) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     struct probe skin;
     if (node[part] >= 0 || node[above] < 0)
         return true;
@@ -90,7 +90,7 @@ static bool hand_edge(const struct probe *skin, struct vec wrist, struct vec alo
 }
 
 static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int side) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     static const struct {
         int landmark;
         double share, sign;
@@ -139,7 +139,7 @@ static struct vec foot_end(const struct probe *skin, struct vec along, double fr
 }
 
 static bool put_foot(struct scene *scene, const struct scene_mesh *mesh, int side) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     int foot = node[RIG_LEFT_FOOT + side], toes = node[RIG_LEFT_TOES + side];
     struct probe skin;
     if (foot < 0)
@@ -206,13 +206,13 @@ static double depth_of(const struct probe *skin, struct vec at, double reach, st
     return hits[count / 2];
 }
 
-bool landmark_depths(struct scene *scene, const struct scene_mesh *mesh, int first, int end) {
+static bool measure_depths(struct scene *scene, const struct scene_mesh *mesh) {
     struct probe skin, near = {0};
     double stature = scene->report.stature;
     if (!probe_init(&skin, scene, mesh, -1))
         return false;
     near.triangles = malloc((mesh->triangle_count + 1) * sizeof *near.triangles);
-    for (int i = first; near.triangles != NULL && i < end; i++) {
+    for (int i = LANDMARK_SHOULDER; near.triangles != NULL && i < LANDMARK_HEEL; i++) {
         struct gpu_anchor *anchor = &scene->anchors[i];
         struct vec at = {(double)anchor->position[0], (double)anchor->position[1],
                          (double)anchor->position[2]};
@@ -257,13 +257,10 @@ int scene_landmarks_find(struct scene_import *in) {
                        RIG_LEFT_LOWER_LEG + side) &&
                put_hand(scene, mesh, side) && put_foot(scene, mesh, side);
     }
-    done = done && landmark_depths(scene, mesh, LANDMARK_SHOULDER, LANDMARK_HEEL);
-    if (done) {
-        lend_places(scene);
-        done = scene_joints_find(scene, mesh);
-    }
+    done = done && measure_depths(scene, mesh);
     if (!done)
         return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
+    lend_places(scene);
     if (scene->report.landmarks < SCENE_LANDMARKS)
         scene_warn(scene, "%u of the 33 landmarks were not found",
                    SCENE_LANDMARKS - scene->report.landmarks);

@@ -75,7 +75,7 @@ static double distance_to_segment(struct vec p, struct vec a, struct vec b) {
 
 /* The bone whose stretch, up to its children, is nearest to a point. */
 static int nearest_bone(const struct scene *scene, struct vec p) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     int best = RIG_HIPS;
     double least = INFINITY;
     for (int bone = 0; bone < RIG_BONES; bone++) {
@@ -121,7 +121,7 @@ static void joint_parts(const struct scene *scene, const struct scene_mesh *mesh
         if (part[i] >= 0 && is_hand(part[i]) && names_slot(joint->name))
             part[i] = SCENE_PART_OTHER;
         for (int bone = 0; bone < RIG_BONES; bone++)
-            if (scene->rig.node[bone] == (int)i)
+            if (scene->rig.joint[bone] == (int)i)
                 part[i] = (int8_t)part_of_bone(bone);
     }
     for (uint32_t i = 0; i < scene->node_count; i++)

@@ -1,5 +1,9 @@
 /* scene_parts.h - what the files of the scene importer share; nobody else includes it.
  *
+ * Files are read in a process of their own (scene_process.c, scene_child.c): what a struct scene
+ * and a struct scene_mesh hold must travel from there, so whoever adds a field adds it to
+ * scene_pack.c.
+ *
  * An import goes: scene_file.c reads the file and runs assimp; scene_import.c copies nodes and
  * skins out of assimp's tree into a struct scene and a struct scene_mesh; scene_mesh.c merges the
  * meshes; scene_clip.c takes the clips; scene_texture.c the pictures; scene_rig.c finds out which
@@ -7,7 +11,9 @@
  * gpu_scene_new takes the mesh, which is then freed.
  *
  * A struct scene is plain data behind pointers of its own: names, joints, clips with tracks and
- * keys, morphs, parts, warnings, and `gpu`. Nothing in it points into assimp or the file.
+ * keys, morphs, parts, warnings, and `gpu`. Nothing in it points into assimp or the file. Files are
+ * read in a process of their own (scene_process.c, scene_child.c), so what a struct scene and a
+ * struct scene_mesh hold must travel from there: whoever adds a field adds it to scene_pack.c.
  *
  * Until scene_fit.c has run, bind space is the file's world; after it, metres, y up, facing +z. */
 #ifndef STANCE_MEDIA_SCENE_PARTS_H
@@ -36,11 +42,6 @@ enum {
 };
 
 /* -- The skeleton ------------------------------------------------------------------------------ */
-
-struct scene_rig {
-    int node[RIG_BONES]; /* by enum rig_bone; -1: not there */
-    char name[32];
-};
 
 struct scene_joint {
     char *name;
@@ -129,9 +130,9 @@ struct scene {
     uint8_t *parts; /* [triangle] enum scene_body_part */
     uint32_t morph_count;
     struct scene_morph *morphs;
-    struct gpu_anchor anchors[SCENE_POINTS];
-    bool known[SCENE_POINTS];
-    struct scene_rig rig;
+    struct gpu_anchor anchors[SCENE_LANDMARKS];
+    bool known[SCENE_LANDMARKS];
+    struct rig_map rig;
     struct scene_report report;
 };
 
@@ -145,7 +146,9 @@ struct scene_source {
     const char *name; /* as people know it, for messages */
     const uint8_t *bytes;
     size_t size;
-    int folder; /* descriptor, or -1: no external files */
+    int folder; /* descriptor, or -1: no external files, but those that `beside` gives */
+    uint8_t *(*beside)(void *arg, const char *reference, size_t *size); /* malloc'ed; may be NULL */
+    void *beside_arg;
     const char *format;
     char **human; /* VRM: [RIG_BONES] node names that the file itself gives, or NULL */
     int vrm;      /* with human: VRM 0 or 1 */
@@ -158,7 +161,8 @@ struct scene_import {
     const struct aiScene *tree;
     const struct aiNode **nodes; /* [node] what it was copied from */
     const struct scene_source *source;
-    const char *file;    /* source->name, for messages */
+    const char *file; /* source->name, for messages */
+    const struct rig_tables *rigs;
     struct mat straight; /* the turn from bind space, while it is the file's, to where the first
                             mesh was drawn upright */
     struct err *err;
@@ -170,9 +174,18 @@ struct scene *scene_new(void);
 /* Adds a warning to the report; what does not fit is counted in the last one. */
 void scene_warn(struct scene *scene, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Makes the scene from assimp's tree. */
+/* Makes the scene from assimp's tree, all but its `gpu`, and the mesh that goes there; the caller
+ * ends both, whatever comes of it. */
 int scene_import(struct scene *scene, const struct aiScene *tree, const struct scene_source *source,
-                 const struct scene_options *options, struct err *err);
+                 const struct scene_options *options, struct scene_mesh *mesh, struct err *err);
+
+/* Reads a file in memory as far as scene_import goes: a new scene and its mesh. */
+int scene_read_source(struct scene_source *source, const struct scene_options *options,
+                      struct scene **out, struct scene_mesh *mesh, struct err *err);
+
+/* Gives the mesh to the GPU library, which ends the making of a scene; `file` is for messages. */
+int scene_upload(struct scene *scene, const struct scene_mesh *mesh, const char *file,
+                 struct err *err);
 
 /* A new joint, all zero, or NULL; joints move. */
 struct scene_joint *scene_joint_add(struct scene *scene);
@@ -180,6 +193,10 @@ struct scene_joint *scene_joint_add(struct scene *scene);
 /* Opens a file that a scene refers to, in the scene's folder or below, whatever the reference looks
  * like. Returns malloc'ed bytes, or NULL. */
 uint8_t *scene_read_beside(const struct scene_source *source, const char *reference, size_t *size);
+
+/* A file by its path, malloc'ed, and `source` for it: name and folder, whose descriptor the caller
+ * closes. */
+int scene_read_file(const char *path, struct scene_source *source, uint8_t **out, struct err *err);
 
 /* Gives glTF nodes unique names (assimp tells nodes apart by name alone) and reads VRM's list of
  * bones. `*out` is a new file (free()) or NULL when the old one will do. */
@@ -242,20 +259,17 @@ int scene_find_node(const struct scene *scene, const char *name);
 
 /* Which node is which part: by VRM's list, by names, or by shape. */
 int scene_rig_find(struct scene_import *in);
-/* By names: what the names say, unverified. Returns how many parts were found. */
-int scene_rig_names(const struct scene *scene, struct scene_rig *rig);
 /* By shape: from the tree and the places of the joints. */
-bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
-                     struct scene_rig *rig);
+bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh, struct rig_map *rig);
 
 /* Up and left of a body with its joints at places[node]; false when they lie in one point. */
-bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
+bool scene_body_axes(const struct rig_map *rig, const struct vec *places, struct vec *up,
                      struct vec *left);
 
 /* Turns, scales and places the body; bind space and world alike. */
 int scene_fit(struct scene_import *in, const struct scene_options *options, double metres_per_unit);
 
-/* Places the anchors; bind space is final. */
+/* Places the 33 anchors; bind space is final. */
 int scene_landmarks_find(struct scene_import *in);
 
 /* Rest pose of every node in the file's world: out[node_count]. */

@@ -18,16 +18,6 @@ static struct vec place(const struct scene *scene, int node) {
     return mat_origin(&scene->joints[node].bind);
 }
 
-static bool limbs_complete(const struct scene_rig *rig) {
-    static const int needed[] = {RIG_LEFT_UPPER_ARM, RIG_LEFT_LOWER_ARM, RIG_LEFT_UPPER_LEG,
-                                 RIG_LEFT_LOWER_LEG};
-    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
-        for (int side = 0; side < 2; side++)
-            if (rig->node[needed[i] + side] < 0)
-                return false;
-    return true;
-}
-
 /* -- Filling in -------------------------------------------------------------------------------- */
 
 static int common_ancestor(const struct scene *scene, int a, int b) {
@@ -72,8 +62,8 @@ static uint32_t vertices_below(const struct scene *scene, const struct scene_mes
 
 /* A head that no name tells: of what hangs beside the arms, the node that most vertices follow. */
 static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
-                     const struct scene_rig *rig) {
-    const int *node = rig->node;
+                     const struct rig_map *rig) {
+    const int *node = rig->joint;
     int chest = common_ancestor(scene, node[RIG_LEFT_UPPER_ARM], node[RIG_LEFT_UPPER_ARM + 1]),
         arms[2], head = -1;
     uint32_t most = 0, *count = calloc(scene->node_count, sizeof *count);
@@ -98,9 +88,8 @@ static int find_head(const struct scene *scene, const struct scene_mesh *mesh,
     return head;
 }
 
-static void fill_in(const struct scene *scene, const struct scene_mesh *mesh,
-                    struct scene_rig *rig) {
-    int *node = rig->node;
+static void fill_in(const struct scene *scene, const struct scene_mesh *mesh, struct rig_map *rig) {
+    int *node = rig->joint;
     int legs = common_ancestor(scene, node[RIG_LEFT_UPPER_LEG], node[RIG_LEFT_UPPER_LEG + 1]);
     if (node[RIG_HIPS] < 0 || !below(scene, node[RIG_LEFT_UPPER_LEG], node[RIG_HIPS]))
         node[RIG_HIPS] = legs;
@@ -119,9 +108,9 @@ static void fill_in(const struct scene *scene, const struct scene_mesh *mesh,
 /* -- Sides ------------------------------------------------------------------------------------- */
 
 /* Up and left of a body as its joints say; false when they coincide. */
-bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, struct vec *up,
+bool scene_body_axes(const struct rig_map *rig, const struct vec *places, struct vec *up,
                      struct vec *left) {
-    const int *node = rig->node;
+    const int *node = rig->joint;
     struct vec hips =
         vec_mix(places[node[RIG_LEFT_UPPER_LEG]], places[node[RIG_LEFT_UPPER_LEG + 1]], 0.5);
     struct vec chest =
@@ -140,7 +129,7 @@ bool scene_body_axes(const struct scene_rig *rig, const struct vec *places, stru
  * middle of the foot's skin. */
 static double feet_forward(const struct scene *scene, const struct scene_mesh *mesh,
                            struct vec front) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     double sum = 0;
     for (int side = 0; side < 2; side++) {
         int foot = node[RIG_LEFT_FOOT + side], toes = node[RIG_LEFT_TOES + side];
@@ -157,11 +146,14 @@ static double feet_forward(const struct scene *scene, const struct scene_mesh *m
     return sum;
 }
 
-static void swap_sides(struct scene_rig *rig) {
-    for (int part = RIG_LEFT_EYE; part < RIG_BONES; part += 2) {
-        int left = rig->node[part];
-        rig->node[part] = rig->node[part + 1];
-        rig->node[part + 1] = left;
+static void swap_sides(struct rig_map *rig) {
+    for (int part = RIG_PAIRS; part < RIG_BONES; part += 2) {
+        int left = rig->joint[part];
+        uint8_t how = rig->how[part];
+        rig->joint[part] = rig->joint[part + 1];
+        rig->how[part] = rig->how[part + 1];
+        rig->joint[part + 1] = left;
+        rig->how[part + 1] = how;
     }
 }
 
@@ -173,7 +165,7 @@ static int settle_sides(struct scene_import *in, bool named) {
     for (uint32_t i = 0; i < scene->node_count; i++)
         places[i] = place(scene, (int)i);
     /* An arm crossed to the other side's shoulder: pair the arms with the legs by place. */
-    int *node = scene->rig.node;
+    int *node = scene->rig.joint;
     if (!named) {
         double straight = vec_dot(
             vec_sub(places[node[RIG_LEFT_UPPER_LEG]], places[node[RIG_LEFT_UPPER_LEG + 1]]),
@@ -202,68 +194,86 @@ static int settle_sides(struct scene_import *in, bool named) {
 
 /* -- The whole --------------------------------------------------------------------------------- */
 
+static struct rig_joint *list_joints(const struct scene *scene) {
+    struct rig_joint *joints = malloc((scene->node_count + 1) * sizeof *joints);
+    for (uint32_t i = 0; joints != NULL && i < scene->node_count; i++)
+        joints[i] = (struct rig_joint){scene->joints[i].name, scene->joints[i].parent,
+                                       scene->joints[i].holder};
+    return joints;
+}
+
+/* What the file itself tells; names give what its list leaves out. */
 static bool take_vrm(const struct scene_source *source, const struct scene *scene,
-                     struct scene_rig *rig) {
-    for (int i = 0; i < RIG_BONES; i++)
-        rig->node[i] = source->human[i] != NULL ? scene_find_node(scene, source->human[i]) : -1;
-    snprintf(rig->name, sizeof rig->name, "vrm");
-    if (!limbs_complete(rig))
+                     const struct rig_map *named, struct rig_map *rig) {
+    rig_map_clear(rig);
+    for (int i = 0; i < RIG_BONES; i++) {
+        rig->joint[i] = source->human[i] != NULL ? scene_find_node(scene, source->human[i]) : -1;
+        rig->how[i] = rig->joint[i] >= 0 ? RIG_BY_FILE : RIG_BY_NOTHING;
+    }
+    if (!rig_map_has_limbs(rig))
         return false;
-    struct scene_rig named; /* for fingers, eyes and toes that the list leaves out */
-    scene_rig_names(scene, &named);
-    bool agreed = named.node[RIG_LEFT_LOWER_ARM] == rig->node[RIG_LEFT_LOWER_ARM] &&
-                  named.node[RIG_LEFT_LOWER_LEG] == rig->node[RIG_LEFT_LOWER_LEG];
-    for (int i = 0; agreed && i < RIG_BONES; i++)
-        if (rig->node[i] < 0)
-            rig->node[i] = named.node[i];
+    snprintf(rig->name, sizeof rig->name, "vrm");
+    bool agreed = named->joint[RIG_LEFT_LOWER_ARM] == rig->joint[RIG_LEFT_LOWER_ARM] &&
+                  named->joint[RIG_LEFT_LOWER_LEG] == rig->joint[RIG_LEFT_LOWER_LEG];
+    for (int i = 0; agreed && i < RIG_BONES; i++) {
+        if (rig->joint[i] >= 0 || named->joint[i] < 0)
+            continue;
+        rig->joint[i] = named->joint[i];
+        rig->how[i] = named->how[i];
+    }
     return true;
 }
 
-static const char *naming_style(const struct scene *scene, const struct scene_rig *rig) {
-    const char *thigh = scene->joints[rig->node[RIG_LEFT_UPPER_LEG]].name;
-    static const struct {
-        const char *part, *style;
-    } styles[] = {{"mixamorig", "mixamo"},
-                  {"LeftUpLeg", "mixamo names"},
-                  {"J_Bip", "vroid"},
-                  {"Bip0", "biped"},
-                  {"CC_Base", "character creator"},
-                  {"thigh_", "unreal"},
-                  {"DEF-", "rigify"},
-                  {"thigh.", "rigify"},
-                  {"UpperLeg.", "quaternius"},
-                  {"upperleg.", "kaykit"},
-                  {"upperleg0", "makehuman"},
-                  {"ThighBend", "daz"}};
-    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++)
-        if (strstr(thigh, styles[i].part) != NULL)
-            return styles[i].style;
-    return "names";
+/* Says which bones of a human no name tells. */
+static int refuse(const struct scene_import *in, const struct rig_map *named) {
+    char missing[400] = "";
+    size_t length = 0;
+    int found = 0, wanted = 0;
+    for (int bone = 0; bone < RIG_BONES; bone++) {
+        bool needed = rig_bone_required(bone);
+        wanted += needed;
+        found += needed && named->joint[bone] >= 0;
+        if (needed && named->joint[bone] < 0 && length < sizeof missing - 40)
+            length += (size_t)snprintf(missing + length, sizeof missing - length, "%s%s",
+                                       length > 0 ? ", " : "", rig_bone_name(bone));
+    }
+    return err_set(in->err, ERR_INVALID,
+                   "%s: no human skeleton: of its %u nodes names tell %d of the %d bones that a "
+                   "human needs (not %s), and their shape does not show two arms and two legs. A "
+                   "table in retarget/rigs/ can teach another rig's names",
+                   in->file, in->scene->node_count, found, wanted, missing);
+}
+
+/* Bones that were found from others, by the tree and the places of the joints. */
+static void note_filled(struct rig_map *rig) {
+    for (int bone = 0; bone < RIG_BONES; bone++) {
+        if (rig->joint[bone] < 0)
+            rig->how[bone] = RIG_BY_NOTHING;
+        else if (rig->how[bone] == RIG_BY_NOTHING)
+            rig->how[bone] = RIG_BY_SHAPE;
+    }
 }
 
 int scene_rig_find(struct scene_import *in) {
     struct scene *scene = in->scene;
-    struct scene_rig *rig = &scene->rig;
-    bool named = in->source->human != NULL && take_vrm(in->source, scene, rig);
-    if (!named) {
-        scene_rig_names(scene, rig);
-        named = limbs_complete(rig);
-        if (named)
-            snprintf(rig->name, sizeof rig->name, "%s", naming_style(scene, rig));
-    }
-    if (!named) {
-        struct scene_rig shape;
-        if (!scene_rig_shape(scene, &in->mesh, &shape))
-            return err_set(in->err, ERR_INVALID,
-                           "%s: no human skeleton: neither names nor shape of its %u nodes show "
-                           "two arms and two legs",
-                           in->file, scene->node_count);
-        *rig = shape;
-        snprintf(rig->name, sizeof rig->name, "shape");
-    }
+    struct rig_map *rig = &scene->rig, named;
+    struct rig_joint *joints = list_joints(scene);
+    if (joints == NULL)
+        return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
+    bool told = rig_recognise(in->rigs, joints, scene->node_count, &named);
+    free(joints);
+    if (in->source->human != NULL && take_vrm(in->source, scene, &named, rig))
+        told = true;
+    else if (told)
+        *rig = named;
+    else if (!scene_rig_shape(scene, &in->mesh, rig))
+        return refuse(in, &named);
     fill_in(scene, &in->mesh, rig);
-    if (rig->node[RIG_HEAD] < 0)
+    note_filled(rig);
+    if (rig->joint[RIG_HEAD] < 0)
         scene_warn(scene, "no head was found in the skeleton");
-    memcpy(scene->report.rig, rig->name, sizeof rig->name);
-    return settle_sides(in, named);
+    for (int bone = 0; bone < RIG_BONES; bone++)
+        scene->report.bones += rig->joint[bone] >= 0;
+    memcpy(scene->report.rig, rig->name, sizeof scene->report.rig);
+    return settle_sides(in, told);
 }

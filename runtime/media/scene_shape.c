@@ -3,9 +3,11 @@
  *
  * Two pairs of branches of like length make the legs and the arms: the arms hang, with a head, on a
  * branch that is neither leg. Of all such choices the one with the longest limbs is right: fingers
- * and hair are shorter. Within a limb the two longest neighbouring bones are the upper and the
- * lower one. The head is, of what hangs beside the arms, the joint that most vertices follow. Left
- * and right are guesses here; scene_rig.c sees to them. */
+ * and hair are shorter. Where the legs do not go on from the trunk it is no human: the spine of an
+ * animal on four legs lies across them. Within a limb the two longest neighbouring bones are the
+ * upper and the lower one. The head is, of what hangs beside the arms, the joint that most vertices
+ * follow. Left and right are guesses here; scene_rig.c sees to them. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "media/scene_parts.h"
@@ -137,20 +139,20 @@ static int find_head(const struct shape *shape, const struct pair *arms) {
     return head;
 }
 
-static bool name_parts(const struct shape *shape, struct scene_rig *rig) {
+static bool name_parts(const struct shape *shape, struct rig_map *rig) {
     const struct pair *legs = NULL, *arms = NULL;
     if (!choose_limbs(shape, &legs, &arms))
         return false;
-    for (int i = 0; i < RIG_BONES; i++)
-        rig->node[i] = -1;
-    rig->node[RIG_HIPS] = legs->top;
-    rig->node[RIG_CHEST] = arms->top;
-    rig->node[RIG_HEAD] = find_head(shape, arms);
-    int head = rig->node[RIG_HEAD];
+    rig_map_clear(rig);
+    snprintf(rig->name, sizeof rig->name, "shape");
+    rig->joint[RIG_HIPS] = legs->top;
+    rig->joint[RIG_CHEST] = arms->top;
+    rig->joint[RIG_HEAD] = find_head(shape, arms);
+    int head = rig->joint[RIG_HEAD];
     if (head >= 0 && shape->scene->joints[head].parent != arms->top)
-        rig->node[RIG_NECK] = shape->scene->joints[head].parent;
+        rig->joint[RIG_NECK] = shape->scene->joints[head].parent;
     for (int side = 0; side < 2; side++) {
-        int *node = rig->node + side;
+        int *node = rig->joint + side;
         name_limb(shape, side == 0 ? legs->a : legs->b, &node[RIG_LEFT_UPPER_LEG],
                   &node[RIG_LEFT_LOWER_LEG], &node[RIG_LEFT_FOOT], &node[RIG_LEFT_TOES]);
         name_limb(shape, side == 0 ? arms->a : arms->b, &node[RIG_LEFT_UPPER_ARM],
@@ -159,8 +161,21 @@ static bool name_parts(const struct shape *shape, struct scene_rig *rig) {
     return true;
 }
 
+/* Whether the legs point away from the trunk, as at least a sitting human's do. */
+static bool stands(const struct shape *shape, const struct rig_map *rig) {
+    const int *joint = rig->joint;
+    struct vec hips =
+        vec_mix(shape->at[joint[RIG_LEFT_UPPER_LEG]], shape->at[joint[RIG_RIGHT_UPPER_LEG]], 0.5);
+    struct vec chest =
+        vec_mix(shape->at[joint[RIG_LEFT_UPPER_ARM]], shape->at[joint[RIG_RIGHT_UPPER_ARM]], 0.5);
+    struct vec feet =
+        vec_mix(shape->at[joint[RIG_LEFT_FOOT]], shape->at[joint[RIG_RIGHT_FOOT]], 0.5);
+    struct vec trunk = vec_unit(vec_sub(chest, hips)), legs = vec_unit(vec_sub(feet, hips));
+    return vec_dot(trunk, legs) < -0.4;
+}
+
 bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
-                     struct scene_rig *rig) {
+                     struct rig_map *rig) {
     size_t n = scene->node_count;
     struct shape shape = {.scene = scene, .count = scene->node_count};
     shape.at = calloc(n, sizeof *shape.at);
@@ -174,7 +189,7 @@ bool scene_rig_shape(const struct scene *scene, const struct scene_mesh *mesh,
         shape.live != NULL && shape.pairs != NULL) {
         measure(&shape, mesh);
         list_pairs(&shape);
-        found = name_parts(&shape, rig);
+        found = name_parts(&shape, rig) && stands(&shape, rig);
     }
     free(shape.at);
     free(shape.reach);

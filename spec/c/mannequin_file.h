@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "media/mannequin.h"
 #include "media/scene.h"
+#include "rigs.h"
 #include "stance_gpu.h"
 
 /* -- The mannequin's file, taken apart --------------------------------------------------------- */
@@ -71,7 +72,9 @@ static inline int file_open(struct file *file, const struct scene_options *optio
     size_t size;
     uint8_t *bytes = file_join(file, &size);
     *scene = NULL;
-    int rc = scene_open_bytes(bytes, size, "wood.glb", options, scene, err);
+    struct scene_options all = options != NULL ? *options : (struct scene_options){0};
+    all.rigs = rigs();
+    int rc = scene_open_bytes(bytes, size, "wood.glb", &all, scene, err);
     free(bytes);
     return rc;
 }

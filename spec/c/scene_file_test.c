@@ -28,7 +28,7 @@ static struct scene *open_with_uri(const char *folder, const char *uri, const ch
     snprintf(path, sizeof path, "%s/wood.glb", folder);
     write_file(path, bytes, size);
     free(bytes);
-    CHECK(scene_open(path, NULL, &scene, &err) == 0);
+    CHECK(scene_open(path, &(struct scene_options){.rigs = rigs()}, &scene, &err) == 0);
     CHECK_TEXT(err.message, "");
     return scene;
 }

@@ -311,10 +311,10 @@ static void names_of_many_rigs_are_known(void) {
         const char *left, *right, *rig;
         double tolerance;
     } cases[] = {
-        {unreal, "l", "r", "unreal", 1e-5},       {biped, "L", "R", "biped", 1e-5},
-        {rigify, "L", "R", "rigify", 1e-5},       {makehuman, "L", "R", "makehuman", 1e-5},
-        {joints, "L", "R", "names", 1e-5},        {daz, "l", "r", "daz", 1e-5},
-        {joints, "Left", "Right", "names", 1e-5}, {nameless, "", "", "shape", 0.06},
+        {unreal, "l", "r", "unreal", 1e-5},      {biped, "L", "R", "biped", 1e-5},
+        {rigify, "L", "R", "rigify", 1e-5},      {makehuman, "L", "R", "makehuman", 1e-5},
+        {joints, "L", "R", "smpl", 1e-5},        {daz, "l", "r", "daz", 1e-5},
+        {joints, "Left", "Right", "smpl", 1e-5}, {nameless, "", "", "shape", 0.06},
     };
     struct scene *plain = open_plain();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -398,14 +398,14 @@ static const struct {
     double least, most; /* stature, metres */
     const char *walk;
 } bodies[] = {
-    {"characters/CesiumMan.glb", "shape", 1.4, 1.6, "Anim_0"},
+    {"characters/CesiumMan.glb", "cesium", 1.4, 1.6, "Anim_0"},
     {"characters/KayKit_Knight.glb", "kaykit", 1.69, 1.71, "Walking_A"},
-    {"characters/kenney_character.fbx", "mixamo names", 1.69, 1.71, "Take 001"},
+    {"characters/kenney_character.fbx", "kenney", 1.69, 1.71, "Take 001"},
     {"characters/mh_female_walk.fbx", "mixamo", 1.6, 1.7, "walk"},
     {"characters/mh_female_walk.glb", "mixamo", 1.6, 1.7, "walk"},
     {"characters/mh_male_wave.fbx", "mixamo", 1.8, 1.9, NULL},
     {"characters/quaternius_male_casual.fbx", "quaternius", 1.69, 1.71, "Man_Walk"},
-    {"characters/quaternius_woman_smooth.fbx", "mixamo names", 1.69, 1.71, "Walking"},
+    {"characters/quaternius_woman_smooth.fbx", "mixamo", 1.69, 1.71, "Walking"},
     {"avatars/mh_female.vrm", "vrm", 1.6, 1.7, NULL},
     {"avatars/debug_robot.vrm", "vrm", 1.5, 2.4, NULL},
     {"avatars/cryptovoxels.vrm", "vrm", 1.4, 1.6, NULL},
@@ -441,7 +441,7 @@ static void characters_stand_upright(void) {
         float box[6];
         snprintf(path, sizeof path, "%s/%s", assets != NULL ? assets : "../shared/assets",
                  bodies[i].file);
-        CHECK(scene_open(path, NULL, &scene, &err) == 0);
+        CHECK(scene_open(path, &(struct scene_options){.rigs = rigs()}, &scene, &err) == 0);
         CHECK_TEXT(err.message, "");
         if (scene == NULL)
             continue;
@@ -469,7 +469,7 @@ static void formats_agree(void) {
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/characters/mh_female_walk.%s",
                  assets != NULL ? assets : "../shared/assets", endings[i]);
-        if (scene_open(path, NULL, &scenes[i], NULL) != 0) {
+        if (scene_open(path, &(struct scene_options){.rigs = rigs()}, &scenes[i], NULL) != 0) {
             scene_release(scenes[0]);
             SKIP("no asset folder");
         }

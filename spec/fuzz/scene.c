@@ -1,6 +1,6 @@
 /* Characters: any bytes are a body that can be posed, or an error. In this process, though the
- * product reads scenes in workers only: see what falls, and whose code it was (an importer's own
- * faults end a worker, not the host). The first byte says what the file is called. */
+ * product reads each file in one of its own: see what falls, and whose code it was (an importer's
+ * own faults fail that character alone). The first byte says what the file is called. */
 #include <string.h>
 
 #include "core/err.h"

@@ -35,7 +35,11 @@ local body = {}
 
 ---@class stance.scene_report
 ---@field format "fbx"|"gltf"|"glb"|"vrm0"|"vrm1"
----@field rig string how the skeleton was understood: "mixamo", "vrm", "names", "shape", ...
+---@field rig string how the skeleton was understood: the name of a table of retarget/rigs/ ("mixamo", ...), "vrm" (the file
+---told), "names" (by words of retarget/rigs/words.lua), "shape"
+---@field bones { bone: string, joint: string, how: "file"|"table"|"words"|"shape" }[] VRM 1.0's bones, their joints, and what
+---told them. `require "retarget.rigs".describe(report)` makes lines of them
+---@field missing string[] bones that a human must have by VRM 1.0, and this one has not
 ---@field file_stature number metres, if the file's units are taken at their word
 ---@field stature number metres
 ---@field scale number by which the file's size was multiplied
@@ -46,9 +50,11 @@ local body = {}
 ---@field seconds number that the import took
 ---@field warnings string[] what is missing or was changed
 
---- Opens a body. The path "mannequin" is the built-in one. Textures are looked for in the file's folder and below,
---- nowhere else. Waits. Errors: `not_found`, `io`, `too_large`, `unsupported` (no format that is read), `corrupt`,
---- `invalid` (no mesh, no human skeleton).
+--- Opens a body, which a confined process of its own reads (settings scene_memory, scene_timeout; metrics
+--- scene_imports_total{outcome=}, scene_import_seconds). The path "mannequin" is the built-in one. Textures are looked
+--- for in the file's folder and below, nowhere else. Waits. Errors: `not_found`, `io`, `too_large`, `unsupported` (no
+--- format that is read), `corrupt` (or it brought the importer down), `invalid` (no mesh, no human skeleton), `timeout`,
+--- `no_memory`.
 ---@param path string
 ---@param options? stance.scene_options|stance.mannequin_options
 ---@return stance.body|nil, table|nil err

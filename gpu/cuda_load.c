@@ -34,7 +34,7 @@ static void find_plugin(char path[PATH_SIZE]) {
     }
 }
 
-static int open_plugin(const struct cuda_plugin **out, char *why) {
+int cuda_plugin_open(const struct cuda_plugin **out, char *why) {
     char path[PATH_SIZE];
     find_plugin(path);
     if (access(path, R_OK) != 0)
@@ -55,17 +55,4 @@ static int open_plugin(const struct cuda_plugin **out, char *why) {
         return gpu_fail(why, GPU_EDEVICE,
                         "%.150s belongs to another version of stance: build both again", path);
     return GPU_OK;
-}
-
-int gpu_pose_device(char *line, char *why) {
-    const struct cuda_plugin *plugin;
-    int code = open_plugin(&plugin, why);
-    return code == GPU_OK ? plugin->describe(line, why) : code;
-}
-
-int pose_backend_cuda(const struct pose_graphs *graphs, struct pose_backend **out, char *why) {
-    const struct cuda_plugin *plugin;
-    *out = NULL;
-    int code = open_plugin(&plugin, why);
-    return code == GPU_OK ? plugin->backend_new(graphs, out, why) : code;
 }
