@@ -143,10 +143,19 @@ void gpu_lighting_default(struct gpu_lighting *lighting);
 
 enum { GPU_MAX_ACTORS = 64 };
 
+enum gpu_skinning {
+    GPU_SKIN_LINEAR,          /* what most tools do: matrices are blended */
+    GPU_SKIN_DUAL_QUATERNION, /* rotations are: limbs keep their volume where they bend and twist */
+};
+
 /* One person in a frame. */
 struct gpu_actor {
     const struct gpu_scene *scene;
-    const float *pose; /* [joint][12]: world from bind, metres */
+    const float *pose;        /* [joint][12]: world from bind, metres */
+    const float *pose_next;   /* the same one frame later; NULL: as pose */
+    const float *morphs;      /* [morph_count]: weights of the morph targets; NULL: all 0 */
+    const float *morphs_next; /* one frame later; NULL: as morphs */
+    enum gpu_skinning skinning;
 };
 
 /* Who stands where in a moment, and under which light. */
@@ -206,8 +215,9 @@ const char *gpu_renderer_fallback(const struct gpu_renderer *renderer);
 int gpu_render(struct gpu_renderer *renderer, const struct gpu_batch *batch,
                const struct gpu_image *images, struct gpu_timings *timings, char *why);
 
-/* The axis-aligned box [min xyz, max xyz] of an actor's vertices. */
-void gpu_actor_box(const struct gpu_actor *actor, float box[6]);
+/* The axis-aligned box [min xyz, max xyz] of an actor's vertices, all 0 where there are none. Can
+ * fail with GPU_ENOMEM where skinning is by dual quaternions. */
+int gpu_actor_box(const struct gpu_actor *actor, float box[6]);
 
 /* -- Labels ------------------------------------------------------------------------------------ */
 

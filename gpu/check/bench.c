@@ -101,7 +101,7 @@ static void ring_deinit(struct ring *ring) {
 static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
     char why[GPU_WHY_SIZE];
     struct gpu_lighting lighting;
-    const struct gpu_actor actor = {ring->scene, ring->pose};
+    const struct gpu_actor actor = {.scene = ring->scene, .pose = ring->pose};
     const struct gpu_frame frame = {1, &actor, &lighting};
     const struct gpu_batch batch = {.view_count = VIEWS,
                                     .frame_count = 1,

@@ -94,7 +94,7 @@ static void stage_deinit(struct stage *stage) {
 
 static int stage_draw(struct stage *stage, char *why) {
     why[0] = '\0';
-    stage->actor = (struct gpu_actor){stage->scene, stage->pose};
+    stage->actor = (struct gpu_actor){.scene = stage->scene, .pose = stage->pose};
     return gpu_render(stage->renderer, &stage->batch, &stage->image, NULL, why);
 }
 

@@ -116,7 +116,8 @@ static void compare_batch(void) {
         images[i].rgb = malloc((size_t)3 * views[i].camera.width * views[i].camera.height);
     }
     struct gpu_lighting lighting;
-    const struct gpu_actor actors[2] = {{scene, poses[0]}, {scene, poses[1]}};
+    const struct gpu_actor actors[2] = {{.scene = scene, .pose = poses[0]},
+                                        {.scene = scene, .pose = poses[1]}};
     const struct gpu_frame frames[2] = {{1, &actors[0], &lighting}, {1, &actors[1], &lighting}};
     struct gpu_batch batch = {
         .view_count = VIEWS, .frame_count = 2, .views = views, .frames = frames, .samples = 4};

@@ -6,6 +6,7 @@
 #ifndef STANCE_GPU_KERNELS_H
 #define STANCE_GPU_KERNELS_H
 
+#include "../render/palette.h"
 #include "../render/shade.h"
 
 /* Vertices after projection, [padded_vertices]. */
@@ -24,6 +25,7 @@ struct gpu_extent {
 struct gpu_skinned {
     const struct gpu_scene *scene;
     float *vertices;                /* [padded_vertices][GPU_VERTEX_FLOATS], world space */
+    float *next;                    /* one frame later; `vertices` where nothing moves */
     uint32_t first;                 /* its triangles' ids follow this one */
     struct gpu_projected projected; /* of what is being drawn */
 };
@@ -65,10 +67,10 @@ struct gpu_row {
 
 struct gpu_kernels {
     const char *name;
-    /* Skins vertices [first, first + count) of the scene into out [count][GPU_VERTEX_FLOATS]; first
-     * and count are multiples of GPU_PAD. */
-    void (*skin)(const struct gpu_scene *scene, const float *pose, uint32_t first, uint32_t count,
-                 float *out);
+    /* Skins vertices [first, first + count) of the scene, which stand in `bind`, into out, both
+     * [count][GPU_VERTEX_FLOATS]; first and count are multiples of GPU_PAD. */
+    void (*skin)(const struct gpu_scene *scene, const struct gpu_palette *palette,
+                 const float *bind, uint32_t first, uint32_t count, float *out);
     /* [min xyz, max xyz] of m * vertex, over those within 1e6 m of the origin; min > max if there
      * are none. */
     void (*bounds)(const float *vertices, uint32_t count, const float m[12], float box[6]);

@@ -1,13 +1,13 @@
 /* label.c - where the body and its anchors are in a picture; see stance_gpu.h. Bodies are skinned
  * in portions on the stack, so that labelling needs no renderer. */
-#include "kernels.h"
+#include "actor.h"
+#include "shadow.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    PORTION = 256, /* vertices; a multiple of GPU_PAD */
-    AROUND = 1,    /* pixels around a point whose depth is asked */
+    AROUND = 1, /* pixels around a point whose depth is asked */
 };
 
 /* Of the radius: skin seen at a slant lies further before the point than the radius. */
@@ -29,24 +29,29 @@ static void to_pixel(const struct gpu_camera *camera, const float at[3], float o
 /* -- Boxes --------------------------------------------------------------------------------------
  */
 
-static uint32_t portion_size(const struct gpu_scene *scene, uint32_t first) {
-    uint32_t left = scene->padded_vertices - first;
-    return left < PORTION ? left : PORTION;
+/* Vertices [first, first + GPU_ACTOR_PORTION) of an actor, or as many as there are. */
+static uint32_t skin_portion(const struct gpu_posed *posed, uint32_t first, float *vertices) {
+    uint32_t left = posed->scene->padded_vertices - first;
+    uint32_t count = left < GPU_ACTOR_PORTION ? left : GPU_ACTOR_PORTION;
+    gpu_posed_skin(posed, gpu_kernels_find(NULL), first, count, vertices);
+    return count;
 }
 
-void gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
+int gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
     static const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
-    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
-    const struct gpu_scene *scene = actor->scene;
-    float vertices[PORTION * GPU_VERTEX_FLOATS], part[6];
+    float vertices[GPU_ACTOR_PORTION * GPU_VERTEX_FLOATS], part[6];
+    struct gpu_buffer scratch = {NULL, 0};
+    memset(box, 0, 6 * sizeof(float));
+    if (!gpu_buffer_reserve(&scratch, gpu_posed_scratch(actor), sizeof(float)))
+        return GPU_ENOMEM;
+    struct gpu_posed posed = gpu_posed_make(actor, false, scratch.memory);
     for (int i = 0; i < 3; i++) {
         box[i] = INFINITY;
         box[3 + i] = -INFINITY;
     }
-    for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
-        uint32_t count = portion_size(scene, first);
-        kernels->skin(scene, actor->pose, first, count, vertices);
-        kernels->bounds(vertices, count, identity, part);
+    for (uint32_t first = 0; first < actor->scene->padded_vertices; first += GPU_ACTOR_PORTION) {
+        uint32_t count = skin_portion(&posed, first, vertices);
+        gpu_kernels_find(NULL)->bounds(vertices, count, identity, part);
         for (int i = 0; i < 3; i++) {
             box[i] = fminf(box[i], part[i]);
             box[3 + i] = fmaxf(box[3 + i], part[3 + i]);
@@ -54,20 +59,19 @@ void gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
     }
     if (!(box[0] <= box[3]))
         memset(box, 0, 6 * sizeof(float));
+    gpu_buffer_deinit(&scratch);
+    return GPU_OK;
 }
 
-static void find_full_box(const struct gpu_actor *actor, const struct gpu_camera *camera,
+static void find_full_box(const struct gpu_posed *posed, const struct gpu_camera *camera,
                           float box[4]) {
-    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
-    const struct gpu_scene *scene = actor->scene;
     struct gpu_projection projection = gpu_camera_projection(camera);
-    float vertices[PORTION * GPU_VERTEX_FLOATS];
+    float vertices[GPU_ACTOR_PORTION * GPU_VERTEX_FLOATS];
     box[0] = box[1] = INFINITY;
     box[2] = box[3] = -INFINITY;
-    for (uint32_t first = 0; first < scene->padded_vertices; first += PORTION) {
-        uint32_t count = portion_size(scene, first);
-        kernels->skin(scene, actor->pose, first, count, vertices);
-        kernels->frame(vertices, count, &projection, box);
+    for (uint32_t first = 0; first < posed->scene->padded_vertices; first += GPU_ACTOR_PORTION) {
+        uint32_t count = skin_portion(posed, first, vertices);
+        gpu_kernels_find(NULL)->frame(vertices, count, &projection, box);
     }
     if (!(box[0] <= box[2] && box[1] <= box[3]))
         memset(box, 0, 4 * sizeof(float));
@@ -182,7 +186,12 @@ int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_ca
     const struct gpu_actor *body = &frame->actors[actor];
     uint8_t id = (uint8_t)(actor + 1);
     find_visible(camera, image, id, label);
-    find_full_box(body, camera, label->full_box);
+    struct gpu_buffer scratch = {NULL, 0};
+    if (!gpu_buffer_reserve(&scratch, gpu_posed_scratch(body), sizeof(float)))
+        return gpu_fail(why, GPU_ENOMEM, "out of memory: %u joints", body->scene->joint_count);
+    struct gpu_posed posed = gpu_posed_make(body, false, scratch.memory);
+    find_full_box(&posed, camera, label->full_box);
+    gpu_buffer_deinit(&scratch);
     for (uint32_t i = 0; i < anchor_count; i++)
         place(body, id, camera, image, &anchors[i], &points[i]);
     return GPU_OK;

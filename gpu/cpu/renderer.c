@@ -24,6 +24,7 @@ static void renderer_free(struct gpu_render_backend *backend) {
     gpu_buffer_deinit(&renderer->fragments);
     gpu_buffer_deinit(&renderer->triangle);
     gpu_buffer_deinit(&renderer->depth);
+    gpu_buffer_deinit(&renderer->joints);
     gpu_buffer_deinit(&renderer->projected);
     gpu_buffer_deinit(&renderer->vertices);
     gpu_shadow_deinit(&renderer->maps);
@@ -32,33 +33,6 @@ static void renderer_free(struct gpu_render_backend *backend) {
 
 /* -- Frames -------------------------------------------------------------------------------------
  */
-
-/* Lays out the frame's people in scratch memory. */
-static bool place_people(struct gpu_renderer *renderer, const struct gpu_frame *frame) {
-    size_t vertices = 0, done = 0;
-    uint32_t triangles = 0;
-    for (uint32_t i = 0; i < frame->actor_count; i++)
-        vertices += frame->actors[i].scene->padded_vertices;
-    if (!gpu_buffer_reserve(&renderer->vertices, vertices * GPU_VERTEX_FLOATS, sizeof(float)) ||
-        !gpu_buffer_reserve(&renderer->projected, 3 * vertices, sizeof(float)))
-        return false;
-    float *world = renderer->vertices.memory, *w = renderer->projected.memory;
-    int32_t *x = (int32_t *)renderer->projected.memory + vertices, *y = x + vertices;
-    renderer->person_count = frame->actor_count;
-    renderer->exposure = frame->lighting->exposure;
-    for (uint32_t i = 0; i < frame->actor_count; i++) {
-        const struct gpu_scene *scene = frame->actors[i].scene;
-        renderer->people[i] =
-            (struct gpu_skinned){.scene = scene,
-                                 .vertices = world + done * GPU_VERTEX_FLOATS,
-                                 .first = triangles,
-                                 .projected = {.x = x + done, .y = y + done, .w = w + done}};
-        renderer->casters[i] = (struct gpu_caster){scene, renderer->people[i].vertices};
-        done += scene->padded_vertices;
-        triangles += scene->triangle_count;
-    }
-    return true;
-}
 
 /* What is to be drawn of a frame. */
 static void find_views(const struct gpu_batch *batch, const struct gpu_image *images,
@@ -79,13 +53,8 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
     if (!any)
         return true;
     double start = gpu_renderer_clock();
-    if (!place_people(renderer, frame))
+    if (!gpu_people_skin(renderer, frame, false))
         return false;
-    for (uint32_t i = 0; i < frame->actor_count; i++) {
-        const struct gpu_skinned *person = &renderer->people[i];
-        kernels->skin(person->scene, frame->actors[i].pose, 0, person->scene->padded_vertices,
-                      person->vertices);
-    }
     double skinned = gpu_renderer_clock();
     uint32_t size = batch->shadow_size != 0 ? batch->shadow_size : SHADOW_SIZE;
     const struct gpu_projected *scratch = &renderer->people[0].projected; /* room for anybody */

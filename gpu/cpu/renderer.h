@@ -1,9 +1,10 @@
 /* renderer.h - gpu_renderer on the CPU, for the files that make it up: renderer.c walks a batch
- * frame by frame, picture.c draws a view of a frame. One thread at a time. */
+ * frame by frame, people.c skins a frame's people, picture.c draws a view of a frame. One thread at
+ * a time. */
 #ifndef STANCE_GPU_RENDERER_H
 #define STANCE_GPU_RENDERER_H
 
-#include "kernels.h"
+#include "actor.h"
 #include "shadow.h"
 
 #include "../render/backend.h"
@@ -19,11 +20,14 @@ struct gpu_renderer {
     struct gpu_caster casters[GPU_MAX_ACTORS];
     uint32_t person_count;
     float exposure;
-    struct gpu_buffer vertices, projected, depth, triangle, fragments, row;
+    struct gpu_buffer vertices, joints, projected, depth, triangle, fragments, row;
 };
 
 /* CPU seconds of this thread. */
 double gpu_renderer_clock(void);
+
+/* Skins a frame's people; next: one frame later, too. False: out of memory. */
+bool gpu_people_skin(struct gpu_renderer *renderer, const struct gpu_frame *frame, bool next);
 
 /* Draws a view of the frame whose people are skinned and whose shadows are drawn. False: out of
  * memory. */

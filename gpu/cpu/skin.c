@@ -1,10 +1,13 @@
-/* skin.c - linear blend skinning, bounds and projection; see kernels.h.
+/* skin.c - skinning, bounds and projection; see kernels.h.
  *
- * A vertex's matrix is the weighted sum of its joints' (positions by all of it, normals by its left
- * 3x3: exact for rotations with uniform scale, which is what skeletons have). One vertex at a time
- * fills a vector: a 3x4 matrix is 12 floats side by side, and gathering 16 joints' matrices would
- * cost more than all the arithmetic. */
+ * Linear blending: a vertex's matrix is the weighted sum of its joints', positions by all of it,
+ * normals by its left 3x3, which is exact for rotations with one scale; where joints stretch more
+ * one way than another, by its cofactors. One vertex at a time fills a vector: a 3x4 matrix is 12
+ * floats side by side, and gathering 16 joints' matrices would cost more than all the arithmetic.
+ * Dual quaternions: a vertex a lane. */
 #include "kernels.h"
+
+#include "../render/skin.h"
 #include "simd.h"
 
 #include "../render/project.h"
@@ -59,15 +62,64 @@ static inline void skin_one(const float *pose, const float *weights, const uint3
 
 #endif
 
-static void skin(const struct gpu_scene *scene, const float *pose, uint32_t first, uint32_t count,
-                 float *out) {
+/* As skin_one, but for the normals. */
+static void skin_uneven(const float *pose, const float *weights, const uint32_t *joints,
+                        uint32_t used, const float *from, float *to) {
+    float sum[12] = {0};
+    skin_one(pose, weights, joints, used, from, to);
+    for (uint32_t k = 0; k < used; k++)
+        for (int i = 0; i < 12; i++)
+            sum[i] += weights[k] * pose[joints[k] + i];
+    for (int r = 0; r < 3; r++) {
+        const float *a = sum + 4 * ((r + 1) % 3), *b = sum + 4 * ((r + 2) % 3);
+        to[4 + r] = (a[1] * b[2] - a[2] * b[1]) * from[4] + (a[2] * b[0] - a[0] * b[2]) * from[5] +
+                    (a[0] * b[1] - a[1] * b[0]) * from[6];
+    }
+}
+
+static void skin_dually(const struct gpu_scene *scene, const struct gpu_palette *palette,
+                        const float *bind, uint32_t first, uint32_t count, float *out) {
+    struct skin_joints of = {.weights = scene->weights, .joints = scene->joints};
+    for (uint32_t i = 0; i < count; i += GPU_LANES) {
+        vi vertex = vi_iota() + vi_set1((int32_t)(first + i));
+        vi from = (vi_iota() + vi_set1((int32_t)i)) * vi_set1(GPU_VERTEX_FLOATS);
+        vf position[3], normal[3];
+        of.used = scene->used[(first + i) / GPU_PAD];
+        of.slot = vertex * vi_set1((int32_t)scene->influences);
+        for (int c = 0; c < 3; c++) {
+            position[c] = vf_gather(bind + c, from);
+            normal[c] = vf_gather(bind + 4 + c, from);
+        }
+        skin_dual(palette, &of, position, normal);
+        for (int lane = 0; lane < GPU_LANES; lane++) {
+            const float *in = bind + (size_t)(i + (uint32_t)lane) * GPU_VERTEX_FLOATS;
+            float *to = out + (size_t)(i + (uint32_t)lane) * GPU_VERTEX_FLOATS;
+            for (int c = 0; c < 3; c++) {
+                to[c] = position[c][lane];
+                to[4 + c] = normal[c][lane];
+            }
+            to[3] = in[3];
+            to[7] = in[7];
+        }
+    }
+}
+
+static void skin(const struct gpu_scene *scene, const struct gpu_palette *palette,
+                 const float *bind, uint32_t first, uint32_t count, float *out) {
     uint32_t influences = scene->influences;
+    if (palette->dual != NULL) {
+        skin_dually(scene, palette, bind, first, count, out);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
-        size_t vertex = first + i;
+        size_t vertex = first + i, at = (size_t)i * GPU_VERTEX_FLOATS;
         uint32_t used = scene->used[vertex / GPU_PAD];
-        skin_one(pose, scene->weights + vertex * influences, scene->joints + vertex * influences,
-                 used, scene->vertices + vertex * GPU_VERTEX_FLOATS,
-                 out + (size_t)i * GPU_VERTEX_FLOATS);
+        const float *weights = scene->weights + vertex * influences;
+        const uint32_t *joints = scene->joints + vertex * influences;
+        if (palette->uneven)
+            skin_uneven(palette->pose, weights, joints, used, bind + at, out + at);
+        else
+            skin_one(palette->pose, weights, joints, used, bind + at, out + at);
     }
 }
 

@@ -82,6 +82,29 @@ static int check_materials(const struct gpu_scene_desc *desc, char *why) {
     return GPU_OK;
 }
 
+static int check_morphs(const struct gpu_scene_desc *desc, char *why) {
+    uint64_t entries = 0;
+    if (desc->morph_count > UINT16_MAX || (desc->morph_count > 0 && desc->morphs == NULL))
+        return gpu_fail(why, GPU_EINVAL, "%u morph targets: at most 65535, and they must be there",
+                        desc->morph_count);
+    for (uint32_t m = 0; m < desc->morph_count; m++) {
+        const struct gpu_morph *morph = &desc->morphs[m];
+        if (morph->count > 0 && (morph->vertices == NULL || morph->positions == NULL))
+            return gpu_fail(why, GPU_EINVAL, "morph target %u has no vertices or positions", m);
+        for (uint32_t i = 0; i < morph->count; i++)
+            if (morph->vertices[i] >= desc->vertex_count ||
+                (i > 0 && morph->vertices[i] <= morph->vertices[i - 1]))
+                return gpu_fail(why, GPU_EINVAL,
+                                "morph target %u names vertex %u of %u, or not in rising order", m,
+                                morph->vertices[i], desc->vertex_count);
+        entries += morph->count + GPU_PAD;
+    }
+    if (entries > MAX_COUNT)
+        return gpu_fail(why, GPU_EINVAL, "morph targets of %llu vertices in all: at most %d",
+                        (unsigned long long)entries, MAX_COUNT);
+    return GPU_OK;
+}
+
 /* -- Layout -------------------------------------------------------------------------------------
  */
 
@@ -96,6 +119,37 @@ static bool allocate(void *slot, size_t count, size_t size) {
         return false;
     memset(memory, 0, bytes > 0 ? bytes : 64);
     memcpy(slot, &memory, sizeof memory);
+    return true;
+}
+
+/* How many entries a morph target takes: the padding moves with the last vertex. */
+static uint32_t count_morph(const struct gpu_scene_desc *desc, const struct gpu_morph *morph) {
+    bool last = morph->count > 0 && morph->vertices[morph->count - 1] == desc->vertex_count - 1;
+    return morph->count + (last ? padded(desc->vertex_count) - desc->vertex_count : 0);
+}
+
+static bool copy_morphs(struct gpu_scene *scene, const struct gpu_scene_desc *desc) {
+    size_t entries = 0;
+    for (uint32_t m = 0; m < desc->morph_count; m++)
+        entries += count_morph(desc, &desc->morphs[m]);
+    if (!allocate(&scene->morph_first, desc->morph_count + 1, sizeof(uint32_t)) ||
+        !allocate(&scene->morph_vertices, entries, sizeof(uint32_t)) ||
+        !allocate(&scene->morph_deltas, 6 * entries, sizeof(float)))
+        return false;
+    uint32_t at = 0;
+    for (uint32_t m = 0; m < desc->morph_count; m++) {
+        const struct gpu_morph *morph = &desc->morphs[m];
+        uint32_t count = count_morph(desc, morph);
+        for (uint32_t i = 0; i < count; i++, at++) {
+            size_t from = i < morph->count ? i : morph->count - 1;
+            float *delta = scene->morph_deltas + (size_t)6 * at;
+            scene->morph_vertices[at] = morph->vertices[from] + (i - (uint32_t)from);
+            memcpy(delta, morph->positions + 3 * from, 3 * sizeof(float));
+            if (morph->normals != NULL)
+                memcpy(delta + 3, morph->normals + 3 * from, 3 * sizeof(float));
+        }
+        scene->morph_first[m + 1] = at;
+    }
     return true;
 }
 
@@ -217,6 +271,8 @@ int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, cha
         code = check_references(desc, why);
     if (code == GPU_OK)
         code = check_materials(desc, why);
+    if (code == GPU_OK)
+        code = check_morphs(desc, why);
     if (code != GPU_OK)
         return code;
     size_t texels = 0;
@@ -240,10 +296,11 @@ int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, cha
     scene->material_count = desc->material_count;
     scene->texture_count = desc->texture_count;
     scene->influences = desc->influences;
+    scene->morph_count = desc->morph_count;
     scene->padded_vertices = padded(desc->vertex_count);
     scene->padded_triangles = padded(desc->triangle_count);
     scene->level_count = levels;
-    if (!allocate_all(scene, levels, texels)) {
+    if (!allocate_all(scene, levels, texels) || !copy_morphs(scene, desc)) {
         gpu_scene_free(scene);
         return gpu_fail(why, GPU_ENOMEM, "out of memory: %u vertices, %u triangles, %zu texels",
                         desc->vertex_count, desc->triangle_count, texels);
@@ -274,6 +331,9 @@ void gpu_scene_free(struct gpu_scene *scene) {
     free(scene->materials);
     for (int c = 0; c < 3; c++)
         free(scene->corners[c]);
+    free(scene->morph_deltas);
+    free(scene->morph_vertices);
+    free(scene->morph_first);
     free(scene->used);
     free(scene->joints);
     free(scene->weights);

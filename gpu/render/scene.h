@@ -33,14 +33,17 @@ struct gpu_texture_levels {
 };
 
 struct gpu_scene {
-    uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count;
+    uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count, morph_count;
     uint32_t padded_vertices, padded_triangles;
     uint32_t influences; /* 1..8, as many as any vertex needs */
     float *vertices;     /* [padded_vertices][GPU_VERTEX_FLOATS], bind space */
     float *weights;      /* [padded_vertices][influences], largest first */
     uint32_t *joints;    /* likewise; joint * 12: the offset in a pose's floats */
     uint8_t *used; /* [padded_vertices / GPU_PAD]: influences that some vertex of the group has */
-    uint32_t *corners[3];        /* [padded_triangles] */
+    uint32_t *morph_first;    /* [morph_count + 1]: of a morph target's entries in what follows */
+    uint32_t *morph_vertices; /* rising in each target; padding follows the last vertex */
+    float *morph_deltas;      /* [entry][6]: of the position, of the normal */
+    uint32_t *corners[3];     /* [padded_triangles] */
     uint32_t *materials, *flags; /* likewise; enum gpu_triangle_flag */
     uint8_t *parts, *covers;     /* likewise */
     float *material_color[4];    /* [material]; the fourth is alpha */
