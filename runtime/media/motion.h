@@ -12,10 +12,11 @@
  * share of the way from hips to head, so chains of other lengths fit; bones that one side lacks go
  * with the bone above them. The path of the hips is scaled by the length of the legs.
  *
- * Feet: the floor is where the motion's feet stand when they stand lowest. A foot that is low and
- * slow is planted: it stays in its place, sole on the floor, until it leaves; the leg's two bones
- * are bent to reach it in the plane in which the knee bends anyway, and the hips sink where a leg
- * is too short. No sole goes below the floor.
+ * Feet: the floor is where the motion's feet stand when they stand lowest, and follows them a
+ * little where a recording's floor is not level. A foot that is low and slow is planted: it stays
+ * in its place, sole on the floor, until it leaves; the leg's two bones are bent to reach it in the
+ * plane in which the knee bends anyway, and the hips sink where a leg is too short. No sole goes
+ * below the floor.
  *
  * Space: metres, y up; time 0 starts with the hips over the origin, facing as the file says.
  *
@@ -85,6 +86,8 @@ struct motion_tuning {
     double contact_speed, release_speed;   /* metres a second */
     double blend;                          /* seconds in which a foot comes to its place */
     double shortest;                       /* seconds; contacts that are shorter do not count */
+    double shuffle;                        /* metres that a foot may drift and still be held */
+    double slope;                          /* metres that the floor may rise and fall on the way */
     double reach;                          /* how far a leg may stretch, as a share of its length */
     double sink;                           /* metres that the hips may sink to reach the floor */
 };

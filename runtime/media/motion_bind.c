@@ -13,13 +13,17 @@
 
 enum { MAX_ROWS_IN_ALL = 24 << 20 }; /* 16 bytes each */
 
+static const double usual_leg = 0.85; /* metres: whom the tuning's lengths are for */
+
 const struct motion_tuning motion_tuning_default = {
     .contact_height = 0.035,
     .release_height = 0.06,
     .contact_speed = 0.3,
-    .release_speed = 0.6,
+    .release_speed = 0.45,
     .blend = 0.16,
     .shortest = 0.07,
+    .shuffle = 0.06,
+    .slope = 0.1,
     .reach = 0.995,
     .sink = 0.12,
 };
@@ -46,6 +50,7 @@ struct binding {
     uint32_t limb_count;
     double scale;       /* the body's metres a unit of the motion */
     double ankle;       /* height of a standing ankle, motion's units */
+    float *floors;      /* [frame] the same where it stands then */
     struct vec start;   /* of the hips over the ground, motion's units, before turning */
     struct quat face;   /* the turn that `front` asks for */
     struct quat *turns; /* [motion's joint] of the frame that is worked on */
@@ -195,7 +200,8 @@ static void write_hips(struct binding *b, uint32_t frame) {
                     figure->places[figure->bones[RIG_RIGHT_FOOT]].y) /
                    2;
     int hips = figure->chain[0];
-    struct vec at = {middle_at.x * path, ankle + (middle_at.y - b->ankle) * b->scale,
+    struct vec at = {middle_at.x * path,
+                     ankle + (middle_at.y - (double)b->floors[frame]) * b->scale,
                      middle_at.z * path};
     struct quat turn = motion_row(b->bound, frame, b->bound->drivers[hips].row);
     at = vec_sub(at, quat_turn(turn, vec_sub(rest, figure->places[hips])));
@@ -218,8 +224,10 @@ static void write_frame(struct binding *b, uint32_t frame) {
             motion_set_row(b->bound, frame, b->bound->drivers[toes].row,
                            motion_row(b->bound, frame,
                                       b->bound->drivers[figure->bones[RIG_LEFT_FOOT + side]].row));
-        b->steps.ankles[side][frame] = vec_scale(b->places[foot], b->scale);
-        b->steps.balls[side][frame] = vec_scale(b->places[ball >= 0 ? ball : foot], b->scale);
+        struct vec floor = {0, (double)b->floors[frame], 0};
+        b->steps.ankles[side][frame] = vec_scale(vec_sub(b->places[foot], floor), b->scale);
+        b->steps.balls[side][frame] =
+            vec_scale(vec_sub(b->places[ball >= 0 ? ball : foot], floor), b->scale);
     }
 }
 
@@ -230,20 +238,46 @@ static int compare(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
+/* The least, or the mean, of the values around each one. */
+static void spread(const float *from, float *to, int64_t count, int64_t reach, bool least) {
+    double sum = 0;
+    for (int64_t k = -reach; k <= reach; k++)
+        sum += (double)from[k < 0 ? 0 : k < count ? k : count - 1];
+    for (int64_t i = 0; i < count; i++) {
+        to[i] = (float)(sum / (double)(2 * reach + 1));
+        int64_t next = i + 1 + reach, last = i - reach;
+        sum += (double)from[next < count ? next : count - 1] - (double)from[last > 0 ? last : 0];
+        for (int64_t k = i - reach; least && k <= i + reach; k++)
+            to[i] = fminf(to[i], from[k < 0 ? 0 : k < count ? k : count - 1]);
+    }
+}
+
 /* The height at which the motion's lower ankle stands: the twentieth part of its lowest heights, so
- * that a stumble does not count. */
+ * that a stumble does not count; around each frame, the lowest of the moment, no further from it
+ * than `slope`. */
 static int find_floor(struct binding *b, struct err *err) {
     uint32_t frames = b->bound->frames;
-    float *heights = malloc(frames * sizeof *heights);
-    if (heights == NULL)
+    const struct motion_track *track = &b->motion->tracks[b->clip];
+    int64_t reach = (int64_t)fmin(0.8 * track->rate, 400);
+    double slope = b->options->tuning.slope * motion_figure_leg(&b->motion->figure) / usual_leg;
+    float *heights = malloc(2 * sizeof *heights * frames), *sorted = heights + frames;
+    b->floors = malloc(frames * sizeof *b->floors);
+    if (heights == NULL || b->floors == NULL) {
+        free(heights);
         return no_memory(b, err);
+    }
     for (uint32_t frame = 0; frame < frames; frame++) {
         sample(b, frame);
-        heights[frame] = (float)fmin(b->places[source_bone(b, RIG_LEFT_FOOT)].y,
-                                     b->places[source_bone(b, RIG_RIGHT_FOOT)].y);
+        sorted[frame] = heights[frame] = (float)fmin(b->places[source_bone(b, RIG_LEFT_FOOT)].y,
+                                                     b->places[source_bone(b, RIG_RIGHT_FOOT)].y);
     }
-    qsort(heights, frames, sizeof *heights, compare);
-    b->ankle = (double)heights[frames / 20];
+    qsort(sorted, frames, sizeof *sorted, compare);
+    b->ankle = (double)sorted[frames / 20];
+    spread(heights, sorted, frames, reach, true);
+    for (uint32_t frame = 0; frame < frames; frame++)
+        sorted[frame] =
+            (float)fmin(fmax((double)sorted[frame], b->ankle - slope), b->ankle + slope);
+    spread(sorted, b->floors, frames, reach, false);
     free(heights);
     return 0;
 }
@@ -301,7 +335,8 @@ static int check_options(const struct motion_options *options, const char *name,
                        options->root_scale);
     if (!(t->contact_height >= 0 && t->release_height >= t->contact_height &&
           t->contact_speed >= 0 && t->release_speed >= t->contact_speed && t->blend >= 0 &&
-          t->blend <= 10 && t->shortest >= 0 && t->reach > 0.5 && t->reach <= 1 && t->sink >= 0))
+          t->blend <= 10 && t->shortest >= 0 && t->shuffle > 0 && t->slope >= 0 && t->reach > 0.5 &&
+          t->reach <= 1 && t->sink >= 0))
         return err_set(err, ERR_INVALID,
                        "%s: tuning: release_height and release_speed may not be below those of "
                        "contact, reach is 0.5 to 1, nothing is negative",
@@ -337,6 +372,7 @@ static void binding_deinit(struct binding *b) {
     free(b->places);
     free(b->rests);
     free(b->scratch);
+    free(b->floors);
     for (int side = 0; side < 2; side++) {
         free(b->steps.ankles[side]);
         free(b->steps.balls[side]);
@@ -393,7 +429,9 @@ static int bind_clip(struct binding *b, struct err *err) {
     bound->report.scale = b->scale;
     bound->report.floor = b->ankle * b->scale;
     bound->report.bones = bound->rows;
-    if (b->options->in_place)
+    if (!b->options->loose_feet)
+        rc = motion_feet_plant(bound, &b->steps, rate, &b->options->tuning, err);
+    if (rc == 0 && b->options->in_place)
         rc = stay(bound, rate, err);
     return rc;
 }

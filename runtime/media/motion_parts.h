@@ -157,6 +157,13 @@ struct motion_steps {
     struct vec *ankles[2], *balls[2]; /* [side][frame]; balls: of the toes, or the ankles again */
 };
 
+enum { MOTION_HEEL = 1, MOTION_BALL = 2 };
+
+/* When they rest: rests[side][frame], all 0, become MOTION_HEEL and MOTION_BALL bits. `size` is how
+ * large the body is beside the one that the tuning is for. */
+int motion_steps_find(const struct motion_steps *steps, uint32_t frames, double rate, double size,
+                      const struct motion_tuning *tuning, uint8_t *rests[2], struct err *err);
+
 /* Plants the feet: changes turns of legs and feet and the places of the hips. */
 int motion_feet_plant(struct scene_motion *bound, const struct motion_steps *steps, double rate,
                       const struct motion_tuning *tuning, struct err *err);
