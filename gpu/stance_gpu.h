@@ -228,6 +228,9 @@ struct gpu_anchor {
     float weight[4]; /* sum 1 */
     float radius;    /* metres from the point to the skin around it: how deep it may lie and still
                         count as seen */
+    uint32_t parts;  /* bits 1 << gpu_scene_desc.parts: whose surface is the point's own skin; that
+                        of other parts hides it however near it is. 0: all, and wherever
+                        gpu_image.part is NULL */
 };
 
 enum gpu_point_state {
@@ -244,15 +247,26 @@ struct gpu_point {
 };
 
 struct gpu_label {
-    float box[4]; /* x0 y0 x1 y1, pixels: the person's visible pixels; all 0 when none is visible */
-    float
-        full_box[4]; /* the same of all skinned vertices before the camera, not cut by the frame */
-    uint32_t area;   /* pixels that the person covers */
+    float box[4];      /* x0 y0 x1 y1, pixels: those that show the person; all 0 when none does */
+    float full_box[4]; /* the same of all skinned vertices before the camera, hidden or not, not cut
+                          by the frame */
+    uint32_t area;     /* pixels that show the person */
+    uint32_t full_area; /* pixels that would if nobody stood before it and the picture had no end */
+    float visible;      /* area / full_area, 0..1 */
 };
 
 /* Labels one actor of one view after gpu_render: places the anchors ([anchor_count], points
- * likewise) and tests them against the image's `depth` and `person` as gpu_render wrote them; with
- * one actor in the frame `person` may be NULL. */
+ * likewise) and tests them against the image's `depth` and `person` (and `part`, where there is
+ * one), as gpu_render wrote them; with one actor in the frame `person` may be NULL.
+ *
+ * A point is hidden when most of the 3 x 3 pixels around it show something before it: somebody
+ * else, however near; of its own body another part, or its own part by more than 1.5 radii and a
+ * centimetre. What hides more of these pixels gives the state its name.
+ *
+ * full_area adds to area what a drawing of the person alone, at one sample a pixel, has outside the
+ * frame or where others are; bodies that would cover more than a million pixels are counted on a
+ * coarser grid. Errors: GPU_EINVAL (no such actor, maps are missing), GPU_ENOMEM. Allocates scratch
+ * for the drawing where somebody is cut or hidden; any thread. The same bytes on every machine. */
 int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_camera *camera,
               const struct gpu_image *image, const struct gpu_anchor *anchors,
               uint32_t anchor_count, struct gpu_point *points, struct gpu_label *label, char *why);

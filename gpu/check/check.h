@@ -36,7 +36,8 @@ void check_reference(void); /* pictures against rays in double precision */
 void check_skinning(void);
 void check_cameras(void);
 void check_labels(void);
-void check_input(void); /* what is refused, and what must be survived */
+void check_people(void); /* labels of several */
+void check_input(void);  /* what is refused, and what must be survived */
 void check_light(void);
 void check_files(void);     /* TFLite files that come back, the real ones */
 void check_odd_files(void); /* ... that are refused, or survived */

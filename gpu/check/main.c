@@ -105,13 +105,21 @@ static int run_checks(int count, char **names) {
         const char *name;
         void (*run)(void);
     } checks[] = {
-        {"skinning", check_skinning},    {"cameras", check_cameras},
-        {"widths", check_widths},        {"reference", check_reference},
-        {"labels", check_labels},        {"light", check_light},
-        {"input", check_input},          {"files", check_files},
-        {"odd files", check_odd_files},  {"nets", check_nets},
-        {"crops", check_crops},          {"formulas", check_pose_formulas},
-        {"filters", check_pose_filters}, {"tracking", check_pose_tracking},
+        {"skinning", check_skinning},
+        {"cameras", check_cameras},
+        {"widths", check_widths},
+        {"reference", check_reference},
+        {"labels", check_labels},
+        {"people", check_people},
+        {"light", check_light},
+        {"input", check_input},
+        {"files", check_files},
+        {"odd files", check_odd_files},
+        {"nets", check_nets},
+        {"crops", check_crops},
+        {"formulas", check_pose_formulas},
+        {"filters", check_pose_filters},
+        {"tracking", check_pose_tracking},
         {"memory", check_pose_memory},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {

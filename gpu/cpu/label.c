@@ -1,13 +1,14 @@
-/* label.c - where the body and its anchors are in a picture; see stance_gpu.h. Bodies are skinned
- * in portions on the stack, so that labelling needs no renderer. */
-#include "actor.h"
+/* label.c - where people and their anchors are in a picture; see stance_gpu.h. Bodies are skinned
+ * in portions on the stack, so that labelling needs no renderer; label_whole.c draws those of which
+ * something is hidden. */
+#include "label.h"
 #include "shadow.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    AROUND = 1, /* pixels around a point whose depth is asked */
+    AROUND = 1, /* pixels around a point that are asked what they show */
 };
 
 /* Of the radius: skin seen at a slant lies further before the point than the radius. */
@@ -63,29 +64,37 @@ int gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
     return GPU_OK;
 }
 
-static void find_full_box(const struct gpu_posed *posed, const struct gpu_camera *camera,
+/* False when some of the body is nearer than the near plane, so that the box is not all of it. */
+static bool find_full_box(const struct gpu_posed *posed, const struct gpu_camera *camera,
                           float box[4]) {
     struct gpu_projection projection = gpu_camera_projection(camera);
-    float vertices[GPU_ACTOR_PORTION * GPU_VERTEX_FLOATS];
+    const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
+    float vertices[GPU_ACTOR_PORTION * GPU_VERTEX_FLOATS], seen[6], nearest = INFINITY;
     box[0] = box[1] = INFINITY;
     box[2] = box[3] = -INFINITY;
     for (uint32_t first = 0; first < posed->scene->padded_vertices; first += GPU_ACTOR_PORTION) {
         uint32_t count = skin_portion(posed, first, vertices);
-        gpu_kernels_find(NULL)->frame(vertices, count, &projection, box);
+        kernels->frame(vertices, count, &projection, box);
+        kernels->bounds(vertices, count, projection.m, seen);
+        nearest = fminf(nearest, seen[2]);
     }
     if (!(box[0] <= box[2] && box[1] <= box[3]))
         memset(box, 0, 4 * sizeof(float));
+    return nearest >= camera->near_plane;
 }
 
 /* The first, the last and the number of a row's pixels that show the person. */
 static uint32_t scan_person(const uint8_t *row, uint32_t width, uint8_t id, uint32_t *first,
                             uint32_t *last) {
+    const uint8_t *found = memchr(row, id, width);
+    if (found == NULL)
+        return 0;
     uint32_t count = 0;
-    for (uint32_t x = 0; x < width; x++) {
-        if (row[x] != id)
-            continue;
-        *first = count++ == 0 ? x : *first;
-        *last = x;
+    *first = (uint32_t)(found - row);
+    for (uint32_t x = *first; x < width; x++) {
+        bool shown = row[x] == id;
+        count += shown ? 1 : 0;
+        *last = shown ? x : *last;
     }
     return count;
 }
@@ -116,6 +125,24 @@ static void find_visible(const struct gpu_camera *camera, const struct gpu_image
     }
 }
 
+/* Whether the picture shows nobody else in the box, and the box ends inside the picture. */
+static bool stands_free(const struct gpu_camera *camera, const struct gpu_image *image, uint8_t id,
+                        const float box[4]) {
+    if (!(box[0] >= 0.0f && box[1] >= 0.0f && box[2] <= (float)camera->width &&
+          box[3] <= (float)camera->height))
+        return false;
+    uint32_t x0 = (uint32_t)box[0], x1 = (uint32_t)ceilf(box[2]);
+    for (uint32_t y = (uint32_t)box[1]; image->person != NULL && y < (uint32_t)ceilf(box[3]); y++) {
+        const uint8_t *row = image->person + (size_t)y * camera->width;
+        uint32_t others = 0;
+        for (uint32_t x = x0; x < x1; x++)
+            others += row[x] != 0 && row[x] != id ? 1 : 0;
+        if (others > 0)
+            return false;
+    }
+    return true;
+}
+
 /* -- Points -------------------------------------------------------------------------------------
  */
 
@@ -132,27 +159,43 @@ static void skin_anchor(const struct gpu_scene *scene, const float *pose,
     }
 }
 
-/* Whether most of the pixels around a point show skin well before it, and whose most of that is.
- * Most, not one: at the body's outline a single pixel would turn with the slightest move. */
+/* What a pixel shows. */
+enum shown { SHOWN_NOTHING, SHOWN_OWN, SHOWN_OTHER };
+
+/* What of it hides a point whose z is `at`. Somebody else's skin before the point hides it: the
+ * point's own would be there, too, and is not seen. So does another part of the own body. */
+static enum shown hides(const struct gpu_image *image, size_t pixel, uint8_t id, float at,
+                        const struct gpu_anchor *anchor) {
+    float depth = image->depth[pixel];
+    if (image->person != NULL && image->person[pixel] != id)
+        return image->person[pixel] != 0 && depth < at ? SHOWN_OTHER : SHOWN_NOTHING;
+    float limit = at - (radius_slack * fmaxf(anchor->radius, 0.0f) + slack);
+    if (image->part != NULL && anchor->parts != 0 && image->part[pixel] < 32 &&
+        !(anchor->parts >> image->part[pixel] & 1))
+        limit = at - slack;
+    return depth < limit ? SHOWN_OWN : SHOWN_NOTHING;
+}
+
+/* Most, not one: at the body's outline a single pixel would turn with the slightest move. */
 static enum gpu_point_state look(const struct gpu_camera *camera, const struct gpu_image *image,
-                                 uint8_t id, const float pixel[2], float limit) {
-    int32_t px = (int32_t)floorf(pixel[0]), py = (int32_t)floorf(pixel[1]);
-    int32_t looked = 0, before = 0, own = 0;
+                                 uint8_t id, const struct gpu_point *point,
+                                 const struct gpu_anchor *anchor) {
+    int32_t px = (int32_t)floorf(point->pixel[0]), py = (int32_t)floorf(point->pixel[1]);
+    int32_t looked = 0, own = 0, other = 0;
     for (int32_t y = py - AROUND; y <= py + AROUND; y++) {
         for (int32_t x = px - AROUND; x <= px + AROUND; x++) {
             if (x < 0 || y < 0 || x >= (int32_t)camera->width || y >= (int32_t)camera->height)
                 continue;
-            size_t at = (size_t)y * camera->width + (size_t)x;
+            enum shown what =
+                hides(image, (size_t)y * camera->width + (size_t)x, id, point->camera[2], anchor);
             looked++;
-            if (!(image->depth[at] < limit))
-                continue;
-            before++;
-            own += image->person == NULL || image->person[at] == id ? 1 : 0;
+            own += what == SHOWN_OWN ? 1 : 0;
+            other += what == SHOWN_OTHER ? 1 : 0;
         }
     }
-    if (2 * before <= looked)
+    if (2 * (own + other) <= looked)
         return GPU_POINT_VISIBLE;
-    return 2 * own > before ? GPU_POINT_SELF_OCCLUDED : GPU_POINT_OCCLUDED;
+    return own > other ? GPU_POINT_SELF_OCCLUDED : GPU_POINT_OCCLUDED;
 }
 
 static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_camera *camera,
@@ -165,12 +208,9 @@ static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_ca
         return;
     to_pixel(camera, point->camera, point->pixel);
     const float *pixel = point->pixel;
-    point->state = GPU_POINT_OUT_OF_FRAME;
-    if (!(pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
-          pixel[1] < (float)camera->height))
-        return;
-    float limit = point->camera[2] - (radius_slack * fmaxf(anchor->radius, 0.0f) + slack);
-    point->state = look(camera, image, id, pixel, limit);
+    bool inside = pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
+                  pixel[1] < (float)camera->height;
+    point->state = inside ? look(camera, image, id, point, anchor) : GPU_POINT_OUT_OF_FRAME;
 }
 
 int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_camera *camera,
@@ -185,14 +225,22 @@ int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_ca
                         frame->actor_count > 1 ? " and its person map" : "");
     const struct gpu_actor *body = &frame->actors[actor];
     uint8_t id = (uint8_t)(actor + 1);
+    for (uint32_t i = 0; i < anchor_count; i++)
+        place(body, id, camera, image, &anchors[i], &points[i]);
     find_visible(camera, image, id, label);
     struct gpu_buffer scratch = {NULL, 0};
     if (!gpu_buffer_reserve(&scratch, gpu_posed_scratch(body), sizeof(float)))
         return gpu_fail(why, GPU_ENOMEM, "out of memory: %u joints", body->scene->joint_count);
     struct gpu_posed posed = gpu_posed_make(body, false, scratch.memory);
-    find_full_box(&posed, camera, label->full_box);
+    bool whole = find_full_box(&posed, camera, label->full_box), done = true;
+    uint32_t hidden = 0;
+    if (!whole || !stands_free(camera, image, id, label->full_box))
+        done = gpu_label_hidden(&posed, id, camera, image, label->full_box, &hidden);
     gpu_buffer_deinit(&scratch);
-    for (uint32_t i = 0; i < anchor_count; i++)
-        place(body, id, camera, image, &anchors[i], &points[i]);
+    if (!done)
+        return gpu_fail(why, GPU_ENOMEM, "out of memory: what is hidden of a body of %u vertices",
+                        body->scene->vertex_count);
+    label->full_area = label->area + hidden;
+    label->visible = label->full_area > 0 ? (float)label->area / (float)label->full_area : 0.0f;
     return GPU_OK;
 }

@@ -3,8 +3,8 @@
 #ifndef STANCE_GPU_RASTER_ALPHA_H
 #define STANCE_GPU_RASTER_ALPHA_H
 
-#include "kernels.h"
 #include "../render/texels.h"
+#include "kernels.h"
 
 /* What the test of a triangle needs at each sample; corners in the order of its edges. */
 struct alpha_test {
@@ -14,8 +14,8 @@ struct alpha_test {
 };
 
 /* swapped: the second and third corner were exchanged. w: of the corners after that. */
-static inline void alpha_test_init(struct alpha_test *out, const struct gpu_raster *job,
-                                   uint32_t triangle, bool swapped, const float w[3]) {
+GPU_LANE void alpha_test_init(struct alpha_test *out, const struct gpu_raster *job,
+                              uint32_t triangle, bool swapped, const float w[3]) {
     const struct gpu_scene *scene = job->scene;
     uint32_t material = scene->materials[triangle];
     int32_t texture = scene->material_texture[material];
@@ -37,8 +37,8 @@ static inline void alpha_test_init(struct alpha_test *out, const struct gpu_rast
 }
 
 /* The samples that stand. e0, e1, e2: the edge functions there, at any scale. */
-static inline vm alpha_solid(const struct gpu_scene *scene, const struct alpha_test *alpha, vf e0,
-                             vf e1, vf e2) {
+GPU_LANE vm alpha_solid(const struct gpu_scene *scene, const struct alpha_test *alpha, vf e0, vf e1,
+                        vf e2) {
     if (alpha->width == 0)
         return vf_less_equal(vf_set1(alpha->cutoff), vf_set1(alpha->base * 255.0f));
     vf b0 = e0 * vf_set1(alpha->w[0]), b1 = e1 * vf_set1(alpha->w[1]);

@@ -13,10 +13,10 @@ struct span {
 static void cut(struct span *span, int64_t a, int64_t rest, int64_t offset) {
     int64_t here = a * offset + rest, pixel = a * GPU_SUBPIXEL;
     if (a > 0) {
-        int64_t first = -clip_floor_divide(here, pixel);
+        int64_t first = -large_floor_divide(here, pixel);
         span->first = first > span->first ? first : span->first;
     } else if (a < 0) {
-        int64_t last = clip_floor_divide(here, -pixel);
+        int64_t last = large_floor_divide(here, -pixel);
         span->last = last < span->last ? last : span->last;
     } else if (here < 0) {
         span->last = span->first - 1;

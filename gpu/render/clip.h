@@ -6,8 +6,7 @@
 #ifndef STANCE_GPU_CLIP_H
 #define STANCE_GPU_CLIP_H
 
-#include "any.h"
-#include "cpu/kernels.h"
+#include "large.h"
 
 #include <math.h>
 
@@ -85,20 +84,6 @@ struct clip_fill {
     bool alpha;
 };
 
-GPU_ANY int64_t clip_floor_divide(int64_t a, int64_t b) /* b > 0 */
-{
-    int64_t q = a / b;
-    return q * b > a ? q - 1 : q;
-}
-
-GPU_ANY int64_t clip_least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-GPU_ANY int64_t clip_most(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-
 GPU_ANY void clip_set_edges(struct clip_fill *fill) {
     for (int e = 0; e < 3; e++) {
         const struct clip_corner *i = &fill->p[(e + 1) % 3], *j = &fill->p[(e + 2) % 3];
@@ -135,15 +120,15 @@ GPU_ANY bool clip_fill_init(struct clip_fill *fill, const struct gpu_raster *job
     for (int i = 1; i < 3; i++) {
         fill->low = p[i].w < fill->low ? p[i].w : fill->low;
         fill->high = p[i].w > fill->high ? p[i].w : fill->high;
-        box[0] = clip_least(box[0], p[i].x);
-        box[1] = clip_least(box[1], p[i].y);
-        box[2] = clip_most(box[2], p[i].x);
-        box[3] = clip_most(box[3], p[i].y);
+        box[0] = large_least(box[0], p[i].x);
+        box[1] = large_least(box[1], p[i].y);
+        box[2] = large_most(box[2], p[i].x);
+        box[3] = large_most(box[3], p[i].y);
     }
-    fill->first_x = clip_most(clip_floor_divide(box[0], GPU_SUBPIXEL), job->x0);
-    fill->first_y = clip_most(clip_floor_divide(box[1], GPU_SUBPIXEL), job->y0);
-    fill->last_x = clip_least(clip_floor_divide(box[2], GPU_SUBPIXEL), job->x1 - 1);
-    fill->last_y = clip_least(clip_floor_divide(box[3], GPU_SUBPIXEL), job->y1 - 1);
+    fill->first_x = large_most(large_floor_divide(box[0], GPU_SUBPIXEL), job->x0);
+    fill->first_y = large_most(large_floor_divide(box[1], GPU_SUBPIXEL), job->y0);
+    fill->last_x = large_least(large_floor_divide(box[2], GPU_SUBPIXEL), job->x1 - 1);
+    fill->last_y = large_least(large_floor_divide(box[3], GPU_SUBPIXEL), job->y1 - 1);
     return true;
 }
 

@@ -1,14 +1,15 @@
 --- contact_sheet.lua - one picture of many: rows of characters, columns of views, skeletons drawn over them.
 ---
---- The body's left is orange, its right blue, the middle white; a joint that the body hides is an empty ring, and a
---- bone between two such joints is faint. Landmarks outside the picture, or that the skeleton does not have, are left
---- out.
+--- The body's left is orange, its right blue, the middle white; a joint that the body hides is an empty ring, a pink one
+--- when somebody else hides it, and a bone between two such joints is faint. Landmarks outside the picture, or that the
+--- skeleton does not have, are left out.
 local group, image, labels = require "stance.group", require "image", require "stance.labels"
 
 local M = {}
 
 local paper, ink, soft = "#f3f1ed", "#26292e", "#7b7f86"
 local hues = { left = "#ff9430", right = "#2f9bff", middle = "#ffffff" }
+local others = "#ff5fa8" -- rings of what somebody else hides
 local margin, gap, title_room, row_room, cell_side, caption_room = 28, 10, 62, 38, 256, 22
 local row_height = row_room + cell_side + caption_room
 local max_rows, max_columns = 40, 8
@@ -26,7 +27,9 @@ local max_rows, max_columns = 40, 8
 -- The face's eleven points lie close together: drawn small, and without lines but those from ear to ear.
 local face_marks = 11
 
-local function shown(mark) return mark.known and mark.in_frame end
+local function shown(mark) return mark.visibility > 0 end
+
+local function hidden(mark) return mark.visibility < 2 end
 
 local function bone_side(a, b)
   local one, other = labels.side(a.name), labels.side(b.name)
@@ -39,14 +42,14 @@ local function draw_bones(picture, marks, place)
     for _, pair in ipairs(labels.skeleton_33) do
       local a, b = marks[pair[1]], marks[pair[2]]
       if shown(a) and shown(b) then
-        local hidden, is_face = a.occluded and b.occluded, pair[1] <= face_marks
+        local both_hidden, is_face = hidden(a) and hidden(b), pair[1] <= face_marks
         local ax, ay = place(a)
         local bx, by = place(b)
         local width = is_face and 1 or 2.6
-        if pass == 1 and not hidden and not is_face then
+        if pass == 1 and not both_hidden and not is_face then
           picture:line(ax, ay, bx, by, width + 1.8, "#10131890")
         elseif pass == 2 then
-          picture:line(ax, ay, bx, by, width, hues[bone_side(a, b)] .. (hidden and "70" or "f0"))
+          picture:line(ax, ay, bx, by, width, hues[bone_side(a, b)] .. (both_hidden and "70" or "f0"))
         end
       end
     end
@@ -59,9 +62,9 @@ local function draw_joints(picture, marks, place)
       local x, y = place(mark)
       local hue, is_face = hues[labels.side(mark.name)], i <= face_marks
       local radius = is_face and 1.5 or 3.2
-      if mark.occluded then
+      if hidden(mark) then
         picture:ring(x, y, radius, 2.6, "#10131870")
-        picture:ring(x, y, radius, 1.3, hue)
+        picture:ring(x, y, radius, 1.3, mark.state == "occluded" and others or hue)
       else
         picture:dot(x, y, radius + (is_face and 0.6 or 1), "#101318c0")
         picture:dot(x, y, radius, hue)
@@ -70,15 +73,15 @@ local function draw_joints(picture, marks, place)
   end
 end
 
---- Draws the skeleton of a view's labels over its picture, or over a part of it that was scaled.
+--- Draws the skeletons of a view's labels over its picture, or over a part of it that was scaled.
 ---@param picture stance.image
 ---@param view table labels of the view, decoded
 ---@param crop? { x: number, y: number, scale: number } the part's corner in the labelled picture, and its scale
 function M.draw_skeleton(picture, view, crop)
   crop = crop or { x = 0, y = 0, scale = 1 }
   local function place(mark) return (mark.pixel[1] - crop.x) * crop.scale, (mark.pixel[2] - crop.y) * crop.scale end
-  draw_bones(picture, view.landmarks, place)
-  draw_joints(picture, view.landmarks, place)
+  for _, person in ipairs(view.people) do draw_bones(picture, person.landmarks, place) end
+  for _, person in ipairs(view.people) do draw_joints(picture, person.landmarks, place) end
 end
 
 --- Which of `count` things to show when at most `room` fit: evenly spread, the first among them.
@@ -100,11 +103,13 @@ end
 
 local function legend(sheet, right, y)
   local x = right
-  for _, entry in ipairs { { "hidden", nil }, { "body's right", hues.right }, { "body's left", hues.left } } do
+  local entries = { { "hidden by others", others, true }, { "hidden", soft, true }, { "body's right", hues.right },
+    { "body's left", hues.left } }
+  for _, entry in ipairs(entries) do
     x = x - image.text_width(9, entry[1])
     sheet:text(x, y, 9, entry[1], soft)
     x = x - 12
-    if entry[2] then sheet:dot(x, y - 4.5, 4.5, entry[2]) else sheet:ring(x, y - 4.5, 4, 1.6, soft) end
+    if entry[3] then sheet:ring(x, y - 4.5, 4, 1.6, entry[2]) else sheet:dot(x, y - 4.5, 4.5, entry[2]) end
     x = x - 22
   end
 end
@@ -155,7 +160,7 @@ local function draw_row(sheet, row, cells, top)
   sheet:text(margin, top + 26, 12, row.title, ink)
   if row.note then sheet:text(margin + image.text_width(12, row.title) + 12, top + 26, 9, row.note, soft) end
   local boxes, size = {}, cells[1].labels.image
-  for i, cell in ipairs(cells) do boxes[i] = cell.labels.box end
+  for i, cell in ipairs(cells) do boxes[i] = labels.box(cell.labels) end
   local crop = M.crop(boxes, size.width, size.height, cell_side)
   local failure
   group.map(cells, 2, function(cell, i)
@@ -167,10 +172,10 @@ local function draw_row(sheet, row, cells, top)
 end
 
 local function begin_sheet(title, columns, row_count)
-  local width = math.max(2 * margin + columns * cell_side + (columns - 1) * gap, 560)
+  local width = math.max(2 * margin + columns * cell_side + (columns - 1) * gap, 640)
   local sheet, err = image.new(width, title_room + row_count * row_height + margin, paper)
   if not sheet then return nil, err end
-  sheet:text(margin, 40, 16, fit_text(title, 16, width - 2 * margin - 270), ink)
+  sheet:text(margin, 40, 16, fit_text(title, 16, width - 2 * margin - 390), ink)
   legend(sheet, width - margin, 38)
   return sheet
 end

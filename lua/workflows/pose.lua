@@ -55,7 +55,8 @@ local function look_at(step, p, engine, picture, other)
   found.file = picture.path or picture.artifact
   step:artifact(picture.name .. ".pose.json", record.line(found))
   if p.overlay then step:artifact(picture.name .. ".pose.png", step:try(overlay.of_file(bytes, found.people))) end
-  return { people = #found.people, character = labels and labels.character, compared = labels and score.compare(labels, found.people) }
+  return { people = #found.people, character = labels and labels.character,
+    compared = labels and json.array(score.compare(labels, found.people)) }
 end
 
 --- What is wrong with a picture, and not with the process that looks at it.
@@ -118,13 +119,15 @@ local function score_of(seen, model)
   local all, by_character, names = {}, {}, {}
   for _, one in ipairs(seen) do
     if one.compared then
-      all[#all + 1] = one.compared
       local name = one.character or "?"
       if not by_character[name] then
         by_character[name] = {}
         names[#names + 1] = name
       end
-      table.insert(by_character[name], one.compared)
+      for _, comparison in ipairs(one.compared) do
+        all[#all + 1] = comparison
+        table.insert(by_character[name], comparison)
+      end
     end
   end
   if #all == 0 then return nil end

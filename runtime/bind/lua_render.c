@@ -10,7 +10,7 @@
 
 #include "bind/lua_render.h"
 #include "bind/lua_scene.h"
-#include "media/labels.h"
+#include "media/keypoints.h"
 
 /* -- Options ----------------------------------------------------------------------------------- */
 
@@ -313,11 +313,23 @@ static void push_landmark_names(lua_State *L) {
     }
 }
 
-static void push_coco_names(lua_State *L) {
-    lua_createtable(L, LABELS_COCO_KEYPOINTS, 0);
-    for (int i = 0; i < LABELS_COCO_KEYPOINTS; i++) {
-        lua_pushstring(L, labels_coco[i].name);
-        lua_rawseti(L, -2, i + 1);
+/* {coco_17 = {names = {...}, points = {...}}, ...} */
+static void push_formats(lua_State *L) {
+    lua_createtable(L, 0, KEYPOINTS_FORMATS);
+    for (int f = 0; f < KEYPOINTS_FORMATS; f++) {
+        const struct keypoints_format *format = &keypoints_formats[f];
+        lua_createtable(L, 0, 2);
+        lua_createtable(L, (int)format->count, 0);
+        lua_createtable(L, (int)format->count, 0);
+        for (uint32_t i = 0; i < format->count; i++) {
+            lua_pushstring(L, keypoints_name(format, i));
+            lua_rawseti(L, -3, (int)i + 1);
+            lua_pushstring(L, scene_landmark_name(format->points[i]));
+            lua_rawseti(L, -2, (int)i + 1);
+        }
+        lua_setfield(L, -3, "points");
+        lua_setfield(L, -2, "names");
+        lua_setfield(L, -2, format->name);
     }
 }
 
@@ -344,7 +356,7 @@ int lua_open_render(lua_State *L) {
     lua_setfield(L, -2, "ring");
     push_landmark_names(L);
     lua_setfield(L, -2, "landmarks");
-    push_coco_names(L);
-    lua_setfield(L, -2, "coco_keypoints");
+    push_formats(L);
+    lua_setfield(L, -2, "formats");
     return 1;
 }

@@ -223,10 +223,12 @@ static int push_labels(lua_State *L, const struct drawing *drawing, uint32_t vie
                        const char *image, const char *character) {
     const struct view_result *result = views_result(drawing->views, view);
     const struct labels_names names = {image, character};
+    const struct stage *stage = views_stage(drawing->views);
+    const char *body = stage_actor_count(stage) > 0 ? scene_name(stage_actor(stage, 0)->scene) : "";
     char *head;
     size_t size;
     struct err err;
-    if (labels_head(drawing->views, view, &names, &head, &size, &err) != 0)
+    if (labels_head(views_spec(drawing->views, view), body, &names, &head, &size, &err) != 0)
         return vm_fail(L, &err);
     /* A string that cannot be made raises, and would leak the head; the vm is out of memory and
      * ends then. */

@@ -2,23 +2,16 @@
 
 #include <math.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "media/views.h"
-
-const struct labels_keypoint labels_coco[LABELS_COCO_KEYPOINTS] = {
-    {"nose", 0},         {"left_eye", 2},       {"right_eye", 5},       {"left_ear", 7},
-    {"right_ear", 8},    {"left_shoulder", 11}, {"right_shoulder", 12}, {"left_elbow", 13},
-    {"right_elbow", 14}, {"left_wrist", 15},    {"right_wrist", 16},    {"left_hip", 23},
-    {"right_hip", 24},   {"left_knee", 25},     {"right_knee", 26},     {"left_ankle", 27},
-    {"right_ankle", 28},
-};
+#include "media/keypoints.h"
+#include "media/labels_write.h"
+#include "media/ring.h"
 
 /* -- JSON -------------------------------------------------------------------------------------- */
 
-static void put_string(FILE *out, const char *text) {
+void labels_put_string(FILE *out, const char *text) {
     fputc('"', out);
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
@@ -32,8 +25,7 @@ static void put_string(FILE *out, const char *text) {
     fputc('"', out);
 }
 
-/* Rounded, without trailing zeros; null for what JSON has no number for. */
-static void put_number(FILE *out, double value, int decimals) {
+void labels_put_number(FILE *out, double value, int decimals) {
     char text[64];
     if (!isfinite(value)) {
         fputs("null", out);
@@ -50,126 +42,199 @@ static void put_number(FILE *out, double value, int decimals) {
     fputs(strcmp(text, "-0") == 0 ? "0" : text, out);
 }
 
-static void put_field(FILE *out, const char *key, double value, int decimals) {
+void labels_put_field(FILE *out, const char *key, double value, int decimals) {
     fprintf(out, ",\"%s\":", key);
-    put_number(out, value, decimals);
+    labels_put_number(out, value, decimals);
 }
 
-static void put_row(FILE *out, const float *values, int count, int decimals) {
+void labels_put_row(FILE *out, const float *values, int count, int decimals) {
     for (int i = 0; i < count; i++) {
         fputc(i == 0 ? '[' : ',', out);
-        put_number(out, (double)values[i], decimals);
+        labels_put_number(out, (double)values[i], decimals);
     }
     fputc(']', out);
 }
 
-static void put_flag(FILE *out, const char *key, bool value) {
-    fprintf(out, ",\"%s\":%s", key, value ? "true" : "false");
+/* -- Finding ----------------------------------------------------------------------------------- */
+
+int labels_find(struct labels_view *view, struct err *err) {
+    char why[GPU_WHY_SIZE] = "";
+    for (uint32_t i = 0; i < view->people_count; i++) {
+        struct labels_person *person = &view->people[i];
+        const struct gpu_anchor *anchors = scene_landmarks(person->scene, NULL);
+        int rc = gpu_label(view->frame, i, &view->spec->camera, view->image, anchors, SCENE_POINTS,
+                           person->points, &person->label, why);
+        if (rc != 0)
+            return err_set(err, rc == GPU_ENOMEM ? ERR_NO_MEMORY : ERR_INVALID,
+                           "cannot label the view %s: %s", view->spec->name, why);
+    }
+    return 0;
 }
 
-/* -- Parts ------------------------------------------------------------------------------------- */
+/* -- The camera -------------------------------------------------------------------------------- */
+
+static void put_rows(FILE *out, const char *key, const float *values, int rows, int columns,
+                     int decimals) {
+    fprintf(out, ",\"%s\":[", key);
+    for (int row = 0; row < rows; row++) {
+        fputs(row > 0 ? "," : "", out);
+        labels_put_row(out, values + row * columns, columns, decimals);
+    }
+    fputs("]", out);
+}
+
+static void put_matrices(FILE *out, const struct gpu_camera *camera) {
+    const float *m = camera->camera_from_world;
+    const float k[9] = {camera->fx, 0, camera->cx, 0, camera->fy, camera->cy, 0, 0, 1};
+    const float t[3] = {m[3], m[7], m[11]};
+    float r[9], whole[16] = {[15] = 1}, projection[12];
+    for (int row = 0; row < 3; row++) {
+        memcpy(r + 3 * row, m + 4 * row, 3 * sizeof *r);
+        memcpy(whole + 4 * row, m + 4 * row, 4 * sizeof *whole);
+        for (int c = 0; c < 4; c++)
+            projection[4 * row + c] =
+                k[3 * row + row] * m[4 * row + c] + (row < 2 ? k[3 * row + 2] * m[8 + c] : 0);
+    }
+    put_rows(out, "K", k, 3, 3, 4);
+    put_rows(out, "R", r, 3, 3, 8);
+    fputs(",\"t\":", out);
+    labels_put_row(out, t, 3, 6);
+    put_rows(out, "camera_from_world", whole, 4, 4, 8);
+    put_rows(out, "projection", projection, 3, 4, 5);
+}
 
 static void put_camera(FILE *out, const struct view_spec *spec) {
     const struct gpu_camera *camera = &spec->camera;
-    const float *m = camera->camera_from_world;
-    const float k[9] = {camera->fx, 0, camera->cx, 0, camera->fy, camera->cy, 0, 0, 1};
-    const float last_row[4] = {0, 0, 0, 1};
-    const float t[3] = {m[3], m[7], m[11]};
+    static const float none[5];
     fprintf(out, ",\"camera\":{\"model\":\"pinhole\",\"width\":%u,\"height\":%u", camera->width,
             camera->height);
-    put_field(out, "fx", (double)camera->fx, 4);
-    put_field(out, "fy", (double)camera->fy, 4);
-    put_field(out, "cx", (double)camera->cx, 4);
-    put_field(out, "cy", (double)camera->cy, 4);
-    put_field(out, "fov", (double)spec->fov, 4);
-    put_field(out, "distance", (double)spec->distance, 4);
-    put_field(out, "height_above_ground", (double)spec->height, 4);
+    labels_put_field(out, "fx", (double)camera->fx, 4);
+    labels_put_field(out, "fy", (double)camera->fy, 4);
+    labels_put_field(out, "cx", (double)camera->cx, 4);
+    labels_put_field(out, "cy", (double)camera->cy, 4);
+    fputs(",\"distortion\":", out);
+    labels_put_row(out, none, 5, 8);
+    labels_put_field(out, "fov", (double)spec->fov, 4);
+    labels_put_field(out, "distance", (double)spec->distance, 4);
+    labels_put_field(out, "height_above_ground", (double)spec->height, 4);
     fputs(",\"position\":", out);
-    put_row(out, spec->eye, 3, 6);
-    fputs(",\"K\":[", out);
-    for (int row = 0; row < 3; row++) {
-        fputs(row > 0 ? "," : "", out);
-        put_row(out, k + row * 3, 3, 4);
-    }
-    fputs("],\"R\":[", out);
-    for (int row = 0; row < 3; row++) {
-        fputs(row > 0 ? "," : "", out);
-        put_row(out, m + row * 4, 3, 8);
-    }
-    fputs("],\"t\":", out);
-    put_row(out, t, 3, 6);
-    fputs(",\"camera_from_world\":[", out);
-    for (int row = 0; row < 3; row++) {
-        put_row(out, m + row * 4, 4, 8);
-        fputc(',', out);
-    }
-    put_row(out, last_row, 4, 0);
-    fputs("]}", out);
+    labels_put_row(out, spec->eye, 3, 6);
+    put_matrices(out, camera);
+    fputs("}", out);
 }
 
-static bool in_frame(const struct gpu_point *point) {
-    return point->state < GPU_POINT_OUT_OF_FRAME;
+/* -- People ------------------------------------------------------------------------------------ */
+
+const char *labels_state_name(enum gpu_point_state state) {
+    switch (state) {
+    case GPU_POINT_VISIBLE:
+        return "visible";
+    case GPU_POINT_SELF_OCCLUDED:
+        return "self_occluded";
+    case GPU_POINT_OCCLUDED:
+        return "occluded";
+    case GPU_POINT_OUT_OF_FRAME:
+        return "out_of_frame";
+    case GPU_POINT_BEHIND_CAMERA:
+        break;
+    }
+    return "behind_camera";
 }
 
 static int visibility(const struct gpu_point *point, bool known) {
-    if (!known || !in_frame(point))
+    if (!known || point->state == GPU_POINT_OUT_OF_FRAME || point->state == GPU_POINT_BEHIND_CAMERA)
         return 0;
     return point->state == GPU_POINT_VISIBLE ? 2 : 1;
 }
 
-static void put_landmarks(FILE *out, const struct gpu_point *points, const bool *known) {
-    fputs(",\"landmarks\":[", out);
-    for (uint32_t i = 0; i < SCENE_LANDMARKS; i++) {
+static void put_points(FILE *out, const char *key, const struct gpu_point *points,
+                       const bool *known, uint32_t first, uint32_t end) {
+    fprintf(out, ",\"%s\":[", key);
+    for (uint32_t i = first; i < end; i++) {
         const struct gpu_point *point = &points[i];
         float pixel[2] = {point->pixel[0], point->pixel[1]};
         if (point->state == GPU_POINT_BEHIND_CAMERA)
             pixel[0] = pixel[1] = NAN;
-        fprintf(out, "%s\n{\"name\":\"%s\",\"pixel\":", i > 0 ? "," : "", scene_landmark_name(i));
-        put_row(out, pixel, 2, 3);
+        fprintf(out, "%s\n{\"name\":\"%s\",\"pixel\":", i > first ? "," : "", scene_landmark_name(i));
+        labels_put_row(out, pixel, 2, 3);
         fputs(",\"camera\":", out);
-        put_row(out, point->camera, 3, 5);
+        labels_put_row(out, point->camera, 3, 5);
         fputs(",\"world\":", out);
-        put_row(out, point->world, 3, 5);
-        put_flag(out, "known", known[i]);
-        put_flag(out, "in_frame", in_frame(point));
-        put_flag(out, "occluded", in_frame(point) && point->state != GPU_POINT_VISIBLE);
-        fprintf(out, ",\"visibility\":%d}", visibility(point, known[i]));
+        labels_put_row(out, point->world, 3, 5);
+        fprintf(out, ",\"known\":%s,\"state\":\"%s\",\"visibility\":%d}",
+                known[i] ? "true" : "false", labels_state_name(point->state),
+                visibility(point, known[i]));
     }
     fputs("]", out);
 }
 
-static void put_coco(FILE *out, const struct gpu_point *points, const bool *known) {
-    fputs(",\"coco17\":[", out);
-    for (uint32_t i = 0; i < LABELS_COCO_KEYPOINTS; i++) {
-        uint32_t landmark = labels_coco[i].landmark;
-        const struct gpu_point *point = &points[landmark];
-        int v = visibility(point, known[landmark]);
-        fputs(i > 0 ? "," : "", out);
-        put_number(out, v > 0 ? (double)point->pixel[0] : 0, 2); /* COCO: 0, 0 where v is 0 */
-        fputc(',', out);
-        put_number(out, v > 0 ? (double)point->pixel[1] : 0, 2);
-        fprintf(out, ",%d", v);
+static void put_keypoints(FILE *out, const struct gpu_point *points, const bool *known) {
+    fputs(",\n\"keypoints\":{", out);
+    for (int f = 1; f < KEYPOINTS_FORMATS; f++) { /* the first is what points begins with */
+        const struct keypoints_format *format = &keypoints_formats[f];
+        fprintf(out, "%s\"%s\":[", f > 1 ? "," : "", format->name);
+        for (uint32_t i = 0; i < format->count; i++) {
+            uint32_t point = format->points[i];
+            int v = visibility(&points[point], known[point]);
+            fputs(i > 0 ? "," : "", out);
+            labels_put_number(out, v > 0 ? (double)points[point].pixel[0] : 0, 2);
+            fputc(',', out);
+            labels_put_number(out, v > 0 ? (double)points[point].pixel[1] : 0, 2);
+            fprintf(out, ",%d", v);
+        }
+        fputs("]", out);
     }
-    fputs("]", out);
+    fputs("}", out);
 }
 
 static void put_box(FILE *out, const char *key, const float box[4]) {
     float sized[4] = {box[0], box[1], box[2] - box[0], box[3] - box[1]};
     fprintf(out, ",\"%s\":", key);
-    put_row(out, sized, 4, 2);
+    labels_put_row(out, sized, 4, 2);
 }
 
-/* Runs of pixels without and with the body by turns, down the columns; starts with one that is
+static bool shows(const struct gpu_image *image, size_t pixel, uint32_t person) {
+    return image->person != NULL ? image->person[pixel] == person
+                                 : image->depth[pixel] < INFINITY && person == 1;
+}
+
+static void put_parts(FILE *out, const struct labels_view *view, uint32_t person) {
+    const struct gpu_camera *camera = &view->spec->camera;
+    const struct gpu_label *label = &view->people[person - 1].label;
+    uint32_t counts[SCENE_BODY_PARTS] = {0};
+    for (uint32_t y = (uint32_t)label->box[1]; y < (uint32_t)label->box[3]; y++) {
+        for (uint32_t x = (uint32_t)label->box[0]; x < (uint32_t)label->box[2]; x++) {
+            size_t pixel = (size_t)y * camera->width + x;
+            if (shows(view->image, pixel, person) && view->image->part[pixel] < SCENE_BODY_PARTS)
+                counts[view->image->part[pixel]]++;
+        }
+    }
+    bool first = true;
+    fputs(",\"parts\":{", out);
+    for (uint32_t part = 0; part < SCENE_BODY_PARTS; part++) {
+        if (counts[part] == 0)
+            continue;
+        fprintf(out, "%s\"%s\":%u", first ? "" : ",", scene_body_part_name(part), counts[part]);
+        first = false;
+    }
+    fputs("}", out);
+}
+
+/* Runs of pixels without and with the person by turns, down the columns; starts with one that is
  * without. */
-static void put_mask(FILE *out, const float *depth, uint32_t width, uint32_t height,
-                     const float box[4]) {
+static void put_mask(FILE *out, const struct labels_view *view, uint32_t person) {
+    uint32_t width = view->spec->camera.width, height = view->spec->camera.height;
+    const float *box = view->people[person - 1].label.box;
     fprintf(out, ",\"segmentation\":{\"size\":[%u,%u],\"counts\":[", height, width);
-    uint32_t x0 = (uint32_t)box[0], x1 = (uint32_t)ceilf(box[2]);
     uint64_t run_start = 0;
     bool inside = false, first = true;
-    for (uint32_t x = x0; x < x1 && x < width; x++) {
-        for (uint32_t y = 0; y < height; y++) {
-            bool body = depth[(size_t)y * width + x] < INFINITY;
+    for (uint32_t x = (uint32_t)box[0]; x < (uint32_t)box[2]; x++) {
+        /* A column's last row may belong to the person, and the next one's first not: so to the
+         * row behind the box, or to the column's end. */
+        uint32_t y0 = (uint32_t)box[1],
+                 y1 = (uint32_t)box[3] < height ? (uint32_t)box[3] + 1 : height;
+        for (uint32_t y = inside ? 0 : y0; y < y1; y++) {
+            bool body = shows(view->image, (size_t)y * width + x, person);
             if (body == inside)
                 continue;
             uint64_t here = (uint64_t)x * height + y;
@@ -179,8 +244,43 @@ static void put_mask(FILE *out, const float *depth, uint32_t width, uint32_t hei
             first = false;
         }
     }
-    fprintf(out, "%s%llu]}", first ? "" : ",",
-            (unsigned long long)((uint64_t)width * height - run_start));
+    uint64_t end = (uint64_t)width * height;
+    if (inside && (uint64_t)(uint32_t)box[2] * height < end) {
+        uint64_t here = (uint64_t)(uint32_t)box[2] * height;
+        fprintf(out, ",%llu", (unsigned long long)(here - run_start));
+        run_start = here;
+    }
+    fprintf(out, "%s%llu]}", first ? "" : ",", (unsigned long long)(end - run_start));
+}
+
+static void put_person(FILE *out, const struct labels_view *view, uint32_t index) {
+    const struct labels_person *person = &view->people[index];
+    const char *name = scene_name(person->scene);
+    const bool *known;
+    scene_landmarks(person->scene, &known);
+    fprintf(out, "%s\n{\"id\":%u,\"person\":", index > 0 ? "," : "", index + 1);
+    labels_put_string(out, person->person != NULL && person->person[0] ? person->person : name);
+    fputs(",\"character\":", out);
+    labels_put_string(out, name);
+    fputs(",\"clip\":", out);
+    if (person->clip == NULL)
+        fputs("null", out);
+    else
+        labels_put_string(out, person->clip);
+    labels_put_field(out, "time", person->time, 6);
+    labels_put_field(out, "frame", floor(person->time * person->rate + 0.5), 0);
+    put_box(out, "box", person->label.box);
+    put_box(out, "full_box", person->label.full_box);
+    fprintf(out, ",\"area\":%u,\"full_area\":%u", person->label.area, person->label.full_area);
+    labels_put_field(out, "visible", (double)person->label.visible, 4);
+    put_points(out, "landmarks", person->points, known, 0, SCENE_LANDMARKS);
+    put_points(out, "joints", person->points, known, SCENE_LANDMARKS, SCENE_POINTS);
+    put_keypoints(out, person->points, known);
+    labels_put_pose(out, person);
+    if (view->image->part != NULL)
+        put_parts(out, view, index + 1);
+    put_mask(out, view, index + 1);
+    fputs("}", out);
 }
 
 /* -- Labels ------------------------------------------------------------------------------------ */
@@ -194,53 +294,36 @@ static int finish(FILE *text, char **out, struct err *err) {
     return err_set(err, ERR_NO_MEMORY, "no memory for labels");
 }
 
-int labels_head(const struct views *views, uint32_t view, const struct labels_names *names,
-                char **out, size_t *size, struct err *err) {
-    const struct view_spec *spec = views_spec(views, view);
-    const struct stage *stage = views_stage(views);
-    const struct stage_actor *actor = stage_actor(stage, 0);
-    const char *clip = stage_actor_clip(stage, 0);
+int labels_head(const struct view_spec *spec, const char *character,
+                const struct labels_names *names, char **out, size_t *size, struct err *err) {
     char image[VIEW_NAME_SIZE + 4];
     snprintf(image, sizeof image, "%s.png", spec->name);
     FILE *text = open_memstream(out, size);
     if (text == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for labels");
-    fputs("{\"schema\":\"stance.view\",\"schema_version\":1,\"image\":{\"file\":", text);
-    put_string(text, names->image != NULL ? names->image : image);
+    fputs("{\"schema\":\"stance.view\",\"schema_version\":2,\"image\":{\"file\":", text);
+    labels_put_string(text, names->image != NULL ? names->image : image);
     fprintf(text, ",\"width\":%u,\"height\":%u},\"character\":", spec->camera.width,
             spec->camera.height);
-    put_string(text, names->character != NULL ? names->character : actor->person);
-    fputs(",\"view\":{\"name\":", text);
-    put_string(text, spec->name);
-    put_field(text, "azimuth", (double)spec->azimuth, 4);
-    fputs("},\"clip\":", text);
-    if (clip == NULL)
-        fputs("null", text);
-    else
-        put_string(text, clip);
-    put_field(text, "time", stage_actor_time(stage, 0, spec->time), 6);
+    labels_put_string(text, names->character != NULL ? names->character : character);
     return finish(text, out, err);
 }
 
-int labels_describe(const struct views *views, uint32_t view, char **out, size_t *size,
-                    struct err *err) {
-    const struct view_spec *spec = views_spec(views, view);
-    const struct view_result *result = views_result(views, view);
-    if (result->people == NULL)
-        return err_set(err, ERR_INVALID, "the view %s is not drawn", spec->name);
-    const bool *known;
-    scene_landmarks(stage_actor(views_stage(views), 0)->scene, &known);
-    const struct view_person *person = &result->people[0];
+int labels_describe(const struct labels_view *view, char **out, size_t *size, struct err *err) {
+    const struct view_spec *spec = view->spec;
     FILE *text = open_memstream(out, size);
     if (text == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for labels");
+    fputs(",\"view\":{\"name\":", text);
+    labels_put_string(text, spec->name);
+    labels_put_field(text, "azimuth", (double)spec->azimuth, 4);
+    fprintf(text, "},\"frame\":{\"number\":%u", view->number);
+    labels_put_field(text, "time", view->time, 6);
+    fputs("}", text);
     put_camera(text, spec);
-    put_box(text, "box", person->label.box);
-    put_box(text, "full_box", person->label.full_box);
-    fprintf(text, ",\"area\":%u", person->label.area);
-    put_coco(text, person->points, known);
-    put_landmarks(text, person->points, known);
-    put_mask(text, result->image.depth, spec->camera.width, spec->camera.height, person->label.box);
-    fputs("}\n", text);
+    fputs(",\"people\":[", text);
+    for (uint32_t i = 0; i < view->people_count; i++)
+        put_person(text, view, i);
+    fputs("]}\n", text);
     return finish(text, out, err);
 }

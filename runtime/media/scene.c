@@ -169,7 +169,15 @@ const char *scene_landmark_name(uint32_t landmark) {
         "left_knee",   "right_knee",      "left_ankle",       "right_ankle",    "left_heel",
         "right_heel",  "left_foot_index", "right_foot_index",
     };
-    return landmark < SCENE_LANDMARKS ? names[landmark] : NULL;
+    static const char *const others[SCENE_POINTS - SCENE_LANDMARKS] = {
+        "mid_hip",       "pelvis",         "spine1",         "spine2",          "spine3",
+        "thorax",        "neck",           "head",           "left_collar",     "right_collar",
+        "left_knuckles", "right_knuckles", "left_ball",      "right_ball",      "head_top",
+        "left_big_toe",  "right_big_toe",  "left_small_toe", "right_small_toe",
+    };
+    if (landmark < SCENE_LANDMARKS)
+        return names[landmark];
+    return landmark < SCENE_POINTS ? others[landmark - SCENE_LANDMARKS] : NULL;
 }
 
 /* -- Poses ------------------------------------------------------------------------------------- */

@@ -170,13 +170,38 @@ const char *scene_cover_name(uint32_t cover);
 
 /* -- Landmarks --------------------------------------------------------------------------------- */
 
-/* The 33 anchors in MediaPipe's order ("left" is the body's own left); known[i] tells whether the
- * i-th was found. Limb joints are the skeleton's; face, heels, toes and missing fingers are found
- * on the mesh around their bone in bind pose. An anchor's radius is the distance to the skin around
- * it. An unknown anchor lies at its nearest known relative. */
+/* The points behind the landmarks: what other skeletons name; scene_joint.c says where they are. */
+enum scene_point {
+    SCENE_MID_HIP = SCENE_LANDMARKS,
+    SCENE_PELVIS,
+    SCENE_SPINE1,
+    SCENE_SPINE2,
+    SCENE_SPINE3,
+    SCENE_THORAX, /* the middle of the shoulders */
+    SCENE_NECK,
+    SCENE_HEAD,        /* the joint */
+    SCENE_LEFT_COLLAR, /* pairs: left before right */
+    SCENE_RIGHT_COLLAR,
+    SCENE_LEFT_KNUCKLES,
+    SCENE_RIGHT_KNUCKLES,
+    SCENE_LEFT_BALL, /* of the foot */
+    SCENE_RIGHT_BALL,
+    SCENE_HEAD_TOP, /* from here on they lie on the skin */
+    SCENE_LEFT_BIG_TOE,
+    SCENE_RIGHT_BIG_TOE,
+    SCENE_LEFT_SMALL_TOE,
+    SCENE_RIGHT_SMALL_TOE,
+    SCENE_POINTS,
+};
+
+/* SCENE_POINTS anchors: the 33 in MediaPipe's order ("left" is the body's own left), then enum
+ * scene_point; known[i] tells whether the i-th was found. Limb joints are the skeleton's; face,
+ * heels, toes and missing fingers are found on the mesh around their bone in bind pose. An anchor's
+ * radius is the distance to the skin around it. An unknown anchor lies at its nearest known
+ * relative. */
 const struct gpu_anchor *scene_landmarks(const struct scene *scene, const bool **known);
 
-/* "nose", "left_eye_inner", ... as MediaPipe names them. */
+/* "nose", "left_eye_inner", ... as MediaPipe names them; then "mid_hip", "pelvis", ... */
 const char *scene_landmark_name(uint32_t landmark);
 
 /* -- Report ------------------------------------------------------------------------------------ */

@@ -206,13 +206,13 @@ static double depth_of(const struct probe *skin, struct vec at, double reach, st
     return hits[count / 2];
 }
 
-static bool measure_depths(struct scene *scene, const struct scene_mesh *mesh) {
+bool landmark_depths(struct scene *scene, const struct scene_mesh *mesh, int first, int end) {
     struct probe skin, near = {0};
     double stature = scene->report.stature;
     if (!probe_init(&skin, scene, mesh, -1))
         return false;
     near.triangles = malloc((mesh->triangle_count + 1) * sizeof *near.triangles);
-    for (int i = LANDMARK_SHOULDER; near.triangles != NULL && i < LANDMARK_HEEL; i++) {
+    for (int i = first; near.triangles != NULL && i < end; i++) {
         struct gpu_anchor *anchor = &scene->anchors[i];
         struct vec at = {(double)anchor->position[0], (double)anchor->position[1],
                          (double)anchor->position[2]};
@@ -257,10 +257,13 @@ int scene_landmarks_find(struct scene_import *in) {
                        RIG_LEFT_LOWER_LEG + side) &&
                put_hand(scene, mesh, side) && put_foot(scene, mesh, side);
     }
-    done = done && measure_depths(scene, mesh);
+    done = done && landmark_depths(scene, mesh, LANDMARK_SHOULDER, LANDMARK_HEEL);
+    if (done) {
+        lend_places(scene);
+        done = scene_joints_find(scene, mesh);
+    }
     if (!done)
         return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
-    lend_places(scene);
     if (scene->report.landmarks < SCENE_LANDMARKS)
         scene_warn(scene, "%u of the 33 landmarks were not found",
                    SCENE_LANDMARKS - scene->report.landmarks);

@@ -29,6 +29,13 @@ enum {
 /* Puts a landmark at a place of bind space, moving with a node. */
 void landmark_set(struct scene *scene, int landmark, struct vec at, int node);
 
+/* Sets the radius of the points [first, end) that are known: the median distance to the skin over
+ * 26 directions. False without memory. */
+bool landmark_depths(struct scene *scene, const struct scene_mesh *mesh, int first, int end);
+
+/* Places enum scene_point, after the landmarks. False without memory. */
+bool scene_joints_find(struct scene *scene, const struct scene_mesh *mesh);
+
 /* False without memory. */
 bool scene_face_find(struct scene *scene, const struct scene_mesh *mesh);
 

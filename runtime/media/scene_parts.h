@@ -130,8 +130,8 @@ struct scene {
     uint8_t *parts; /* [triangle] enum scene_body_part */
     uint32_t morph_count;
     struct scene_morph *morphs;
-    struct gpu_anchor anchors[SCENE_LANDMARKS];
-    bool known[SCENE_LANDMARKS];
+    struct gpu_anchor anchors[SCENE_POINTS];
+    bool known[SCENE_POINTS];
     struct rig_map rig;
     struct scene_report report;
 };
@@ -269,7 +269,7 @@ bool scene_body_axes(const struct rig_map *rig, const struct vec *places, struct
 /* Turns, scales and places the body; bind space and world alike. */
 int scene_fit(struct scene_import *in, const struct scene_options *options, double metres_per_unit);
 
-/* Places the 33 anchors; bind space is final. */
+/* Places the anchors; bind space is final. */
 int scene_landmarks_find(struct scene_import *in);
 
 /* Rest pose of every node in the file's world: out[node_count]. */

@@ -310,20 +310,40 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
     return rc == 0 ? 0 : fail_gpu(rc, "draw", why, err);
 }
 
+static void fill_person(const struct views *views, const struct gpu_frame *frame, uint32_t actor,
+                        double time, struct labels_person *person) {
+    const struct stage_actor *on_stage = stage_actor(views->stage, actor);
+    person->scene = on_stage->scene;
+    person->person = on_stage->person;
+    person->clip = stage_actor_clip(views->stage, actor);
+    person->time = stage_actor_time(views->stage, actor, time);
+    person->rate =
+        on_stage->clip >= 0 ? scene_clip_rate(on_stage->scene, (uint32_t)on_stage->clip) : 0;
+    person->pose = frame->actors[actor].pose;
+}
+
 static int label_view(struct views *views, const struct draft *draft, uint32_t i, struct err *err) {
     struct view_result *result = &views->results[draft->first + i];
+    const struct view_spec *spec = &views->specs[draft->first + i];
     const struct gpu_frame *frame = &draft->frames[draft->views[i].frame];
-    for (uint32_t actor = 0; actor < frame->actor_count; actor++) {
-        struct view_person *person = &result->people[actor];
-        const struct gpu_anchor *anchors =
-            scene_landmarks(stage_actor(views->stage, actor)->scene, NULL);
-        char why[GPU_WHY_SIZE] = "";
-        int rc = gpu_label(frame, actor, &draft->views[i].camera, &result->image, anchors,
-                           SCENE_LANDMARKS, person->points, &person->label, why);
-        if (rc != 0)
-            return fail_gpu(rc, "label", why, err);
-    }
-    return labels_describe(views, draft->first + i, &result->labels, &result->labels_size, err);
+    struct labels_person *people = result->people;
+    struct labels_view view = {
+        .spec = spec,
+        .frame = frame,
+        .image = &result->image,
+        .number = (uint32_t)floor(spec->time * stage_rate(views->stage) + 0.5),
+        .time = spec->time,
+        .people_count = frame->actor_count,
+        .people = people,
+    };
+    for (uint32_t actor = 0; actor < frame->actor_count; actor++)
+        fill_person(views, frame, actor, spec->time, &people[actor]);
+    int rc = labels_find(&view, err);
+    if (rc == 0)
+        rc = labels_describe(&view, &result->labels, &result->labels_size, err);
+    for (uint32_t actor = 0; actor < frame->actor_count; actor++)
+        people[actor].pose = NULL; /* it ends with the batch */
+    return rc;
 }
 
 /* -- JPEG -------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/err.h"
+#include "media/labels.h"
 #include "media/ring.h"
 #include "media/scene.h"
 #include "media/stage.h"
@@ -38,7 +39,9 @@ enum view_map {
     VIEW_MAPS,
 };
 
-enum { VIEW_MAPS_LABELS = 1 << VIEW_MAP_DEPTH | 1 << VIEW_MAP_PERSON }; /* always drawn */
+enum { /* always drawn: what labels are made of */
+       VIEW_MAPS_LABELS = 1 << VIEW_MAP_DEPTH | 1 << VIEW_MAP_PERSON | 1 << VIEW_MAP_PART
+};
 
 struct view_map_kind {
     const char *name;  /* "depth", ... */
@@ -59,12 +62,6 @@ struct views_options {
     bool no_picture;     /* labels and maps only, which costs less */
 };
 
-/* An actor in a view. */
-struct view_person {
-    struct gpu_point points[SCENE_LANDMARKS];
-    struct gpu_label label;
-};
-
 enum view_format {
     VIEW_PNG,
     VIEW_JPEG,
@@ -78,9 +75,9 @@ struct view_encoding {
 
 /* What drawing and encoding made of a view. */
 struct view_result {
-    struct gpu_image image;     /* what was not asked for, or is not drawn, is NULL */
-    struct view_person *people; /* [actor of the stage]; NULL: not drawn */
-    char *labels;               /* as labels_describe writes them */
+    struct gpu_image image;       /* what was not asked for, or is not drawn, is NULL */
+    struct labels_person *people; /* [actor of the stage], without poses; NULL: not drawn */
+    char *labels;                 /* as labels_describe writes them */
     size_t labels_size;
     struct view_encoding encoding; /* of the file */
     uint8_t *file;                 /* NULL: not encoded */

@@ -1,4 +1,5 @@
 local image, json, scene = require "image", require "json", require "scene"
+local label_check = require "stance.label_check"
 local checks, support = require "spec.e2e.checks", require "spec.e2e.support"
 
 local views = { "front", "front_right", "right", "back_right", "back", "back_left", "left", "front_left" }
@@ -31,76 +32,14 @@ local function triangle()
   return "glTF" .. little_endian(2) .. little_endian(12 + #chunks) .. chunks
 end
 
-local function is_near(expected, value, slack, what)
-  assert.is_true(math.abs(expected - value) <= slack, ("%s: %g is not near %g"):format(what, value, expected))
+local function check_labels(view, what)
+  assert.same({}, label_check.view(view), what)
+  assert.equal(1, #view.people)
 end
 
---- Labels agree with themselves: pixels are the projections of the world, flags and boxes fit the pixels.
-local function check_labels(labels, what)
-  local camera, box, width, height = labels.camera, labels.box, labels.image.width, labels.image.height
-  assert.equal(33, #labels.landmarks)
-  assert.equal(51, #labels.coco17)
-  assert.is_true(box[1] >= 0 and box[2] >= 0 and box[1] + box[3] <= width and box[2] + box[4] <= height, what)
-  for _, mark in ipairs(labels.landmarks) do
-    local name, seen, place = what .. " " .. mark.name, {}, {}
-    for row = 1, 3 do
-      local m = camera.camera_from_world[row]
-      seen[row] = m[1] * mark.world[1] + m[2] * mark.world[2] + m[3] * mark.world[3] + m[4]
-      is_near(mark.camera[row], seen[row], 1e-4, name)
-    end
-    for row = 1, 2 do
-      local k = camera.K[row]
-      place[row] = (k[1] * seen[1] + k[2] * seen[2]) / seen[3] + k[3]
-      is_near(place[row], mark.pixel[row], 0.01, name)
-    end
-    local inside = place[1] >= 0 and place[1] < width and place[2] >= 0 and place[2] < height
-    assert.equal(inside, mark.in_frame, name)
-    assert.equal((not mark.known or not mark.in_frame) and 0 or mark.occluded and 1 or 2, mark.visibility, name)
-    if mark.visibility == 2 then
-      assert.is_true(place[1] >= box[1] - 2 and place[1] <= box[1] + box[3] + 2, name)
-      assert.is_true(place[2] >= box[2] - 2 and place[2] <= box[2] + box[4] + 2, name)
-    end
-  end
-end
-
---- What a reader of COCO files relies on.
+--- -> how many images, how many annotations
 local function check_coco(coco, files)
-  local images, categories, used = {}, {}, {}
-  for _, category in ipairs(coco.categories) do
-    assert.is_nil(categories[category.id])
-    categories[category.id] = category
-    assert.equal(17, #category.keypoints)
-    for _, bone in ipairs(category.skeleton) do assert.is_true(bone[1] >= 1 and bone[1] <= 17 and bone[2] >= 1 and bone[2] <= 17) end
-  end
-  for _, entry in ipairs(coco.images) do
-    assert.is_nil(images[entry.id])
-    images[entry.id] = entry
-    assert.is_not_nil(files[entry.file_name], entry.file_name)
-  end
-  for _, annotation in ipairs(coco.annotations) do
-    local entry = assert(images[annotation.image_id])
-    local box, what = annotation.bbox, entry.file_name
-    assert.is_nil(used[annotation.id])
-    used[annotation.id] = true
-    assert.is_not_nil(categories[annotation.category_id])
-    assert.equal(51, #annotation.keypoints)
-    assert.is_true(box[1] >= 0 and box[2] >= 0 and box[1] + box[3] <= entry.width and box[2] + box[4] <= entry.height, what)
-    assert.is_true(annotation.area > 0 and annotation.area <= box[3] * box[4], what)
-    local labelled = 0
-    for k = 1, 51, 3 do
-      local x, y, v = annotation.keypoints[k], annotation.keypoints[k + 1], annotation.keypoints[k + 2]
-      assert.is_true(v == 0 and x == 0 and y == 0 or (v == 1 or v == 2) and x >= 0 and x <= entry.width and y >= 0 and y <= entry.height,
-        what)
-      if v > 0 then labelled = labelled + 1 end
-    end
-    assert.equal(labelled, annotation.num_keypoints)
-    local pixels, total = 0, 0
-    for i, run in ipairs(annotation.segmentation.counts) do
-      total = total + run
-      if i % 2 == 0 then pixels = pixels + run end
-    end
-    assert.same({ annotation.area, entry.width * entry.height }, { pixels, total }, what)
-  end
+  assert.same({}, label_check.coco(coco, function(name) return files[name] ~= nil end))
   return #coco.images, #coco.annotations
 end
 
@@ -221,11 +160,11 @@ describe("a render job", function()
         for _, view in ipairs(character.views) do
           local labels = json.decode(files[view.labels])
           check_labels(labels, view.labels)
-          local box = labels.box
+          local box, triples = labels.people[1].box, labels.people[1].keypoints.coco_17
           assert.is_true(box[1] >= 1 and box[2] >= 1 and box[1] + box[3] <= 255 and box[2] + box[4] <= 255, view.image)
           local labelled = 0
           for k = 3, 51, 3 do
-            if labels.coco17[k] > 0 then labelled = labelled + 1 end
+            if triples[k] > 0 then labelled = labelled + 1 end
           end
           assert.is_true(view.name ~= "front" or labelled >= 12, ("%s: %d of 17"):format(view.image, labelled))
         end

@@ -18,7 +18,7 @@ local function floats(bytes)
 end
 
 local function mark(labels, name)
-  for _, entry in ipairs(labels.landmarks) do
+  for _, entry in ipairs(labels.people[1].landmarks) do
     if entry.name == name then return entry end
   end
 end
@@ -73,23 +73,23 @@ describe("render", function()
       assert.is_true(mark(left, "left_shoulder").camera[3] < mark(left, "right_shoulder").camera[3])
       assert.is_true(mark(views.front.labels, "left_shoulder").pixel[1] > mark(views.front.labels, "right_shoulder").pixel[1])
       assert.is_true(mark(views.back.labels, "left_shoulder").pixel[1] < mark(views.back.labels, "right_shoulder").pixel[1])
-      assert.is_false(mark(views.front.labels, "nose").occluded)
-      assert.is_true(mark(views.back.labels, "nose").occluded)
+      assert.equal("visible", mark(views.front.labels, "nose").state)
+      assert.equal("self_occluded", mark(views.back.labels, "nose").state)
     end)
 
     it("has the whole body in every picture", function()
       for _, view in ipairs(all { clip = 1, time = 0.4 }) do
-        local box, full = view.labels.box, view.labels.full_box
+        local box, full = view.labels.people[1].box, view.labels.people[1].full_box
         assert.is_true(box[1] >= 1 and box[2] >= 1 and box[1] + box[3] <= 127 and box[2] + box[4] <= 159, view.name)
         for i = 1, 4 do assert.near(full[i], box[i], 2) end
-        assert.is_true(view.labels.area > 300)
+        assert.is_true(view.labels.people[1].area > 300)
       end
     end)
 
     it("stands back until the body fits, and the labels say so", function()
       local view = all({ distance = 0.8 })[1]
       assert.is_true(view.labels.camera.distance > 1.5)
-      assert.is_true(view.labels.box[2] >= 160 * 0.03 - 1)
+      assert.is_true(view.labels.people[1].box[2] >= 160 * 0.03 - 1)
       local before = view.labels.camera.distance / 1.05
       assert.is_true(before > 0.8)
     end)
@@ -136,7 +136,7 @@ describe("render", function()
     it("has labels whose pixels, matrices and points agree", function()
       for _, view in ipairs(all { angles = 5 }) do
         local camera = view.labels.camera
-        for _, point in ipairs(view.labels.landmarks) do
+        for _, point in ipairs(view.labels.people[1].landmarks) do
           local seen = {}
           for row = 1, 3 do
             local m = camera.camera_from_world[row]
@@ -163,13 +163,13 @@ describe("render", function()
             assert.is_true(depth[i] > 2 and depth[i] < 6)
           end
         end
-        for i, run in ipairs(labels.segmentation.counts) do
+        for i, run in ipairs(labels.people[1].segmentation.counts) do
           total = total + run
           if i % 2 == 0 then run_pixels = run_pixels + run end
         end
         assert.equal(128 * 160, total)
         assert.equal(body_pixels, run_pixels)
-        assert.equal(body_pixels, labels.area)
+        assert.equal(body_pixels, labels.people[1].area)
         assert.equal(128 * 160 * 3, #view:rgb())
       end
     end)
@@ -181,17 +181,18 @@ describe("render", function()
         assert.equal("Zoë", labels.character)
         assert.same({ "front", 0 }, { labels.view.name, labels.view.azimuth })
         labels = json.decode((view:labels()))
-        assert.same({ "front.png", "mannequin", json.null }, { labels.image.file, labels.character, labels.clip })
+        assert.same({ "front.png", "mannequin", json.null }, { labels.image.file, labels.character, labels.people[1].clip })
       end
     end)
 
     it("has COCO's seventeen among the thirty-three", function()
       local labels = all()[1].labels
-      assert.equal(51, #labels.coco17)
-      assert.equal(33, #labels.landmarks)
-      assert.same(render.coco_keypoints[6], "left_shoulder")
-      assert.near(mark(labels, "left_shoulder").pixel[1], labels.coco17[16], 0.01)
-      assert.equal(mark(labels, "left_shoulder").visibility, labels.coco17[18])
+      local triples = labels.people[1].keypoints.coco_17
+      assert.equal(51, #triples)
+      assert.equal(33, #labels.people[1].landmarks)
+      assert.same(render.formats.coco_17.names[6], "left_shoulder")
+      assert.near(mark(labels, "left_shoulder").pixel[1], triples[16], 0.01)
+      assert.equal(mark(labels, "left_shoulder").visibility, triples[18])
       assert.same(mark(labels, "left_shoulder").name, render.landmarks[12])
     end)
 
@@ -247,8 +248,8 @@ describe("render", function()
       local views = assert(render.views(body, { cameras = { camera, { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = { 64, 64 },
         time = 0.3 } }, clip = 1, time = 0.1 }))
       local one, other = json.decode((views:view(1):labels())), json.decode((views:view(2):labels()))
-      assert.same({ "top", 0.1, json.null }, { one.view.name, one.time, one.view.azimuth })
-      assert.same({ "view_2", 0.3, 64 }, { other.view.name, other.time, other.image.width })
+      assert.same({ "top", 0.1, json.null }, { one.view.name, one.frame.time, one.view.azimuth })
+      assert.same({ "view_2", 0.3, 64 }, { other.view.name, other.frame.time, other.image.width })
       assert.is_string(views:clip())
     end)
 
@@ -256,7 +257,7 @@ describe("render", function()
       local views = assert(render.views(body, { cameras = { camera }, clip = "walk", time = 1e6 }))
       local labels = json.decode((views:view(1):labels()))
       for _, clip in ipairs(body:clips()) do
-        if clip.name == "walk" then assert.near(clip.seconds, labels.time, 1e-5) end
+        if clip.name == "walk" then assert.near(clip.seconds, labels.people[1].time, 1e-5) end
       end
     end)
 
@@ -270,8 +271,8 @@ describe("render", function()
     it("tell what is behind the camera and what is outside", function()
       local views = assert(render.views(body, { cameras = { { position = { 0, 1.4, 0.4 }, target = { 0, 1.4, 2 }, size = small } } }))
       local labels = json.decode((views:view(1):labels()))
-      assert.equal(0, labels.area)
-      for _, point in ipairs(labels.landmarks) do assert.equal(0, point.visibility) end
+      assert.equal(0, labels.people[1].area)
+      for _, point in ipairs(labels.people[1].landmarks) do assert.equal(0, point.visibility) end
     end)
 
     it("outlive the body that was closed", function()

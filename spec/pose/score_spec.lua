@@ -9,27 +9,39 @@ local function is_near(expected, value, slack)
 end
 
 --- A body of 33 points in a picture of 200 x 100 pixels: every point at (100, 50), shoulders' middle 40 pixels above the hips'.
-local function view()
-  local out = { image = { width = 200, height = 100 }, area = 400, landmarks = {}, coco17 = {} }
+local function body(dx)
+  local out = { area = 400, landmarks = {}, keypoints = { coco_17 = {} } }
   for i, name in ipairs(labels_of.landmarks) do
     local y = name:find "shoulder" and 10 or 50
-    out.landmarks[i] = { name = name, pixel = { 100, y }, camera = { i % 7 / 10, i % 5 / 10, 3 + i % 3 / 10 }, known = true,
-      in_frame = true, visibility = 2 }
+    out.landmarks[i] = { name = name, pixel = { 100 + (dx or 0), y }, camera = { i % 7 / 10, i % 5 / 10, 3 + i % 3 / 10 }, known = true,
+      state = "visible", visibility = 2 }
   end
+  local triples = out.keypoints.coco_17
   for i, name in ipairs(labels_of.keypoints) do
-    out.coco17[3 * i - 2], out.coco17[3 * i - 1], out.coco17[3 * i] = 100, name:find "shoulder" and 10 or 50, 2
+    triples[3 * i - 2], triples[3 * i - 1], triples[3 * i] = 100 + (dx or 0), name:find "shoulder" and 10 or 50, 2
   end
   return out
+end
+
+local function view(...)
+  return { image = { width = 200, height = 100 }, people = { body(), ... } }
 end
 
 --- The person that the labels tell of, moved by `dx` pixels.
 local function person(labels, dx)
   local out = { landmarks = {}, world = {} }
-  for i, mark in ipairs(labels.landmarks) do
+  for i, mark in ipairs(labels.people[1].landmarks) do
     out.landmarks[i] = { x = (mark.pixel[1] + (dx or 0)) / 200, y = mark.pixel[2] / 100, z = 0, visibility = 1 }
     out.world[i] = { x = mark.camera[1], y = mark.camera[2], z = mark.camera[3] - 3, visibility = 1 }
   end
   return out
+end
+
+--- The comparison of the only labelled person.
+local function compare(labels, people)
+  local all = score.compare(labels, people)
+  assert.equal(1, #all)
+  return all[1]
 end
 
 describe("an alignment", function()
@@ -78,7 +90,7 @@ end)
 describe("a score", function()
   it("is perfect for the labels themselves", function()
     local labels = view()
-    local one = score.compare(labels, { person(labels) })
+    local one = compare(labels, { person(labels) })
     assert.is_true(one.detected)
     is_near(1, one.oks)
     is_near(1, one.pck)
@@ -87,36 +99,36 @@ describe("a score", function()
 
   it("has COCO's similarity: a nose 4 pixels off on 400 pixels of body", function()
     local labels = view()
-    for i = 4, 51, 3 do labels.coco17[i + 2] = 0 end -- only the nose is labelled
-    local one = score.compare(labels, { person(labels, 4) })
+    for i = 4, 51, 3 do labels.people[1].keypoints.coco_17[i + 2] = 0 end -- only the nose is labelled
+    local one = compare(labels, { person(labels, 4) })
     is_near(math.exp(-16 / (2 * 400 * 0.052 ^ 2)), one.oks) -- sigma .026
     is_near(0.000613, one.oks, 1e-6)
   end)
 
   it("has COCO's similarity: the mean of nose and left hip, 2 pixels off", function()
     local labels = view()
-    for i = 1, 17 do labels.coco17[3 * i] = (i == 1 or i == 12) and 1 or 0 end
-    local one = score.compare(labels, { person(labels, 2) })
+    for i = 1, 17 do labels.people[1].keypoints.coco_17[3 * i] = (i == 1 or i == 12) and 1 or 0 end
+    local one = compare(labels, { person(labels, 2) })
     is_near((math.exp(-4 / (800 * 0.052 ^ 2)) + math.exp(-4 / (800 * 0.214 ^ 2))) / 2, one.oks)
   end)
 
   it("calls a point correct within a fifth of the torso: 8 pixels of 40", function()
     local labels = view()
-    assert.equal(1, score.compare(labels, { person(labels, 8) }).pck)
-    assert.equal(0, score.compare(labels, { person(labels, 8.1) }).pck)
+    assert.equal(1, compare(labels, { person(labels, 8) }).pck)
+    assert.equal(0, compare(labels, { person(labels, 8.1) }).pck)
     local half = person(labels)
     half.landmarks[index.left_wrist].x = 0
-    local one = score.compare(labels, { half })
+    local one = compare(labels, { half })
     assert.same({ false, true }, { one.correct.left_wrist, one.correct.right_wrist })
     is_near(32 / 33, one.pck)
   end)
 
   it("leaves out points that the label does not know or that are outside the picture", function()
     local labels = view()
-    labels.landmarks[index.left_wrist].visibility = 0
+    labels.people[1].landmarks[index.left_wrist].visibility = 0
     local guess = person(labels)
     guess.landmarks[index.left_wrist].x, guess.world[index.left_wrist].x = 9, 9
-    local one = score.compare(labels, { guess })
+    local one = compare(labels, { guess })
     assert.is_nil(one.correct.left_wrist)
     assert.equal(1, one.pck)
     is_near(0, one.pa_mpjpe, 1e-7)
@@ -124,20 +136,35 @@ describe("a score", function()
 
   it("is of the best of several people", function()
     local labels = view()
-    is_near(1, score.compare(labels, { person(labels, 90), person(labels), person(labels, 30) }).oks)
+    is_near(1, compare(labels, { person(labels, 90), person(labels), person(labels, 30) }).oks)
+  end)
+
+  it("gives each labelled person the one that fits best, once", function()
+    local labels = view(body(60), body(-60))
+    local all = score.compare(labels, { person(labels, 57), person(labels, 1) })
+    assert.same({ true, true, false }, { all[1].detected, all[2].detected, all[3].detected })
+    assert.is_true(all[1].oks > 0.5 and all[2].oks > 0.1 and all[3].oks == 0)
+    assert.same({ 1, 1, 0 }, { all[1].pck, all[2].pck, all[3].pck })
+    assert.is_nil(all[3].pa_mpjpe)
+  end)
+
+  it("leaves out people of whom nothing is seen", function()
+    local hidden = body(60)
+    hidden.area = 0
+    assert.equal(1, #score.compare(view(hidden), {}))
   end)
 
   it("has no length of a torso to measure by where a shoulder is unknown", function()
     local labels = view()
-    labels.landmarks[index.left_shoulder].known = false
-    local one = score.compare(labels, { person(labels) })
+    labels.people[1].landmarks[index.left_shoulder].known = false
+    local one = compare(labels, { person(labels) })
     assert.is_nil(one.pck)
     assert.same({}, one.correct)
   end)
 
   it("counts pictures without anybody as wrong", function()
     local labels = view()
-    local total = score.sum { score.compare(labels, { person(labels) }), score.compare(labels, {}) }
+    local total = score.sum { compare(labels, { person(labels) }), compare(labels, {}) }
     assert.same({ 2, 1, 0.5, 0.5, 0.5 }, { total.pictures, total.detected, total.detection_rate, total.oks, total.pck })
     is_near(0, total.pa_mpjpe_mm, 1e-4) -- of the one that was found
     assert.same({ pck = 0.5, points = 2 }, total.joints.nose)
@@ -147,7 +174,7 @@ describe("a score", function()
     local labels = view()
     local off = person(labels)
     off.world[index.left_wrist].z = off.world[index.left_wrist].z + 0.13
-    local mm = score.sum({ score.compare(labels, { off }) }).pa_mpjpe_mm
+    local mm = score.sum({ compare(labels, { off }) }).pa_mpjpe_mm
     assert.is_true(mm > 8 and mm < 30, mm) -- 10 mm when nothing else moves; the alignment shares it out
   end)
 

@@ -174,11 +174,11 @@ describe("workflow render", function()
       for _, character in ipairs(result.characters) do
         assert.is_true(character.ok, character.name)
         for _, view in ipairs(character.views) do
-          local labels = json.decode(read(host, view.labels))
-          local box, seen, place = labels.box, 0, {}
+          local person = json.decode(read(host, view.labels)).people[1]
+          local box, seen, place = person.box, 0, {}
           assert.is_true(box[1] >= 2 and box[2] >= 2 and box[1] + box[3] <= 254 and box[2] + box[4] <= 254, view.image)
-          assert.is_true(labels.area > 1500, view.image)
-          for _, mark in ipairs(labels.landmarks) do
+          assert.is_true(person.area > 1500, view.image)
+          for _, mark in ipairs(person.landmarks) do
             place[mark.name] = mark.world
             local x, y = mark.pixel[1], mark.pixel[2]
             if x >= box[1] - 3 and x <= box[1] + box[3] + 3 and y >= box[2] - 3 and y <= box[2] + box[4] + 3 then seen = seen + 1 end

@@ -15,9 +15,9 @@ local M = {}
 ---@type string[]
 M.landmarks = {}
 
---- COCO's 17 keypoint names in order.
----@type string[]
-M.coco_keypoints = {}
+--- The skeletons of runtime/media/keypoints.h: the names of their keypoints, and of the landmarks and joints that they are.
+---@type table<"mediapipe_33"|"coco_17"|"body_25"|"h36m_17"|"smpl_24", { names: string[], points: string[] }>
+M.formats = {}
 
 ---@class stance.camera
 ---@field position number[] x, y, z in metres, world
@@ -116,7 +116,7 @@ function views:timings() end
 ---@return string|nil, table|nil err
 function view:png() end
 
---- What is known of the view, as JSON: schema "stance.view" version 1, told in runtime/media/labels.h. Waits.
+--- What is known of the view, as JSON: schema "stance.view" version 2, told in runtime/media/labels.h. Waits.
 ---@param names? { image?: string, character?: string } what the labels call them; default NAME.png, the body's name
 ---@return string|nil, table|nil err
 function view:labels(names) end

@@ -74,7 +74,7 @@ function M.read(picture, other)
     if picture.artifact then text = other:read_artifact(picture.labels) else text = fs.read(picture.labels, labels_limit) end
   end
   local ok, labels = pcall(json.decode, text or "null")
-  return bytes, ok and type(labels) == "table" and labels.schema == "stance.view" and labels or nil
+  return bytes, ok and type(labels) == "table" and labels.schema == "stance.view" and labels.people and labels or nil
 end
 
 return M

@@ -1,4 +1,4 @@
---- score.lua - estimated people against the labels of a rendered view: OKS, PCK@0.2, PA-MPJPE, detection rate. No effects.
+--- score.lua - estimated people against the labelled people of a rendered view: OKS, PCK@0.2, PA-MPJPE, detection rate. No effects.
 ---
 --- - **OKS**, object keypoint similarity, COCO's (https://cocodataset.org/#keypoints-eval): the mean over the labelled ones of the
 ---   17 keypoints of exp(-d^2 / (2 a (2 sigma)^2)): d the distance in pixels, a the pixels that the body covers, sigma how far
@@ -8,8 +8,9 @@
 --- - **PA-MPJPE**, mean per-joint position error after Procrustes alignment (as for Human3.6M; Ionescu et al. 2014): metres
 ---   between world points and labels, once turn, scale and shift are taken away (stance.pose.procrustes).
 ---
---- Points count that their label knows and has in the picture, hidden behind the body or not. A picture in which nobody was found
---- has OKS 0 and no correct point, and no PA-MPJPE.
+--- Points count that their label knows and has in the picture, hidden or not. Labelled people of whom nothing is seen do not count.
+--- Of several people those belong together whose OKS is best, each once; a labelled one for whom nobody is left was not found: OKS
+--- 0, no correct point, and no PA-MPJPE.
 local labels_of, procrustes = require "stance.labels", require "stance.pose.procrustes"
 
 local M = {}
@@ -27,7 +28,7 @@ for i, name in ipairs(labels_of.landmarks) do number_of[name] = i end
 M.joints = { "nose", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
   "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle" }
 
----@class stance.pose.comparison of one picture
+---@class stance.pose.comparison of one labelled person
 ---@field detected boolean
 ---@field oks number 0..1
 ---@field pck? number 0..1; nil when nothing is labelled, or the torso has no length
@@ -39,35 +40,39 @@ local function pixel_of(person, index, width, height)
   return mark.x * width, mark.y * height
 end
 
-local function oks(view, person)
+local function oks(view, labelled, person)
   local width, height, sum, count = view.image.width, view.image.height, 0, 0
+  local triples = labelled.keypoints.coco_17
   for i, name in ipairs(labels_of.keypoints) do
-    local x, y, v = view.coco17[3 * i - 2], view.coco17[3 * i - 1], view.coco17[3 * i]
+    local x, y, v = triples[3 * i - 2], triples[3 * i - 1], triples[3 * i]
     if v > 0 then
       local px, py = pixel_of(person, number_of[name], width, height)
-      sum = sum + math.exp(-((px - x) ^ 2 + (py - y) ^ 2) / (2 * math.max(view.area, 1) * (2 * sigmas[i]) ^ 2))
+      sum = sum + math.exp(-((px - x) ^ 2 + (py - y) ^ 2) / (2 * math.max(labelled.area, 1) * (2 * sigmas[i]) ^ 2))
       count = count + 1
     end
   end
   return count > 0 and sum / count or 0
 end
 
-local function middle(view, left, right)
-  local a, b = view.landmarks[number_of[left]], view.landmarks[number_of[right]]
-  if not (a.known and b.known) then return nil end
+local function middle(labelled, left, right)
+  local a, b = labelled.landmarks[number_of[left]], labelled.landmarks[number_of[right]]
+  if not (a.known and b.known) or a.state == "behind_camera" or b.state == "behind_camera" then return nil end
   return (a.pixel[1] + b.pixel[1]) / 2, (a.pixel[2] + b.pixel[2]) / 2
 end
 
-local function torso(view)
-  local sx, sy = middle(view, "left_shoulder", "right_shoulder")
-  local hx, hy = middle(view, "left_hip", "right_hip")
+--- Pixels from the middle of the shoulders to that of the hips; 0 where they are not known.
+---@param labelled table a person of a view's labels
+---@return number
+function M.torso(labelled)
+  local sx, sy = middle(labelled, "left_shoulder", "right_shoulder")
+  local hx, hy = middle(labelled, "left_hip", "right_hip")
   return sx and hx and math.sqrt((sx - hx) ^ 2 + (sy - hy) ^ 2) or 0
 end
 
-local function correct_points(view, person)
-  local reach, out, correct, count = pck_reach * torso(view), {}, 0, 0
+local function correct_points(view, labelled, person)
+  local reach, out, correct, count = pck_reach * M.torso(labelled), {}, 0, 0
   if reach == 0 then return out end
-  for i, mark in ipairs(view.landmarks) do
+  for i, mark in ipairs(labelled.landmarks) do
     if mark.visibility > 0 then
       out[mark.name] = false
       if person then
@@ -80,32 +85,55 @@ local function correct_points(view, person)
   return out, count > 0 and correct / count or nil
 end
 
-local function pa_mpjpe(view, person)
-  local estimated, labelled = {}, {}
+local function pa_mpjpe(labelled, person)
+  local estimated, truth = {}, {}
   for _, name in ipairs(M.joints) do
     local index = number_of[name]
-    local mark, found = view.landmarks[index], person.world[index]
+    local mark, found = labelled.landmarks[index], person.world[index]
     if mark.visibility > 0 then
       estimated[#estimated + 1] = { found.x, found.y, found.z }
-      labelled[#labelled + 1] = mark.camera -- x right, y down, z away, as the estimate is
+      truth[#truth + 1] = mark.camera -- x right, y down, z away, as the estimate is
     end
   end
-  local aligned = procrustes.align(estimated, labelled)
-  return aligned and procrustes.mean_distance(aligned, labelled)
+  local aligned = procrustes.align(estimated, truth)
+  return aligned and procrustes.mean_distance(aligned, truth)
 end
 
---- Of several people the one counts whose OKS is best.
+--- Which labelled person each estimated one is: pairs of the best OKS first.
+local function match(view, labelled, people)
+  local pairs_of, found, taken = {}, {}, {}
+  for i, truth in ipairs(labelled) do
+    for k, person in ipairs(people) do pairs_of[#pairs_of + 1] = { i = i, k = k, oks = oks(view, truth, person) } end
+  end
+  table.sort(pairs_of, function(a, b)
+    if a.oks ~= b.oks then return a.oks > b.oks end
+    return a.i < b.i or a.i == b.i and a.k < b.k
+  end)
+  for _, pair in ipairs(pairs_of) do
+    if not found[pair.i] and not taken[pair.k] then
+      found[pair.i], taken[pair.k] = pair, true
+    end
+  end
+  return found
+end
+
+--- A comparison for each labelled person of whom something is seen.
 ---@param view table a view's labels ("stance.view", runtime/media/labels.h), decoded
 ---@param people table[] pose_v1 people: landmarks and world, 33 of { x, y, z, visibility }
----@return stance.pose.comparison
+---@return stance.pose.comparison[]
 function M.compare(view, people)
-  local best, person = 0, nil
-  for _, candidate in ipairs(people) do
-    local value = oks(view, candidate)
-    if not person or value > best then best, person = value, candidate end
+  local labelled, out = {}, {}
+  for _, person in ipairs(view.people) do
+    if person.area > 0 then labelled[#labelled + 1] = person end
   end
-  local correct, pck = correct_points(view, person)
-  return { detected = person ~= nil, oks = best, correct = correct, pck = pck, pa_mpjpe = person and pa_mpjpe(view, person) }
+  local found = match(view, labelled, people)
+  for i, truth in ipairs(labelled) do
+    local person = found[i] and people[found[i].k]
+    local correct, pck = correct_points(view, truth, person)
+    out[i] = { detected = person ~= nil, oks = found[i] and found[i].oks or 0, correct = correct, pck = pck,
+      pa_mpjpe = person and pa_mpjpe(truth, person) }
+  end
+  return out
 end
 
 local function mean(list) -- of numbers; nil for none
@@ -115,15 +143,15 @@ local function mean(list) -- of numbers; nil for none
 end
 
 ---@class stance.pose.score
----@field pictures integer
----@field detected integer pictures in which somebody was found
+---@field pictures integer labelled people, one or several a picture
+---@field detected integer how many of them were found
 ---@field detection_rate? number 0..1
 ---@field oks? number 0..1, the mean
----@field pck? number 0..1, the share of correct ones among all points of all pictures
+---@field pck? number 0..1, the share of correct ones among all points of all people
 ---@field pa_mpjpe_mm? number millimetres, the mean
 ---@field joints table<string, { pck: number, points: integer }>
 
---- Sums up the comparisons of any number of pictures.
+--- Sums up the comparisons of any number of people.
 ---@param comparisons stance.pose.comparison[]
 ---@return stance.pose.score
 function M.sum(comparisons)
