@@ -70,6 +70,26 @@ static int compare_tracks(const void *a, const void *b) {
     return x->joint < y->joint ? -1 : x->joint > y->joint;
 }
 
+static void track_deinit(struct scene_track *track) {
+    struct scene_keys *keys[] = {&track->position, &track->rotation, &track->scale};
+    for (int k = 0; k < 3; k++) {
+        free(keys[k]->times);
+        free(keys[k]->values);
+    }
+}
+
+/* Of several tracks for one joint the first stays. */
+static void one_track_a_joint(struct scene_clip *clip) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < clip->track_count; i++) {
+        if (kept > 0 && clip->tracks[kept - 1].joint == clip->tracks[i].joint)
+            track_deinit(&clip->tracks[i]);
+        else
+            clip->tracks[kept++] = clip->tracks[i];
+    }
+    clip->track_count = kept;
+}
+
 static int read_tracks(const struct scene_import *in, struct scene_clip *clip,
                        const struct aiAnimation *from) {
     double ticks =
@@ -96,6 +116,7 @@ static int read_tracks(const struct scene_import *in, struct scene_clip *clip,
         count_keys(&track->scale, clip, &most);
     }
     qsort(clip->tracks, clip->track_count, sizeof *clip->tracks, compare_tracks);
+    one_track_a_joint(clip);
     int rc = scene_morph_tracks_read(in, clip, from, ticks, &most);
     clip->rate = clip->seconds > 0 ? fmin(120, fmax(1, (most - 1) / clip->seconds)) : 1;
     return rc;
@@ -153,14 +174,8 @@ int scene_clips_read(struct scene_import *in) {
 }
 
 void scene_clip_deinit(struct scene_clip *clip) {
-    for (uint32_t i = 0; i < clip->track_count; i++) {
-        struct scene_keys *keys[] = {&clip->tracks[i].position, &clip->tracks[i].rotation,
-                                     &clip->tracks[i].scale};
-        for (int k = 0; k < 3; k++) {
-            free(keys[k]->times);
-            free(keys[k]->values);
-        }
-    }
+    for (uint32_t i = 0; i < clip->track_count; i++)
+        track_deinit(&clip->tracks[i]);
     for (uint32_t i = 0; i < clip->morph_track_count; i++) {
         free(clip->morph_tracks[i].keys.times);
         free(clip->morph_tracks[i].keys.values);

@@ -7,16 +7,17 @@
  * the like mean skin only in files where something else is called clothes: in others that mesh
  * wears them. */
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "media/scene_parts.h"
 
-static const char *const cover_names[SCENE_COVERS] = {"unknown", "skin", "hair", "clothes",
-                                                      "shoes",   "eyes", "other"};
+static const char *const cover_names[GPU_COVER_OTHER + 1] = {"unknown", "skin", "hair", "clothes",
+                                                             "shoes",   "eyes", "other"};
 
 const char *scene_cover_name(uint32_t cover) {
-    return cover < SCENE_COVERS ? cover_names[cover] : NULL;
+    return cover <= GPU_COVER_OTHER ? cover_names[cover] : NULL;
 }
 
 /* In the order in which they are asked. */
@@ -24,19 +25,19 @@ static const struct {
     uint8_t cover;
     const char *words;
 } table[] = {
-    {SCENE_COVER_OTHER,
+    {GPU_COVER_OTHER,
      " hat helmet helm cap hood glasses goggles eyewear mask weapon sword shield gun rifle pistol "
      "axe knife dagger staff wand bow arrow quiver spear spellbook crown earring jewel necklace "
      "bracelet watch backpack bag pouch mug teeth tooth tongue gum lantern "},
-    {SCENE_COVER_HAIR, " hair beard moustache mustache eyebrow brow eyelash lash fur ponytail "},
-    {SCENE_COVER_EYES, " eye iris pupil cornea sclera eyeball "},
-    {SCENE_COVER_SHOES, " shoe boot sneaker sandal footwear slipper loafer "},
-    {SCENE_COVER_CLOTHES,
+    {GPU_COVER_HAIR, " hair beard moustache mustache eyebrow brow eyelash lash fur ponytail "},
+    {GPU_COVER_EYES, " eye iris pupil cornea sclera eyeball "},
+    {GPU_COVER_SHOES, " shoe boot sneaker sandal footwear slipper loafer "},
+    {GPU_COVER_CLOTHES,
      " cloth clothes clothing shirt tshirt pants trouser jean shorts dress skirt jacket coat suit "
      "hoodie sweater pullover vest top bottom outfit garment uniform robe cape cloak sock stocking "
      "tights leggings belt glove scarf tie underwear bra bikini swimsuit armor armour sleeve apron "
      "blouse kimono jersey "},
-    {SCENE_COVER_SKIN, " skin flesh face nude "},
+    {GPU_COVER_SKIN, " skin flesh face nude "},
     {SCENE_COVER_WEAK_SKIN, " body head arm leg hand torso foot feet neck "},
 };
 
@@ -82,17 +83,17 @@ static uint8_t cover_of(const char *name) {
             if (listed(table[i].words, word))
                 return table[i].cover;
     }
-    return SCENE_COVER_UNKNOWN;
+    return GPU_COVER_UNKNOWN;
 }
 
 uint8_t scene_cover_of(const char *material, const char *mesh, const char *node) {
     const char *const names[] = {material, mesh, node};
-    uint8_t weak = SCENE_COVER_UNKNOWN;
+    uint8_t weak = GPU_COVER_UNKNOWN;
     for (int i = 0; i < 3; i++) {
         uint8_t cover = cover_of(names[i]);
         if (cover == SCENE_COVER_WEAK_SKIN)
             weak = cover;
-        else if (cover != SCENE_COVER_UNKNOWN)
+        else if (cover != GPU_COVER_UNKNOWN)
             return cover;
     }
     return weak;
@@ -101,8 +102,48 @@ uint8_t scene_cover_of(const char *material, const char *mesh, const char *node)
 void scene_covers_settle(struct scene_mesh *mesh) {
     bool dressed = false;
     for (size_t t = 0; t < mesh->triangle_count; t++)
-        dressed = dressed || mesh->covers[t] == SCENE_COVER_CLOTHES;
+        dressed = dressed || mesh->covers[t] == GPU_COVER_CLOTHES;
     for (size_t t = 0; t < mesh->triangle_count; t++)
         if (mesh->covers[t] == SCENE_COVER_WEAK_SKIN)
-            mesh->covers[t] = dressed ? SCENE_COVER_SKIN : SCENE_COVER_UNKNOWN;
+            mesh->covers[t] = dressed ? GPU_COVER_SKIN : GPU_COVER_UNKNOWN;
+}
+
+/* Covers belong to materials: where meshes of one material are covered differently, each gets a
+ * copy of it. False without memory. */
+static bool dress(struct scene_mesh *mesh) {
+    enum { KINDS = GPU_COVER_OTHER + 1 };
+    size_t base = mesh->material_count;
+    uint16_t *now = calloc(base * KINDS, sizeof *now); /* 1 + material; 0: none yet */
+    bool *taken = calloc(base, sizeof *taken);
+    bool done = now != NULL && taken != NULL;
+    for (size_t t = 0; done && t < mesh->triangle_count; t++) {
+        size_t material = mesh->materials[t], cover = mesh->covers[t];
+        uint16_t *entry = &now[material * KINDS + cover];
+        if (*entry == 0 && !taken[material]) {
+            taken[material] = true;
+            mesh->material_table[material].cover = (enum gpu_cover)cover;
+            *entry = (uint16_t)(material + 1);
+        } else if (*entry == 0 && mesh->material_count < UINT16_MAX) {
+            void *grown = realloc(mesh->material_table,
+                                  (mesh->material_count + 1) * sizeof *mesh->material_table);
+            if (grown == NULL) {
+                done = false;
+                break;
+            }
+            mesh->material_table = grown;
+            mesh->material_table[mesh->material_count] = mesh->material_table[material];
+            mesh->material_table[mesh->material_count].cover = (enum gpu_cover)cover;
+            *entry = (uint16_t)++mesh->material_count;
+        }
+        mesh->materials[t] = *entry > 0 ? (uint16_t)(*entry - 1) : mesh->materials[t];
+    }
+    free(now);
+    free(taken);
+    return done;
+}
+
+int scene_covers_apply(struct scene_import *in) {
+    return dress(&in->mesh)
+               ? 0
+               : err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
 }

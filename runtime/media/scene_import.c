@@ -149,58 +149,6 @@ static void set_format(struct scene *scene, const struct scene_source *source) {
         snprintf(scene->report.format, sizeof scene->report.format, "%s", source->format);
 }
 
-int scene_upload(struct scene *scene, const struct scene_mesh *mesh, const char *file,
-                 struct err *err) {
-    size_t n = mesh->vertex_count;
-    uint32_t used = 1;
-    for (size_t v = 0; v < n; v++)
-        while (used < SCENE_INFLUENCES && mesh->vertices[v].weights[used] > 0)
-            used++;
-    float *floats = malloc(n * (8 + used) * sizeof *floats);
-    uint16_t *joints = malloc(n * used * sizeof *joints);
-    int rc = 0;
-    char why[GPU_WHY_SIZE] = "";
-    if (floats == NULL || joints == NULL) {
-        rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", file);
-        goto end;
-    }
-    float *normals = floats + 3 * n, *uvs = normals + 3 * n, *weights = uvs + 2 * n;
-    for (size_t v = 0; v < n; v++) {
-        const struct scene_vertex *vertex = &mesh->vertices[v];
-        memcpy(floats + 3 * v, vertex->position, sizeof vertex->position);
-        memcpy(normals + 3 * v, vertex->normal, sizeof vertex->normal);
-        memcpy(uvs + 2 * v, vertex->uv, sizeof vertex->uv);
-        memcpy(weights + used * v, vertex->weights, used * sizeof *weights);
-        memcpy(joints + used * v, vertex->joints, used * sizeof *joints);
-    }
-    struct gpu_scene_desc desc = {
-        .vertex_count = mesh->vertex_count,
-        .triangle_count = mesh->triangle_count,
-        .joint_count = scene->joint_count,
-        .material_count = mesh->material_count,
-        .texture_count = mesh->texture_count,
-        .influences = used,
-        .positions = floats,
-        .normals = normals,
-        .uvs = mesh->texture_count > 0 ? uvs : NULL,
-        .joints = joints,
-        .weights = weights,
-        .indices = mesh->indices,
-        .materials = mesh->materials,
-        .material_table = mesh->material_table,
-        .textures = mesh->textures,
-    };
-    int code = gpu_scene_new(&desc, &scene->gpu, why);
-    if (code != 0)
-        rc = err_set(err, code == GPU_ENOMEM ? ERR_NO_MEMORY : ERR_INVALID, "%s: %s", file, why);
-    scene->vertex_count = mesh->vertex_count;
-    scene->triangle_count = mesh->triangle_count;
-end:
-    free(floats);
-    free(joints);
-    return rc;
-}
-
 int scene_import(struct scene *scene, const struct aiScene *tree, const struct scene_source *source,
                  const struct scene_options *options, struct scene_mesh *mesh, struct err *err) {
     struct scene_import in = {.scene = scene,
@@ -233,6 +181,8 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
         rc = scene_landmarks_find(&in);
     if (rc == 0)
         rc = scene_parts_find(&in);
+    if (rc == 0)
+        rc = scene_covers_apply(&in);
     *mesh = in.mesh;
     free(in.nodes);
     free(copy.bones);

@@ -226,7 +226,7 @@ static void pack_mesh(struct pack *pack, struct scene *scene, struct scene_mesh 
     PACK_ARRAY(pack, mesh->materials, mesh->triangle_count);
     PACK_ARRAY(pack, mesh->covers, mesh->triangle_count);
     PACK_ARRAY(pack, scene->parts, mesh->triangle_count);
-    pack_count(pack, &mesh->material_count, SCENE_MAX_MATERIALS, "too many materials");
+    pack_count(pack, &mesh->material_count, UINT16_MAX, "too many materials");
     PACK_ROOM(pack, mesh->material_table, mesh->material_count);
     for (uint32_t i = 0; i < mesh->material_count && pack->rc == 0; i++)
         pack_material(pack, &mesh->material_table[i]);
@@ -320,7 +320,7 @@ static bool is_body(const struct scene *scene, const struct scene_mesh *mesh) {
         if (scene->morphs[i].name == NULL)
             return false;
     for (uint32_t i = 0; i < mesh->triangle_count; i++)
-        if (scene->parts[i] >= SCENE_BODY_PARTS || mesh->covers[i] >= SCENE_COVERS)
+        if (scene->parts[i] >= SCENE_BODY_PARTS || mesh->covers[i] > GPU_COVER_OTHER)
             return false;
     for (int i = 0; i < SCENE_LANDMARKS; i++)
         for (int k = 0; k < 4; k++)

@@ -155,8 +155,8 @@ int scene_parts_find(struct scene_import *in) {
             if (votes[i] > votes[best])
                 best = i;
         scene->parts[t] =
-            (uint8_t)(is_hand(best) && mesh->covers[t] == SCENE_COVER_OTHER ? SCENE_PART_OTHER
-                                                                            : best);
+            (uint8_t)(is_hand(best) && mesh->covers[t] == GPU_COVER_OTHER ? SCENE_PART_OTHER
+                                                                          : best);
     }
     free(part);
     return 0;

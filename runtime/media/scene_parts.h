@@ -10,11 +10,6 @@
  * node is which limb; scene_fit.c turns and scales the body; scene_landmark.c places the landmarks;
  * gpu_scene_new takes the mesh, which is then freed.
  *
- * A struct scene is plain data behind pointers of its own: names, joints, clips with tracks and
- * keys, morphs, parts, warnings, and `gpu`. Nothing in it points into assimp or the file. Files are
- * read in a process of their own (scene_process.c, scene_child.c), so what a struct scene and a
- * struct scene_mesh hold must travel from there: whoever adds a field adds it to scene_pack.c.
- *
  * Until scene_fit.c has run, bind space is the file's world; after it, metres, y up, facing +z. */
 #ifndef STANCE_MEDIA_SCENE_PARTS_H
 #define STANCE_MEDIA_SCENE_PARTS_H
@@ -224,20 +219,12 @@ int scene_morph_tracks_read(const struct scene_import *in, struct scene_clip *cl
                             const struct aiAnimation *from, double ticks, uint32_t *most);
 
 /* What a surface is called: enum gpu_cover by the first of these names that tells it. */
-enum {
-    SCENE_COVER_UNKNOWN,
-    SCENE_COVER_SKIN,
-    SCENE_COVER_HAIR,
-    SCENE_COVER_CLOTHES,
-    SCENE_COVER_SHOES,
-    SCENE_COVER_EYES,
-    SCENE_COVER_OTHER,
-    SCENE_COVERS,
-    SCENE_COVER_WEAK_SKIN, /* skin, if something else is clothes: until scene_covers_settle */
-};
+enum { SCENE_COVER_WEAK_SKIN = 255 }; /* skin, if something else is clothes: scene_covers_settle */
 uint8_t scene_cover_of(const char *material, const char *mesh, const char *node);
 
 void scene_covers_settle(struct scene_mesh *mesh);
+/* Gives each triangle a material that tells its cover. */
+int scene_covers_apply(struct scene_import *in);
 
 /* Gives every triangle its part of the body; the rig and bind space are final. */
 int scene_parts_find(struct scene_import *in);

@@ -1,6 +1,7 @@
-/* scene_texture.c - materials and their pictures. A picture that cannot be had is a warning, and
- * its material keeps its plain colour. Pictures with sides of more than MAX_SIDE are scaled down:
- * no view of a body shows more. */
+/* scene_texture.c - the pictures of materials, inside the file or beside it. A picture that cannot
+ * be had is a warning, and its material keeps its plain colour. Pictures with sides of more than
+ * MAX_SIDE are scaled down: no view of a body shows more. What materials want in one picture but
+ * files keep in several is put together here. */
 #include <assimp/material.h>
 #include <assimp/scene.h>
 #include <assimp/texture.h>
@@ -8,18 +9,10 @@
 #include <stdlib.h>
 
 #include "media/image.h"
+#include "media/scene_material.h"
 #include "media/scene_parts.h"
 
-enum { MAX_SIDE = 4096, MAX_TEXTURES = 256, MAX_TOTAL_PIXELS = 256 << 20 };
-
-struct pictures {
-    struct scene_import *in;
-    char *names[MAX_TEXTURES]; /* what was asked for: a path, or "*3" for the fourth inside the file
-                                */
-    int index[MAX_TEXTURES];   /* in mesh->textures, or -1: could not be had */
-    int count;
-    uint64_t pixels;
-};
+enum { MAX_SIDE = 4096, MAX_TOTAL_PIXELS = 256 << 20 };
 
 /* -- Pictures ---------------------------------------------------------------------------------- */
 
@@ -90,132 +83,133 @@ static int shrink(struct image *image, struct err *err) {
     return rc;
 }
 
-/* The texture's index, or -1 with a warning given. */
-static int load_picture(struct pictures *pictures, const char *name) {
-    struct scene_mesh *mesh = &pictures->in->mesh;
-    struct image image = {0};
+/* The picture of a path, of at most MAX_SIDE; false with a warning given. */
+static bool open_picture(struct pictures *pictures, const char *path, struct image *image) {
     struct err why = {0};
-    int rc = get_picture(pictures->in, name, &image, &why);
+    int rc = get_picture(pictures->in, path, image, &why);
     if (rc == 0)
-        rc = shrink(&image, &why);
-    pictures->pixels += (uint64_t)image.width * image.height;
+        rc = shrink(image, &why);
+    pictures->pixels += (uint64_t)image->width * image->height;
     if (rc == 0 && pictures->pixels > MAX_TOTAL_PIXELS)
         rc = err_set(&why, ERR_TOO_LARGE, "all pictures together have more than %d megapixels",
                      MAX_TOTAL_PIXELS >> 20);
-    if (rc != 0) {
-        image_deinit(&image);
-        scene_warn(pictures->in->scene, "texture %s is missing: %s", base_name(name), why.message);
-        return -1;
+    if (rc == 0)
+        return true;
+    image_deinit(image);
+    *image = (struct image){0};
+    scene_warn(pictures->in->scene, "texture %s is missing: %s", base_name(path), why.message);
+    return false;
+}
+
+/* -- Putting together -------------------------------------------------------------------------- */
+
+static bool uniform_alpha(const struct image *image) {
+    for (size_t i = 0; i < (size_t)image->width * image->height; i++)
+        if (image->rgba[4 * i + 3] != 255)
+            return false;
+    return true;
+}
+
+static uint8_t sample(const struct image *image, const struct picture_channel *channel, bool alpha,
+                      uint32_t x, uint32_t y, uint32_t width, uint32_t height) {
+    size_t row = (size_t)y * image->height / height, column = (size_t)x * image->width / width;
+    const uint8_t *p = image->rgba + 4 * (row * image->width + column);
+    unsigned value = channel->channel < 4 ? p[channel->channel]
+                     : alpha              ? p[3]
+                                          : (p[0] * 54u + p[1] * 183u + p[2] * 19u + 128) >> 8;
+    return (uint8_t)(channel->inverted ? 255 - value : value);
+}
+
+/* Each path once, at the size of the largest; a picture that is missing is white. False when there
+ * is none at all. */
+static bool put_together(struct pictures *pictures, const struct picture_channel channels[4],
+                         struct image *out) {
+    struct image images[4] = {{0}};
+    bool alpha[4], any = false;
+    uint32_t width = 0, height = 0;
+    int from[4];
+    for (int i = 0; i < 4; i++) {
+        from[i] = i;
+        for (int k = 0; k < i; k++)
+            if (channels[i].path != NULL && channels[k].path != NULL &&
+                strcmp(channels[i].path, channels[k].path) == 0)
+                from[i] = from[k];
+        if (from[i] != i || channels[i].path == NULL ||
+            !open_picture(pictures, channels[i].path, &images[i]))
+            continue;
+        any = true;
+        alpha[i] = !uniform_alpha(&images[i]);
+        width = images[i].width > width ? images[i].width : width;
+        height = images[i].height > height ? images[i].height : height;
     }
-    mesh->textures[mesh->texture_count] =
-        (struct gpu_texture){image.width, image.height, image.rgba, false};
+    any = any && image_init(out, width, height, NULL) == 0;
+    for (uint32_t y = 0; any && y < height; y++)
+        for (uint32_t x = 0; x < width; x++)
+            for (int i = 0; i < 4; i++) {
+                const struct image *image = &images[from[i]];
+                out->rgba[4 * ((size_t)y * width + x) + (size_t)i] =
+                    image->rgba == NULL
+                        ? 255
+                        : sample(image, &channels[i], alpha[from[i]], x, y, width, height);
+            }
+    for (int i = 0; i < 4; i++)
+        image_deinit(&images[i]);
+    return any;
+}
+
+/* -- The table --------------------------------------------------------------------------------- */
+
+static int keep(struct pictures *pictures, struct image *image, bool linear) {
+    struct scene_mesh *mesh = &pictures->in->mesh;
+    mesh->textures[mesh->texture_count] = (struct gpu_texture){
+        .width = image->width, .height = image->height, .rgba = image->rgba, .linear = linear};
     return (int)mesh->texture_count++;
 }
 
-static int find_picture(struct pictures *pictures, const char *name) {
+/* The number of a picture by its key, which says all that it is made of; -2: it is new, and its
+ * entry was added; -1: there is no room. */
+static int find_entry(struct pictures *pictures, const char *key) {
     for (int i = 0; i < pictures->count; i++)
-        if (strcmp(pictures->names[i], name) == 0)
+        if (strcmp(pictures->keys[i], key) == 0)
             return pictures->index[i];
-    if (pictures->count == MAX_TEXTURES)
-        return -1;
-    char *copy = strdup(name);
+    char *copy = pictures->count < SCENE_MAX_TEXTURES ? strdup(key) : NULL;
     if (copy == NULL)
         return -1;
-    pictures->names[pictures->count] = copy;
-    pictures->index[pictures->count] = load_picture(pictures, name);
-    return pictures->index[pictures->count++];
+    pictures->keys[pictures->count] = copy;
+    pictures->index[pictures->count++] = -1;
+    return -2;
 }
 
-/* -- Materials --------------------------------------------------------------------------------- */
-
-static bool get_number(const struct aiMaterial *from, const char *key, float *out) {
-    unsigned count = 1;
-    return aiGetMaterialFloatArray(from, key, 0, 0, out, &count) == aiReturn_SUCCESS &&
-           isfinite(*out);
+int picture_find(struct pictures *pictures, const char *path, bool linear) {
+    char key[1100];
+    struct image image = {0};
+    snprintf(key, sizeof key, "%s%s", linear ? "data " : "colour ", path);
+    int index = find_entry(pictures, key);
+    if (index != -2)
+        return index;
+    if (!open_picture(pictures, path, &image))
+        return -1;
+    return pictures->index[pictures->count - 1] = keep(pictures, &image, linear);
 }
 
-static void read_color(const struct aiMaterial *from, bool gltf, float out[4]) {
-    struct aiColor4D color = {1, 1, 1, 1};
-    float factor = 1;
-    if (!gltf || aiGetMaterialColor(from, "$clr.base", 0, 0, &color) != aiReturn_SUCCESS)
-        if (aiGetMaterialColor(from, AI_MATKEY_COLOR_DIFFUSE, &color) != aiReturn_SUCCESS)
-            color = (struct aiColor4D){0.8f, 0.8f, 0.8f, 1};
-    if (!gltf && get_number(from, "$raw.DiffuseFactor", &factor) && factor >= 0 && factor <= 1) {
-        color.r *= factor;
-        color.g *= factor;
-        color.b *= factor;
-    }
-    const float values[4] = {color.r, color.g, color.b, gltf ? color.a : 1};
-    for (int i = 0; i < 4; i++)
-        out[i] = isfinite(values[i]) ? fminf(1, fmaxf(0, values[i])) : 1;
+int picture_compose(struct pictures *pictures, const struct picture_channel channels[4],
+                    bool linear) {
+    char key[4400];
+    size_t length = (size_t)snprintf(key, sizeof key, "%s", linear ? "data" : "colour");
+    struct image image = {0};
+    for (int i = 0; i < 4 && length < sizeof key; i++)
+        length += (size_t)snprintf(key + length, sizeof key - length, "|%s.%d%s",
+                                   channels[i].path != NULL ? channels[i].path : "",
+                                   channels[i].channel, channels[i].inverted ? "-" : "");
+    int index = find_entry(pictures, key);
+    if (index != -2)
+        return index;
+    if (!put_together(pictures, channels, &image))
+        return -1;
+    return pictures->index[pictures->count - 1] = keep(pictures, &image, linear);
 }
 
-/* Below which alpha a sample is a hole. FBX writers leave rubbish in opacities, so there only a map
- * of opacity counts. */
-static float read_cutoff(const struct aiMaterial *from, bool gltf) {
-    struct aiString mode;
-    float cutoff = 0.5f;
-    if (!gltf)
-        return aiGetMaterialTextureCount(from, aiTextureType_OPACITY) > 0 ? 0.5f : 0;
-    if (aiGetMaterialString(from, "$mat.gltf.alphaMode", 0, 0, &mode) != aiReturn_SUCCESS)
-        return 0;
-    if (strcmp(mode.data, "BLEND") == 0)
-        return 0.5f;
-    if (strcmp(mode.data, "MASK") != 0)
-        return 0;
-    get_number(from, "$mat.gltf.alphaCutoff", &cutoff);
-    return fminf(1, fmaxf(0.004f, cutoff));
-}
-
-static void read_material(struct pictures *pictures, const struct aiMaterial *from,
-                          struct gpu_material *out) {
-    bool gltf = strcmp(pictures->in->source->format, "fbx") != 0;
-    static const enum aiTextureType kinds[] = {aiTextureType_BASE_COLOR, aiTextureType_DIFFUSE};
-    struct aiString path;
-    unsigned count = 1;
-    int sides = 0;
-    gpu_material_default(out);
-    read_color(from, gltf, out->base_color);
-    out->alpha_cutoff = read_cutoff(from, gltf);
-    out->double_sided = !gltf; /* FBX does not tell, and its readers draw both sides */
-    if (aiGetMaterialIntegerArray(from, AI_MATKEY_TWOSIDED, &sides, &count) == aiReturn_SUCCESS &&
-        sides != 0)
-        out->double_sided = true;
-    for (int i = 0; i < 2 && out->texture < 0; i++)
-        if (aiGetMaterialTexture(from, kinds[i], 0, &path, NULL, NULL, NULL, NULL, NULL, NULL) ==
-            aiReturn_SUCCESS)
-            out->texture = find_picture(pictures, path.data);
-    /* In FBX a texture takes the place of the colour; in glTF they are multiplied. */
-    if (!gltf && out->texture >= 0)
-        out->base_color[0] = out->base_color[1] = out->base_color[2] = 1;
-}
-
-int scene_materials_read(struct scene_import *in) {
-    const struct aiScene *tree = in->tree;
-    struct scene_mesh *mesh = &in->mesh;
-    struct pictures pictures = {.in = in};
-    if (tree->mNumMaterials > SCENE_MAX_MATERIALS)
-        return err_set(in->err, ERR_TOO_LARGE, "%s: %u materials; at most %d are read", in->file,
-                       tree->mNumMaterials, SCENE_MAX_MATERIALS);
-    mesh->material_table = calloc(tree->mNumMaterials + 1, sizeof *mesh->material_table);
-    mesh->textures = calloc(MAX_TEXTURES, sizeof *mesh->textures);
-    if (mesh->material_table == NULL || mesh->textures == NULL)
-        return err_set(in->err, ERR_NO_MEMORY, "%s: no memory to import it", in->file);
-    mesh->material_count = tree->mNumMaterials;
-    for (unsigned i = 0; i < tree->mNumMaterials; i++)
-        read_material(&pictures, tree->mMaterials[i], &mesh->material_table[i]);
-    if (mesh->material_count == 0) {
-        struct gpu_material *material = &mesh->material_table[0];
-        gpu_material_default(material);
-        material->base_color[0] = material->base_color[1] = material->base_color[2] = 0.8f;
-        material->double_sided = true;
-        mesh->material_count = 1;
-    }
-    for (size_t t = 0; t < mesh->triangle_count; t++)
-        if (mesh->materials[t] >= mesh->material_count)
-            mesh->materials[t] = 0;
-    in->scene->report.textures = mesh->texture_count;
-    for (int i = 0; i < pictures.count; i++)
-        free(pictures.names[i]);
-    return 0;
+void pictures_deinit(struct pictures *pictures) {
+    for (int i = 0; i < pictures->count; i++)
+        free(pictures->keys[i]);
 }
