@@ -212,12 +212,12 @@ end
 
 local function annotation_entry(id, image_id, person, format)
   local triples, labelled = M.triples(M.select(person, format))
-  local mask, fields_of = person.segmentation, {
+  local mask, entries = person.segmentation, {
     { "id", id }, { "image_id", image_id }, { "category_id", 1 }, { "iscrowd", 0 }, { "area", person.area },
     { "bbox", person.box }, { "num_keypoints", labelled }, { "keypoints", triples },
   }
   if format == "coco_17" then
-    fields_of[#fields_of + 1] = { "keypoints_33", (M.triples(person.landmarks)) }
+    entries[#entries + 1] = { "keypoints_33", (M.triples(person.landmarks)) }
   end
   for _, field in ipairs {
     { "segmentation", object { { "size", mask.size }, { "counts", mask.counts } } },
@@ -225,9 +225,9 @@ local function annotation_entry(id, image_id, person, format)
     { "clip_time", person.time }, { "clip_frame", person.frame }, { "visible", person.visible },
     { "full_bbox", person.full_box },
   } do
-    fields_of[#fields_of + 1] = field
+    entries[#entries + 1] = field
   end
-  return object(fields_of)
+  return object(entries)
 end
 
 local function category(format)
@@ -243,15 +243,15 @@ local function category(format)
 end
 
 local function info_entry(info)
-  local fields = { { "description", info.description }, { "version", "1.0" } }
-  if info.seed then fields[#fields + 1] = { "seed", info.seed } end
+  local entries = { { "description", info.description }, { "version", "1.0" } }
+  if info.seed then entries[#entries + 1] = { "seed", info.seed } end
   local asked = {}
   for _, name in ipairs { "gender", "age", "body_type", "ethnicity" } do
     local value = info.character_params and info.character_params[name]
     if value ~= nil then asked[#asked + 1] = { name, value } end
   end
-  if #asked > 0 then fields[#fields + 1] = { "character_params", object(asked) } end
-  return object(fields)
+  if #asked > 0 then entries[#entries + 1] = { "character_params", object(asked) } end
+  return object(entries)
 end
 
 ---@class stance.labels.info

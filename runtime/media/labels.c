@@ -155,7 +155,8 @@ static void put_points(FILE *out, const char *key, const struct gpu_point *point
         float pixel[2] = {point->pixel[0], point->pixel[1]};
         if (point->state == GPU_POINT_BEHIND_CAMERA)
             pixel[0] = pixel[1] = NAN;
-        fprintf(out, "%s\n{\"name\":\"%s\",\"pixel\":", i > first ? "," : "", scene_landmark_name(i));
+        fprintf(out, "%s\n{\"name\":\"%s\",\"pixel\":", i > first ? "," : "",
+                scene_landmark_name(i));
         labels_put_row(out, pixel, 2, 3);
         fputs(",\"camera\":", out);
         labels_put_row(out, point->camera, 3, 5);

@@ -197,7 +197,7 @@ static void set_skins(struct scene *scene) {
 /* -- The whole --------------------------------------------------------------------------------- */
 
 bool scene_joints_find(struct scene *scene, const struct scene_mesh *mesh) {
-    const int *node = scene->rig.node;
+    const int *node = scene->rig.joint;
     const int spine[3] = {node[RIG_SPINE], node[RIG_CHEST], node[RIG_UPPER_CHEST]};
     put_pelvis(scene, node[RIG_HIPS]);
     int chest = either(spine[2], either(spine[1], either(spine[0], joint_of(scene, SCENE_PELVIS))));
@@ -207,8 +207,8 @@ bool scene_joints_find(struct scene *scene, const struct scene_mesh *mesh) {
         put_arm(scene, side, chest, node);
         put_foot(scene, side, node);
     }
-    bool done = put_head_top(scene, mesh) &&
-                landmark_depths(scene, mesh, SCENE_LANDMARKS, SCENE_HEAD_TOP);
+    bool done =
+        put_head_top(scene, mesh) && landmark_depths(scene, mesh, SCENE_LANDMARKS, SCENE_HEAD_TOP);
     set_skins(scene);
     return done;
 }

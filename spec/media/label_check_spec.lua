@@ -27,11 +27,12 @@ describe("labels that are checked", function()
 
   for what, case in pairs {
     ["a schema of old"] = { function(view) view.schema_version = 1 end, "schema_version 1" },
-    ["a landmark that moved"] = { function(view) first(view).landmarks[1].pixel[1] = first(view).landmarks[1].pixel[1] + 1 end,
-      "nose: pixel is not where" },
-    ["a world point that moved"] = { function(view) first(view).landmarks[5].world[2] = 0.2 end, "right_eye_inner: camera and world differ" },
+    ["a landmark that moved"] = { function(view) first(view).landmarks[1].pixel[1] = 3 end, "nose: pixel is not where" },
+    ["a world point that moved"] = { function(view) first(view).landmarks[5].world[2] = 0.2 end,
+      "right_eye_inner: camera and world differ" },
     ["a state that is none"] = { function(view) first(view).joints[2].state = "gone" end, "pelvis: no state is called gone" },
-    ["a state that does not go with its place"] = { function(view) first(view).landmarks[1].state = "out_of_frame" end, "nose: visibility 2" },
+    ["a state that does not go with its place"] = { function(view) first(view).landmarks[1].state = "out_of_frame" end,
+      "nose: visibility 2" },
     ["keypoints of another"] = { function(view) first(view).keypoints.body_25[1] = 3 end, "keypoints.body_25" },
     ["a box that is too large"] = { function(view) first(view).box[3] = first(view).box[3] + 1 end, "box is not that of the mask" },
     ["an area that is none"] = { function(view) first(view).area = 7 end, "area is 7" },
