@@ -175,7 +175,7 @@ static void pack_scene(struct pack *pack, struct scene *scene) {
     PACK_FIELD(pack, scene->world_from_file);
     PACK_FIELD(pack, scene->rest_from_file);
     PACK_FIELD(pack, scene->anchors);
-    for (int i = 0; i < SCENE_LANDMARKS; i++)
+    for (int i = 0; i < SCENE_POINTS; i++)
         pack_flag(pack, &scene->known[i]);
     PACK_FIELD(pack, scene->rig.joint);
     PACK_FIELD(pack, scene->rig.how);
@@ -322,7 +322,7 @@ static bool is_body(const struct scene *scene, const struct scene_mesh *mesh) {
     for (uint32_t i = 0; i < mesh->triangle_count; i++)
         if (scene->parts[i] >= SCENE_BODY_PARTS || mesh->covers[i] > GPU_COVER_OTHER)
             return false;
-    for (int i = 0; i < SCENE_LANDMARKS; i++)
+    for (int i = 0; i < SCENE_POINTS; i++)
         for (int k = 0; k < 4; k++)
             if (scene->anchors[i].joint[k] >= scene->joint_count)
                 return false;

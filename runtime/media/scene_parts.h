@@ -10,6 +10,9 @@
  * node is which limb; scene_fit.c turns and scales the body; scene_landmark.c places the landmarks;
  * gpu_scene_new takes the mesh, which is then freed.
  *
+ * A struct scene is plain data behind pointers of its own: names, joints, clips with tracks and
+ * keys, morphs, parts, warnings, and `gpu`. Nothing in it points into assimp or the file.
+ *
  * Until scene_fit.c has run, bind space is the file's world; after it, metres, y up, facing +z. */
 #ifndef STANCE_MEDIA_SCENE_PARTS_H
 #define STANCE_MEDIA_SCENE_PARTS_H
