@@ -1,43 +1,18 @@
-/* lua_render.c - the Lua module `render`: options of rings and cameras, read from Lua tables. The
- * views themselves: lua_render_view.c.
+/* lua_render.c - the Lua module `render`: rings of cameras, views of bodies and stages.
  *
- * Scripts pass a body of the module `scene` with a table of options; what is missing takes its
- * default. Where the cameras of a ring stand is found on the pool, for it looks at the body in many
- * poses. */
+ * Scripts pass a body of the module `scene` or a stage with a table of options; what is missing
+ * takes its default. Where the cameras of a ring stand is found on the pool, for it looks at the
+ * bodies in many poses. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bind/lua_render.h"
 #include "bind/lua_scene.h"
 #include "media/keypoints.h"
 
-/* -- Options ----------------------------------------------------------------------------------- */
-
-/* "size": {512, 512} (or {width=, height=}) of the table at `index`. */
-static void read_size(lua_State *L, int index, uint32_t *width, uint32_t *height) {
-    static const char *const names[2] = {"width", "height"};
-    uint32_t *sides[2] = {width, height};
-    *width = *height = 512;
-    lua_getfield(L, index, "size");
-    if (!lua_isnil(L, -1)) {
-        if (!lua_istable(L, -1))
-            luaL_error(L, "size must be a list of two numbers of pixels");
-        for (int i = 0; i < 2; i++) {
-            lua_rawgeti(L, -1, i + 1);
-            if (lua_isnil(L, -1)) {
-                lua_pop(L, 1);
-                lua_getfield(L, -1, names[i]);
-            }
-            double side = lua_tonumber(L, -1);
-            if (!lua_isnumber(L, -1) || !(side >= 1 && side <= 65536))
-                luaL_error(L, "size must be a list of two numbers of pixels");
-            *sides[i] = (uint32_t)side;
-            lua_pop(L, 1);
-        }
-    }
-    lua_pop(L, 1);
-}
+/* -- Clips ------------------------------------------------------------------------------------- */
 
 static int fail_clip(const struct scene *scene, const char *wanted, struct err *err) {
     char names[300] = "";
@@ -76,29 +51,62 @@ static int named_clip(const struct scene *scene, const char *name, int *clip, st
     return fail_clip(scene, name, err);
 }
 
-/* "clip": a name, a number from 1 on (as a string too, for command lines), 0 or "rest" for the rest
- * pose, nil for a calm one. */
-static int read_clip(lua_State *L, int index, const struct scene *scene, int *clip,
-                     struct err *err) {
-    int rc = 0;
+int lua_clip_read(struct lua_fields *fields, int index, const char *path,
+                  const struct scene *scene) {
+    lua_State *L = fields->L;
+    struct err err;
+    int rc = 0, clip = SCENE_REST;
     lua_getfield(L, index, "clip");
     if (lua_isnil(L, -1))
-        *clip = views_calm_clip(scene);
+        clip = views_calm_clip(scene);
     else if (lua_type(L, -1) == LUA_TNUMBER)
-        rc = numbered_clip(scene, lua_tonumber(L, -1), clip, err);
+        rc = numbered_clip(scene, lua_tonumber(L, -1), &clip, &err);
     else if (lua_type(L, -1) == LUA_TSTRING)
-        rc = named_clip(scene, lua_tostring(L, -1), clip, err);
+        rc = named_clip(scene, lua_tostring(L, -1), &clip, &err);
     else
-        rc = err_set(err, ERR_INVALID, "clip must be a name or a number, not a %s",
+        rc = err_set(&err, ERR_INVALID, "%s.clip must be a name or a number, not a %s", path,
                      luaL_typename(L, -1));
     lua_pop(L, 1);
-    return rc;
+    if (rc != 0)
+        lua_fields_fail(fields, (enum err_code)rc, "%s", err.message);
+    return rc == 0 ? clip : SCENE_REST;
 }
 
-static uint32_t read_count(lua_State *L, int index, const char *field, uint32_t otherwise) {
-    double value = vm_opt_number(L, index, field, otherwise);
-    if (!(value >= 0 && value <= 1e6) || value != floor(value))
-        luaL_error(L, "%s must be a whole number", field);
+/* -- Who is seen ------------------------------------------------------------------------------- */
+
+/* The stage at the first argument, or one of the body that is there, with the options' clip. The
+ * caller releases it. Raises when there is neither. */
+static struct stage *stage_of_arguments(struct lua_fields *fields) {
+    struct stage *stage = lua_stage_at(fields->L, 1);
+    if (stage != NULL) {
+        lua_getfield(fields->L, 2, "clip");
+        if (!lua_isnil(fields->L, -1))
+            lua_fields_fail(fields, ERR_INVALID, "the actors of a stage have their own clips");
+        lua_pop(fields->L, 1);
+        return stage_retain(stage);
+    }
+    struct scene *scene = lua_scene_check(fields->L, 1);
+    int clip = lua_clip_read(fields, 2, "options", scene);
+    double rate = lua_fields_number(fields, 2, "options", "fps", 0.01, 1000, 0);
+    if (fields->rc == 0)
+        fields->rc = stage_of_body(scene, clip, NULL, rate, &stage, &fields->err);
+    return fields->rc == 0 ? stage : NULL;
+}
+
+static void ensure_options(lua_State *L, int index) {
+    lua_settop(L, index);
+    if (lua_isnil(L, index)) {
+        lua_newtable(L);
+        lua_replace(L, index);
+    }
+    luaL_checktype(L, index, LUA_TTABLE);
+}
+
+static uint32_t read_count(struct lua_fields *fields, const char *field, double least, double most,
+                           double otherwise) {
+    double value = lua_fields_number(fields, 2, "options", field, least, most, otherwise);
+    if (value != floor(value))
+        lua_fields_fail(fields, ERR_INVALID, "options.%s must be a whole number", field);
     return (uint32_t)value;
 }
 
@@ -124,186 +132,153 @@ static void ring_release(void *arg) {
     free(task);
 }
 
-static void set_number(lua_State *L, const char *field, double value) {
-    lua_pushnumber(L, value);
-    lua_setfield(L, -2, field);
-}
-
-static void set_list(lua_State *L, const char *field, const double *values, int count) {
-    lua_createtable(L, count, 0);
-    for (int i = 0; i < count; i++) {
-        lua_pushnumber(L, values[i]);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_setfield(L, -2, field);
-}
-
-static void push_camera(lua_State *L, const struct view_spec *spec) {
-    double size[2] = {spec->camera.width, spec->camera.height}, eye[3], target[3];
-    for (int k = 0; k < 3; k++) {
-        eye[k] = (double)spec->eye[k];
-        target[k] = (double)spec->target[k];
-    }
-    lua_createtable(L, 0, 9);
-    lua_pushstring(L, spec->name);
-    lua_setfield(L, -2, "name");
-    set_number(L, "azimuth", (double)spec->azimuth);
-    set_number(L, "distance", (double)spec->distance);
-    set_number(L, "height", (double)spec->height);
-    set_number(L, "fov", (double)spec->fov);
-    set_number(L, "time", spec->time);
-    set_list(L, "position", eye, 3);
-    set_list(L, "target", target, 3);
-    set_list(L, "size", size, 2);
-}
-
 static int ring_push(lua_State *L, void *arg) {
     struct ring_task *task = arg;
     if (task->rc != 0)
         return vm_fail(L, &task->err);
     lua_createtable(L, (int)task->options.views, 0);
     for (uint32_t i = 0; i < task->options.views; i++) {
-        push_camera(L, &task->specs[i]);
+        lua_camera_push(L, &task->specs[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
     return 1;
 }
 
-static void ensure_options(lua_State *L, int index) {
-    lua_settop(L, index);
-    if (lua_isnil(L, index)) {
-        lua_newtable(L);
-        lua_replace(L, index);
-    }
-    luaL_checktype(L, index, LUA_TTABLE);
-}
-
-/* cameras(body, p): where the cameras of a ring stand. */
+/* cameras(body or stage, p): where the cameras of a ring stand. */
 static int render_cameras(lua_State *L) {
-    struct scene *scene = lua_scene_check(L, 1);
+    struct lua_fields fields = {.L = L};
+    struct ring_options options;
     ensure_options(L, 2);
-    struct ring_options options = {
-        .views = read_count(L, 2, "angles", 8),
-        .distance = (float)vm_opt_number(L, 2, "distance", 3.5),
-        .height = (float)vm_opt_number(L, 2, "height", 1.6),
-        .fov = (float)vm_opt_number(L, 2, "fov", 50),
-        .time = vm_opt_number(L, 2, "time", 0),
-    };
-    read_size(L, 2, &options.width, &options.height_pixels);
-    struct err err;
-    int clip;
-    if (read_clip(L, 2, scene, &clip, &err) != 0)
-        return vm_fail(L, &err);
-    if (options.views < 1 || options.views > RING_MAX_VIEWS)
-        return vm_failf(L, ERR_INVALID, "a ring has 1 to %d views", RING_MAX_VIEWS);
     fiber_check(L);
+    lua_ring_read(&fields, 2, "options", &options);
+    struct stage *stage = stage_of_arguments(&fields);
     struct ring_task *task = calloc(1, sizeof *task);
-    if (task == NULL)
-        return vm_failf(L, ERR_NO_MEMORY, "no memory for a ring");
-    task->options = options;
-    task->specs = calloc(options.views, sizeof *task->specs);
-    int rc = task->specs == NULL ? err_set(&err, ERR_NO_MEMORY, "no memory for a ring")
-                                 : stage_of_body(scene, clip, NULL, 0, &task->stage, &err);
-    if (rc != 0) {
-        ring_release(task);
-        return vm_fail(L, &err);
+    struct view_spec *specs = calloc(options.views, sizeof *specs);
+    if (task == NULL || specs == NULL)
+        lua_fields_fail(&fields, ERR_NO_MEMORY, "no memory for a ring");
+    if (fields.rc != 0) {
+        stage_release(stage);
+        free(task);
+        free(specs);
+        return vm_fail(L, &fields.err);
     }
+    *task = (struct ring_task){.stage = stage, .options = options, .specs = specs};
     return fiber_work(L, task, ring_run, ring_push, ring_release);
 }
 
 /* -- Views of cameras -------------------------------------------------------------------------- */
 
-static void read_point(lua_State *L, int index, const char *field, float point[3]) {
-    lua_getfield(L, index, field);
-    if (!lua_istable(L, -1))
-        luaL_error(L, "a camera needs a %s {x, y, z} in metres", field);
-    for (int k = 0; k < 3; k++) {
-        lua_rawgeti(L, -1, k + 1);
-        point[k] = (float)lua_tonumber(L, -1);
-        if (!lua_isnumber(L, -1) || !isfinite(point[k]))
-            luaL_error(L, "a camera's %s must be three numbers", field);
+static void read_maps(struct lua_fields *fields, struct views_options *options) {
+    lua_State *L = fields->L;
+    if (!lua_fields_open(fields, 2, "options", "maps"))
+        return;
+    for (int i = 1; i <= (int)lua_objlen(L, -1); i++) {
+        int map = 0;
+        lua_rawgeti(L, -1, i);
+        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "?";
+        while (map < VIEW_MAPS && strcmp(view_map_kinds[map].name, name) != 0)
+            map++;
+        if (map == VIEW_MAPS)
+            lua_fields_fail(fields, ERR_INVALID, "options.maps[%d]: there is no map %.40s", i,
+                            name);
+        else
+            options->maps |= 1u << map;
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
 }
 
-/* The camera's table is on top of the stack. */
-static int read_camera(lua_State *L, int number, double time, struct view_spec *spec,
-                       struct err *err) {
-    int index = lua_gettop(L);
-    uint32_t width, height;
-    const char *name = vm_opt_string(L, index, "name", NULL);
-    if (name != NULL && strlen(name) >= VIEW_NAME_SIZE)
-        return err_set(err, ERR_INVALID, "a view's name has at most %d bytes", VIEW_NAME_SIZE - 1);
-    if (name != NULL)
-        memcpy(spec->name, name, strlen(name) + 1);
-    else
-        snprintf(spec->name, sizeof spec->name, "view_%d", number);
-    spec->azimuth = (float)vm_opt_number(L, index, "azimuth", NAN);
-    spec->distance = (float)vm_opt_number(L, index, "distance", NAN);
-    spec->fov = (float)vm_opt_number(L, index, "fov", 50);
-    spec->time = vm_opt_number(L, index, "time", time);
-    read_size(L, index, &width, &height);
-    read_point(L, index, "position", spec->eye);
-    read_point(L, index, "target", spec->target);
-    spec->height = spec->eye[1];
-    int rc = view_spec_check(spec->fov, width, height, err);
-    if (rc == 0)
-        view_spec_aim(spec, width, height);
-    return rc;
-}
-
-/* views(body, {cameras = ..., ...}): views of any cameras. */
-static int render_views(lua_State *L) {
-    struct scene *scene = lua_scene_check(L, 1);
-    ensure_options(L, 2);
-    double time = vm_opt_number(L, 2, "time", 0);
-    struct views_options options = {
-        .samples = read_count(L, 2, "samples", 4),
-        .batch = read_count(L, 2, "batch", 4),
-        .backend = vm_opt_string(L, 2, "backend", NULL),
-    };
-    struct err err;
-    int clip;
-    if (read_clip(L, 2, scene, &clip, &err) != 0)
-        return vm_fail(L, &err);
-    lua_getfield(L, 2, "cameras");
-    if (!lua_istable(L, 3))
-        return luaL_error(L, "views need a list of cameras");
-    size_t count = lua_objlen(L, 3);
-    if (count < 1 || count > VIEWS_MAX)
-        return vm_failf(L, ERR_INVALID, "1 to %d cameras can be used at once", VIEWS_MAX);
-    /* Lua's memory, since reading a camera may raise. */
-    struct view_spec *specs = lua_newuserdata(L, count * sizeof *specs);
-    memset(specs, 0, count * sizeof *specs);
-    for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, 3, (int)i + 1);
-        luaL_checktype(L, -1, LUA_TTABLE);
-        if (read_camera(L, (int)i + 1, time, &specs[i], &err) != 0)
-            return vm_fail(L, &err);
+static void read_cameras(struct lua_fields *fields, int index, uint32_t count,
+                         struct view_spec *specs) {
+    lua_State *L = fields->L;
+    double time = lua_fields_number(fields, 2, "options", "time", -1e6, 1e9, 0);
+    for (uint32_t i = 0; fields->rc == 0 && i < count; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "cameras[%u]", i + 1);
+        lua_rawgeti(L, index, (int)i + 1);
+        if (lua_istable(L, -1))
+            lua_camera_read(fields, lua_gettop(L), path, (int)i + 1, time, &specs[i]);
+        else
+            lua_fields_fail(fields, ERR_INVALID, "%s must be a table", path);
         lua_pop(L, 1);
     }
-    struct stage *stage;
-    if (stage_of_body(scene, clip, NULL, 0, &stage, &err) != 0)
-        return vm_fail(L, &err);
-    return lua_views_push(L, stage, specs, (uint32_t)count, &options);
+}
+
+static uint32_t cores(void) {
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 64 ? 64 : (uint32_t)count;
+}
+
+/* views(body or stage, {cameras = ..., ...}): views of a list of cameras. */
+static int render_views(lua_State *L) {
+    struct lua_fields fields = {.L = L};
+    ensure_options(L, 2);
+    struct views_options options = {
+        .samples = read_count(&fields, "samples", 1, 64, 4),
+        .batch = read_count(&fields, "batch", 1, VIEWS_MAX_BATCH, 4),
+        .backend = lua_fields_string(&fields, 2, "options", "backend", NULL),
+        .no_picture = !lua_fields_boolean(&fields, 2, "options", "picture", true),
+    };
+    uint32_t parallel = read_count(&fields, "parallel", 1, 64, cores());
+    read_maps(&fields, &options);
+    lua_getfield(L, 2, "cameras");
+    size_t count = lua_istable(L, 3) ? lua_objlen(L, 3) : 0;
+    if (count < 1 || count > VIEWS_MAX)
+        return vm_failf(L, ERR_INVALID, "options.cameras must be a list of 1 to %d cameras",
+                        VIEWS_MAX);
+    /* Lua's memory: it needs no care when something raises. */
+    struct view_spec *specs = lua_newuserdata(L, count * sizeof *specs);
+    read_cameras(&fields, 3, (uint32_t)count, specs);
+    struct stage *stage = stage_of_arguments(&fields);
+    if (fields.rc != 0) {
+        stage_release(stage);
+        return vm_fail(L, &fields.err);
+    }
+    return lua_views_push(L, stage, specs, (uint32_t)count, &options, parallel);
 }
 
 /* -- The module -------------------------------------------------------------------------------- */
 
-/* render.ring: cameras and views in one, as an iterator; failures are raised, for `for` has no
- * other way. */
-static const char ring_chunk[] =
-    "local cameras, views = ...\n"
-    "return function(body, p)\n"
+/* What is easier said in Lua; the module's table is given. Failures of render.ring are raised, for
+ * `for` has no other way. */
+static const char lua_half[] =
+    "local M, most, is_stage = ...\n"
+    "local cameras, views = M.cameras, M.views\n"
+    "local function dressed(who, p)\n" /* a body with a look is a stage */
+    "  if p.look == nil then return who, p end\n"
+    "  if is_stage(who) then error('a stage has its own look', 3) end\n"
+    "  local stage, err = M.stage {actors = {{body = who, clip = p.clip}}, look = p.look, fps = "
+    "p.fps}\n"
+    "  if not stage then return nil, err end\n"
+    "  local rest = {}\n"
+    "  for key, value in pairs(p) do rest[key] = value end\n"
+    "  rest.look, rest.clip, rest.fps = nil, nil, nil\n"
+    "  return stage, rest\n"
+    "end\n"
+    "function M.views(who, p)\n"
+    "  if type(p) ~= 'table' then return views(who, p) end\n"
+    "  local err\n"
+    "  who, p = dressed(who, p)\n"
+    "  if not who then return nil, p end\n"
+    "  local list = p.cameras\n"
+    "  if type(list) == 'table' and (list.at or #list > most) then\n"
+    "    return require('stance.view_stream').new(views, who, p)\n"
+    "  end\n"
+    "  return views(who, p)\n"
+    "end\n"
+    "function M.ring(who, p)\n"
     "  p = p or {}\n"
-    "  local list, err = cameras(body, p)\n"
+    "  local list, err = cameras(who, p)\n"
     "  if not list then error(err, 0) end\n"
-    "  local made, why = views(body, {cameras = list, clip = p.clip, time = p.time,\n"
-    "    samples = p.samples, batch = p.batch, backend = p.backend})\n"
+    "  local options = {cameras = list}\n"
+    "  for _, key in ipairs {'clip', 'time', 'samples', 'batch', 'backend', 'look', 'fps', 'maps', "
+    "'picture',\n"
+    "    'parallel'} do options[key] = p[key] end\n"
+    "  local made, why = M.views(who, options)\n"
     "  if not made then error(why, 0) end\n"
     "  return made:each()\n"
-    "end\n";
+    "end\n"
+    "function M.random_look(...) return require('stance.looks').random(...) end\n";
 
 static void push_landmark_names(lua_State *L) {
     lua_createtable(L, SCENE_LANDMARKS, 0);
@@ -333,6 +308,11 @@ static void push_formats(lua_State *L) {
     }
 }
 
+static int is_stage(lua_State *L) {
+    lua_pushboolean(L, lua_stage_at(L, 1) != NULL);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"views", render_views},
     {NULL, NULL},
@@ -340,20 +320,24 @@ static const luaL_Reg functions[] = {
 
 static const luaL_Reg waiting_functions[] = {
     {"cameras", render_cameras},
+    {"look", lua_look_new},
+    {"stage", lua_stage_new},
     {NULL, NULL},
 };
 
 int lua_open_render(lua_State *L) {
     lua_views_open(L);
+    lua_stage_open(L);
+    lua_look_open(L);
     lua_newtable(L);
     luaL_register(L, NULL, functions);
     fiber_register(L, waiting_functions);
-    if (luaL_loadbuffer(L, ring_chunk, sizeof ring_chunk - 1, "=render.ring") != 0)
+    if (luaL_loadbuffer(L, lua_half, sizeof lua_half - 1, "=render") != 0)
         return lua_error(L);
-    lua_getfield(L, -2, "cameras");
-    lua_getfield(L, -3, "views");
-    lua_call(L, 2, 1);
-    lua_setfield(L, -2, "ring");
+    lua_pushvalue(L, -2);
+    lua_pushinteger(L, VIEWS_MAX);
+    lua_pushcfunction(L, is_stage);
+    lua_call(L, 3, 0);
     push_landmark_names(L);
     lua_setfield(L, -2, "landmarks");
     push_formats(L);

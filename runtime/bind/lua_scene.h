@@ -12,4 +12,7 @@ struct scene;
  * value is no body, or a closed one. */
 struct scene *lua_scene_check(lua_State *L, int index);
 
+/* The same without raising: NULL when the value is no body, or a closed one. */
+struct scene *lua_scene_at(lua_State *L, int index);
+
 #endif

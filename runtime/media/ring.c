@@ -1,6 +1,7 @@
 #include "media/ring.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,7 +68,39 @@ int ring_box_fits(const struct gpu_camera *camera, const float box[6]) {
 }
 
 void view_spec_aim(struct view_spec *spec, uint32_t width, uint32_t height) {
+    float *m = spec->camera.camera_from_world;
+    float c = cosf(spec->roll * radians), s = sinf(spec->roll * radians);
     gpu_camera_look_at(&spec->camera, spec->eye, spec->target, spec->fov * radians, width, height);
+    for (int k = 0; k < 4 && spec->roll != 0; k++) {
+        float x = m[k], y = m[4 + k];
+        m[k] = c * x + s * y;
+        m[4 + k] = c * y - s * x;
+    }
+}
+
+/* Rows of length 1, at right angles, right-handed. */
+static bool is_rotation(const float *m) {
+    for (int a = 0; a < 3; a++)
+        for (int b = a; b < 3; b++) {
+            float dot =
+                m[4 * a] * m[4 * b] + m[4 * a + 1] * m[4 * b + 1] + m[4 * a + 2] * m[4 * b + 2];
+            if (!(fabsf(dot - (a == b ? 1.0f : 0.0f)) < 1e-3f))
+                return false;
+        }
+    float determinant = m[0] * (m[5] * m[10] - m[6] * m[9]) - m[1] * (m[4] * m[10] - m[6] * m[8]) +
+                        m[2] * (m[4] * m[9] - m[5] * m[8]);
+    return determinant > 0;
+}
+
+int view_spec_place(struct view_spec *spec, const float m[12], struct err *err) {
+    if (!is_rotation(m) || !isfinite(m[3]) || !isfinite(m[7]) || !isfinite(m[11]))
+        return err_set(err, ERR_INVALID, "camera_from_world must be a rotation with a move");
+    memcpy(spec->camera.camera_from_world, m, 12 * sizeof *m);
+    for (int k = 0; k < 3; k++) {
+        spec->eye[k] = -(m[k] * m[3] + m[4 + k] * m[7] + m[8 + k] * m[11]);
+        spec->target[k] = spec->eye[k] + m[8 + k];
+    }
+    return 0;
 }
 
 int view_spec_check(float fov, uint32_t width, uint32_t height, struct err *err) {
@@ -82,6 +115,7 @@ static void place(const struct ring_options *options, uint32_t index, float dist
                   const float center[3], struct view_spec *spec) {
     float degrees = 360.0f * (float)index / (float)options->views, angle = degrees * radians;
     *spec = (struct view_spec){
+        .number = index,
         .azimuth = degrees,
         .distance = distance,
         .height = options->height,

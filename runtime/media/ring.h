@@ -32,17 +32,23 @@ enum { RING_POSES = 24, RING_MAX_VIEWS = 360, VIEW_NAME_SIZE = 32 };
 /* A camera with what people call it. */
 struct view_spec {
     char name[VIEW_NAME_SIZE];
-    float azimuth;  /* degrees from the front towards a body's right; NAN: not of a ring */
-    float distance; /* metres from the ring's axis; NAN likewise */
-    float height;   /* metres over the ground */
-    float fov;      /* degrees, vertical; for the picture's height */
-    double time;    /* seconds of the stage */
+    uint64_t number; /* which of all views it is, from 0: what is by chance follows it */
+    float azimuth;   /* degrees from the front towards a body's right; NAN: not of a ring */
+    float distance;  /* metres from the ring's axis; NAN likewise */
+    float height;    /* metres over the ground */
+    float fov;       /* degrees, vertical; for the picture's height */
+    float roll;      /* degrees by which the picture's contents are turned to the left */
+    double time;     /* seconds of the stage */
     float eye[3], target[3];
     struct gpu_camera camera; /* set up from the above by view_spec_aim */
 };
 
-/* Sets spec->camera up from eye, target and fov for a picture of width x height. */
+/* Sets spec->camera up from eye, target, fov and roll for a picture of width x height. */
 void view_spec_aim(struct view_spec *spec, uint32_t width, uint32_t height);
+
+/* Takes the place of the camera from a matrix instead, [3][4] by rows, and sets eye and target by
+ * it. ERR_INVALID unless it is a rotation with a move. */
+int view_spec_place(struct view_spec *spec, const float camera_from_world[12], struct err *err);
 
 /* ERR_INVALID unless a camera can have these numbers. */
 int view_spec_check(float fov, uint32_t width, uint32_t height, struct err *err);

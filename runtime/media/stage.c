@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "media/look.h"
+#include "media/motion.h"
+#include "media/rig.h"
 
 struct stage {
     atomic_uint holders;
@@ -20,10 +22,14 @@ static const double most_rate = 1000, still_rate = 30, farthest = 1e4;
 /* -- Clips ------------------------------------------------------------------------------------- */
 
 static double clip_seconds(const struct stage_actor *actor) {
+    if (actor->motion != NULL)
+        return scene_motion_seconds(actor->motion);
     return actor->clip == SCENE_REST ? 0 : scene_clip_seconds(actor->scene, (uint32_t)actor->clip);
 }
 
 static double clip_rate(const struct stage_actor *actor) {
+    if (actor->motion != NULL)
+        return scene_motion_rate(actor->motion);
     return actor->clip == SCENE_REST ? 0 : scene_clip_rate(actor->scene, (uint32_t)actor->clip);
 }
 
@@ -39,6 +45,8 @@ static double needed_seconds(const struct stage_actor *actor) {
 /* -- Life -------------------------------------------------------------------------------------- */
 
 static int check_actor(const struct stage_actor *actor, uint32_t number, struct err *err) {
+    if (actor->motion != NULL && scene_motion_body(actor->motion) != actor->scene)
+        return err_set(err, ERR_INVALID, "actor %u: its motion is bound to another body", number);
     if (!(actor->speed >= -100 && actor->speed <= 100))
         return err_set(err, ERR_INVALID, "actor %u: speed must be -100 to 100", number);
     if (!(fabs(actor->start) <= 1e6))
@@ -97,6 +105,8 @@ int stage_new(const struct stage_actor *actors, uint32_t count, struct look *loo
         struct stage_actor *actor = &stage->actors[stage->count];
         *actor = actors[stage->count];
         scene_retain(actor->scene);
+        if (actor->motion != NULL)
+            scene_motion_retain(actor->motion);
         name_person(actor);
         stage->seconds = fmax(stage->seconds, needed_seconds(actor));
         stage->rate = fmax(stage->rate, clip_rate(actor) * fabs(actor->speed));
@@ -123,8 +133,10 @@ struct stage *stage_retain(struct stage *stage) {
 void stage_release(struct stage *stage) {
     if (stage == NULL || atomic_fetch_sub_explicit(&stage->holders, 1, memory_order_acq_rel) > 1)
         return;
-    for (uint32_t i = 0; i < stage->count; i++)
+    for (uint32_t i = 0; i < stage->count; i++) {
+        scene_motion_release(stage->actors[i].motion);
         scene_release(stage->actors[i].scene);
+    }
     look_release(stage->look);
     free(stage->actors);
     free(stage);
@@ -157,6 +169,8 @@ double stage_actor_time(const struct stage *stage, uint32_t number, double time)
     double seconds = clip_seconds(actor), at = actor->start + time * actor->speed;
     if (!(seconds > 0))
         return 0;
+    if (actor->loop && actor->motion != NULL)
+        return scene_motion_wrap(actor->motion, at);
     if (actor->loop)
         return scene_clip_wrap(actor->scene, actor->clip, at);
     return at > 0 ? fmin(at, seconds) : 0;
@@ -164,7 +178,13 @@ double stage_actor_time(const struct stage *stage, uint32_t number, double time)
 
 const char *stage_actor_clip(const struct stage *stage, uint32_t number) {
     const struct stage_actor *actor = &stage->actors[number];
+    if (actor->motion != NULL)
+        return scene_motion_name(actor->motion);
     return actor->clip == SCENE_REST ? NULL : scene_clip_name(actor->scene, (uint32_t)actor->clip);
+}
+
+double stage_actor_rate(const struct stage *stage, uint32_t number) {
+    return clip_rate(&stage->actors[number]);
 }
 
 /* Turns and moves what is in the actor's own space. An actor at the origin keeps its bits. */
@@ -186,8 +206,59 @@ static void put_in_place(const struct stage_actor *actor, float *palette, uint32
 
 void stage_pose(const struct stage *stage, uint32_t number, double time, float *palette) {
     const struct stage_actor *actor = &stage->actors[number];
-    scene_pose(actor->scene, actor->clip, stage_actor_time(stage, number, time), palette);
+    double at = stage_actor_time(stage, number, time);
+    if (actor->motion != NULL)
+        scene_motion_pose(actor->motion, at, palette);
+    else
+        scene_pose(actor->scene, actor->clip, at, palette);
     put_in_place(actor, palette, scene_joint_count(actor->scene));
+}
+
+/* A bone's or a joint's origin in bind space, as an anchor. False: no such thing. */
+static bool find_joint(const struct scene *scene, const char *name, struct gpu_anchor *anchor) {
+    int bone = rig_bone_find(name), joint = bone >= 0 ? scene_bone(scene, (enum rig_bone)bone) : -1;
+    float bind[12];
+    for (uint32_t i = 0; joint < 0 && i < scene_joint_count(scene); i++)
+        if (strcmp(scene_joint_name(scene, i), name) == 0)
+            joint = (int)i;
+    if (joint < 0)
+        return false;
+    scene_joint_bind(scene, (uint32_t)joint, bind);
+    *anchor = (struct gpu_anchor){
+        .position = {bind[3], bind[7], bind[11]}, .joint = {(uint16_t)joint}, .weight = {1}};
+    return true;
+}
+
+static bool find_anchor(const struct scene *scene, const char *name, struct gpu_anchor *anchor) {
+    for (uint32_t i = 0; i < SCENE_LANDMARKS; i++)
+        if (strcmp(scene_landmark_name(i), name) == 0) {
+            *anchor = scene_landmarks(scene, NULL)[i];
+            return true;
+        }
+    return find_joint(scene, name, anchor);
+}
+
+int stage_point(const struct stage *stage, uint32_t number, const char *name, double time,
+                float point[3], struct err *err) {
+    const struct scene *scene = stage->actors[number].scene;
+    struct gpu_anchor anchor;
+    if (!find_anchor(scene, name, &anchor))
+        return err_set(err, ERR_NOT_FOUND, "%s has no landmark, bone or joint %.60s",
+                       scene_name(scene), name);
+    float *palette = malloc((size_t)scene_joint_count(scene) * 12 * sizeof *palette);
+    if (palette == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for a pose");
+    stage_pose(stage, number, time, palette);
+    for (int row = 0; row < 3; row++) {
+        point[row] = 0;
+        for (int i = 0; i < 4; i++) {
+            const float *m = palette + (size_t)anchor.joint[i] * 12 + 4 * row, *p = anchor.position;
+            if (anchor.weight[i] > 0)
+                point[row] += anchor.weight[i] * (m[0] * p[0] + m[1] * p[1] + m[2] * p[2] + m[3]);
+        }
+    }
+    free(palette);
+    return 0;
 }
 
 /* -- Moments ----------------------------------------------------------------------------------- */

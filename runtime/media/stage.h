@@ -1,15 +1,15 @@
 /* stage.h - who is in the pictures, where, in which movement, under which light.
  *
- * A stage has actors, each a body (media/scene.h) with its clip, at a place of its own, and one
- * look (media/look.h). It has a clock: at the time t of the stage an actor is at start + t x speed
- * seconds of its clip; before the clip's beginning it stands as at the beginning, after its end as
- * at the end, unless it loops. The stage lasts until the last actor
- * that does not loop is through, at least for one round of each that does.
+ * A stage has actors, each a body (media/scene.h) with its clip or a motion that is bound to it
+ * (media/motion.h), at a place of its own, and one look (media/look.h). It has a clock: at the time
+ * t of the stage an actor is at start + t x speed seconds of its clip; before the clip's beginning
+ * it stands as at the beginning, after its end as at the end, unless it loops. The stage lasts until
+ * all of each clip was shown.
  *
  * Places are in metres and radians on the common ground: yaw turns an actor to its left (it faces
  * +z at 0, +x at a quarter turn), then it is moved to `position`.
  *
- * Ownership: counted, and it holds its scenes and its look; stage_release by the last holder
+ * Ownership: counted, and it holds its scenes, motions and look; stage_release by the last holder
  * frees all. Threads: immutable, any number of threads may use, retain and release it. */
 #ifndef STANCE_MEDIA_STAGE_H
 #define STANCE_MEDIA_STAGE_H
@@ -22,14 +22,16 @@
 #include "stance_gpu.h"
 
 struct look;
+struct scene_motion;
 struct stage;
 
 enum { STAGE_PERSON_SIZE = 64 };
 
 struct stage_actor {
     struct scene *scene;
-    int clip;     /* of the scene, or SCENE_REST */
-    double start; /* seconds in the clip when the stage's clock is at 0 */
+    int clip; /* of the scene, or SCENE_REST; not looked at where there is a motion */
+    struct scene_motion *motion; /* bound to the scene; NULL: the clip */
+    double start;                /* seconds in the clip when the stage's clock is at 0 */
     double speed; /* its seconds a second of the stage; 1: as it was made; 0: it stands still */
     bool loop;    /* begins again where it ends */
     float position[3], yaw;
@@ -56,11 +58,19 @@ double stage_seconds(const struct stage *stage); /* how long it lasts; 0: nobody
 /* Where an actor is in its clip at a time of the stage: 0 to the clip's seconds. */
 double stage_actor_time(const struct stage *stage, uint32_t actor, double time);
 
-/* The clip's name; NULL: the rest pose. */
+/* The clip's or the motion's name; NULL: the rest pose. */
 const char *stage_actor_clip(const struct stage *stage, uint32_t actor);
+
+/* Its keys a second; 0: the rest pose. */
+double stage_actor_rate(const struct stage *stage, uint32_t actor);
 
 /* palette[joint][12] of an actor at a time of the stage, its place included. */
 void stage_pose(const struct stage *stage, uint32_t actor, double time, float *palette);
+
+/* Where something of an actor is at a time of the stage, metres: a landmark ("nose"), a bone of a
+ * human ("leftHand", media/rig.h), or a joint by the file's name. ERR_NOT_FOUND, ERR_NO_MEMORY. */
+int stage_point(const struct stage *stage, uint32_t actor, const char *name, double time,
+                float point[3], struct err *err);
 
 /* -- Moments ----------------------------------------------------------------------------------- */
 

@@ -317,8 +317,7 @@ static void fill_person(const struct views *views, const struct gpu_frame *frame
     person->person = on_stage->person;
     person->clip = stage_actor_clip(views->stage, actor);
     person->time = stage_actor_time(views->stage, actor, time);
-    person->rate =
-        on_stage->clip >= 0 ? scene_clip_rate(on_stage->scene, (uint32_t)on_stage->clip) : 0;
+    person->rate = stage_actor_rate(views->stage, actor);
     person->pose = frame->actors[actor].pose;
 }
 

@@ -121,9 +121,14 @@ describe("render", function()
 
     it("refuses misuse", function()
       assert.has_error(function() render.cameras({}, {}) end)
-      assert.has_error(function() render.cameras(body, { size = 5 }) end)
-      assert.has_error(function() render.cameras(body, { angles = 1.5 }) end)
-      assert.has_error(function() render.views(body, {}) end)
+      for field, bad in pairs { size = 5, angles = 1.5, time = "now" } do
+        local cameras, err = render.cameras(body, { [field] = bad })
+        assert.is_nil(cameras)
+        assert.matches("options." .. field, err.message, 1, true)
+      end
+      local views, err = render.views(body, {})
+      assert.is_nil(views)
+      assert.matches("options.cameras", err.message, 1, true)
     end)
   end)
 

@@ -1,0 +1,196 @@
+/* lua_render_look.c - the Lua type `stance.look`: light and camera, from a table.
+ *
+ * Directions are told as those of cameras: azimuth in degrees from the front (+z) to a body's
+ * right, elevation from the horizon up. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/lua_render.h"
+
+static const char look_type[] = "stance.look";
+static const double radians = 3.14159265358979 / 180;
+
+/* -- Options ----------------------------------------------------------------------------------- */
+
+static void scale(float color[3], double factor) {
+    for (int c = 0; c < 3; c++)
+        color[c] *= (float)factor;
+}
+
+static double brightest(const float color[3]) {
+    return (double)fmaxf(color[0], fmaxf(color[1], color[2]));
+}
+
+/* Whether the field is `false`: this part of the look is to be missing. */
+static bool is_off(struct lua_fields *fields, int index, const char *field) {
+    lua_getfield(fields->L, index, field);
+    bool off = lua_isboolean(fields->L, -1) && !lua_toboolean(fields->L, -1);
+    lua_pop(fields->L, 1);
+    return off;
+}
+
+static void read_sun(struct lua_fields *fields, int index, struct gpu_lighting *lighting) {
+    static const char path[] = "look.sun";
+    float *direction = lighting->sun_direction, *color = lighting->sun_color;
+    double flat = hypot((double)direction[0], (double)direction[2]);
+    double strength = brightest(color);
+    if (is_off(fields, index, "sun")) {
+        memset(lighting->sun_color, 0, sizeof lighting->sun_color);
+        return;
+    }
+    if (!lua_fields_open(fields, index, "look", "sun"))
+        return;
+    int sun = lua_gettop(fields->L);
+    lua_fields_known(fields, sun, path, "elevation azimuth strength color softness");
+    double elevation = lua_fields_number(fields, sun, path, "elevation", -90, 90,
+                                         atan2((double)direction[1], flat) / radians);
+    double azimuth =
+        lua_fields_number(fields, sun, path, "azimuth", -36e3, 36e3,
+                          atan2(-(double)direction[0], (double)direction[2]) / radians);
+    if (!lua_fields_color(fields, sun, path, "color", color))
+        scale(color, 1 / strength);
+    scale(color, lua_fields_number(fields, sun, path, "strength", 0, 1000, strength));
+    lighting->shadow_softness = (float)lua_fields_number(fields, sun, path, "softness", 0, 10,
+                                                         (double)lighting->shadow_softness);
+    direction[0] = (float)(-sin(azimuth * radians) * cos(elevation * radians));
+    direction[1] = (float)sin(elevation * radians);
+    direction[2] = (float)(cos(azimuth * radians) * cos(elevation * radians));
+    lua_pop(fields->L, 1);
+}
+
+static void read_sky(struct lua_fields *fields, int index, struct gpu_lighting *lighting) {
+    static const char path[] = "look.sky";
+    if (is_off(fields, index, "sky")) {
+        memset(lighting->sky_color, 0, sizeof lighting->sky_color);
+        memset(lighting->bounce_color, 0, sizeof lighting->bounce_color);
+        memset(lighting->background_top, 0, sizeof lighting->background_top);
+        memset(lighting->background_bottom, 0, sizeof lighting->background_bottom);
+        return;
+    }
+    if (!lua_fields_open(fields, index, "look", "sky"))
+        return;
+    int sky = lua_gettop(fields->L);
+    lua_fields_known(fields, sky, path, "color bounce strength top bottom");
+    lua_fields_color(fields, sky, path, "color", lighting->sky_color);
+    lua_fields_color(fields, sky, path, "bounce", lighting->bounce_color);
+    lua_fields_color(fields, sky, path, "top", lighting->background_top);
+    lua_fields_color(fields, sky, path, "bottom", lighting->background_bottom);
+    double strength = lua_fields_number(fields, sky, path, "strength", 0, 1000, 1);
+    scale(lighting->sky_color, strength);
+    scale(lighting->bounce_color, strength);
+    lua_pop(fields->L, 1);
+}
+
+static void read_ground(struct lua_fields *fields, int index, struct gpu_lighting *lighting) {
+    static const char path[] = "look.ground";
+    if (is_off(fields, index, "ground")) {
+        lighting->ground = false;
+        return;
+    }
+    if (!lua_fields_open(fields, index, "look", "ground"))
+        return;
+    int ground = lua_gettop(fields->L);
+    lua_fields_known(fields, ground, path, "color height");
+    lua_fields_color(fields, ground, path, "color", lighting->ground_color);
+    lighting->ground_y = (float)lua_fields_number(fields, ground, path, "height", -1e3, 1e3, 0);
+    lighting->ground = true;
+    lua_pop(fields->L, 1);
+}
+
+void lua_look_read(struct lua_fields *fields, int index, const char *path,
+                   struct look_options *options) {
+    struct gpu_lighting *lighting = &options->lighting;
+    look_options_default(options);
+    lua_fields_known(fields, index, path, "sun sky ground exposure jpeg");
+    read_sun(fields, index, lighting);
+    read_sky(fields, index, lighting);
+    read_ground(fields, index, lighting);
+    lighting->exposure = (float)lua_fields_number(fields, index, path, "exposure", 0, 1000,
+                                                  (double)lighting->exposure);
+    options->jpeg = (int)lua_fields_number(fields, index, path, "jpeg", 1, 100, 0);
+}
+
+/* -- The type ---------------------------------------------------------------------------------- */
+
+struct task {
+    struct look_options options;
+    struct look *look;
+    struct err err;
+    int rc;
+};
+
+static void run_look(void *arg) {
+    struct task *task = arg;
+    task->rc = look_new(&task->options, &task->look, &task->err);
+}
+
+static int push_look(lua_State *L, void *arg) {
+    struct task *task = arg;
+    if (task->rc != 0)
+        return vm_fail(L, &task->err);
+    struct look **box = lua_newuserdata(L, sizeof *box);
+    *box = task->look;
+    task->look = NULL;
+    luaL_getmetatable(L, look_type);
+    lua_setmetatable(L, -2);
+    return 1;
+}
+
+static void task_release(void *arg) {
+    struct task *task = arg;
+    look_release(task->look);
+    free(task);
+}
+
+int lua_look_new(lua_State *L) {
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    fiber_check(L);
+    struct task *task = calloc(1, sizeof *task);
+    if (task == NULL)
+        return vm_failf(L, ERR_NO_MEMORY, "no memory for a look");
+    struct lua_fields fields = {.L = L};
+    lua_look_read(&fields, 1, "look", &task->options);
+    if (fields.rc != 0) {
+        task_release(task);
+        return vm_fail(L, &fields.err);
+    }
+    return fiber_work(L, task, run_look, push_look, task_release);
+}
+
+struct look *lua_look_at(lua_State *L, int index) {
+    struct look **box = lua_touserdata(L, index);
+    if (box == NULL || lua_getmetatable(L, index) == 0)
+        return NULL;
+    luaL_getmetatable(L, look_type);
+    bool is_look = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return is_look ? *box : NULL;
+}
+
+static int look_gc(lua_State *L) {
+    struct look **box = luaL_checkudata(L, 1, look_type);
+    look_release(*box);
+    *box = NULL;
+    return 0;
+}
+
+static int look_tostring(lua_State *L) {
+    luaL_checkudata(L, 1, look_type);
+    lua_pushliteral(L, "look");
+    return 1;
+}
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+
+static const luaL_Reg meta[] = {
+    {"__gc", look_gc},
+    {"__tostring", look_tostring},
+    {NULL, NULL},
+};
+
+void lua_look_open(lua_State *L) {
+    vm_new_type(L, look_type, no_methods, meta);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,351 @@
+-- Stages: several people, looks, maps, and views of more cameras than memory holds.
+local cameras, fiber, json = require "stance.cameras", require "fiber", require "json"
+local render, scene = require "render", require "scene"
+
+local small = { 96, 96 }
+
+local function bytes_of(view, name)
+  local list, bytes = {}, assert(view:map(name))
+  for i = 1, #bytes do list[i] = bytes:byte(i) end
+  return list
+end
+
+local function count(list, wanted)
+  local sum = 0
+  for _, value in ipairs(list) do
+    if value == wanted then sum = sum + 1 end
+  end
+  return sum
+end
+
+describe("a stage", function()
+  local body
+
+  setup(function() body = assert(scene.open("mannequin", { detail = 1 })) end)
+  teardown(function() body:close() end)
+
+  local function pair(fields)
+    local options = {
+      actors = {
+        { body = body, clip = "walk", position = { -0.6, 0, 0 }, person = "Ada" },
+        { body = body, clip = "rest", position = { 0.6, 0, 0 }, yaw = 180 },
+      },
+    }
+    for key, value in pairs(fields or {}) do options[key] = value end
+    return assert(render.stage(options))
+  end
+
+  it("tells who is on it and how long it lasts", function()
+    local stage = pair { fps = 24 }
+    local actors = stage:actors()
+    assert.same({ "Ada", "mannequin", "walk" }, { actors[1].person, actors[1].character, actors[1].clip })
+    assert.equal("mannequin", actors[2].person)
+    assert.is_nil(actors[2].clip)
+    assert.near(0.6, actors[2].position[1], 1e-6)
+    assert.near(180, actors[2].yaw, 1e-4)
+    for _, clip in ipairs(body:clips()) do
+      if clip.name == "walk" then assert.near(clip.seconds, stage:seconds(), 1e-9) end
+    end
+    assert.equal(24, stage:fps())
+    assert.equal("stage (2 actors)", tostring(stage))
+  end)
+
+  it("has boxes of all frames, of one time, of one actor", function()
+    local stage = pair()
+    local all, now = assert(stage:box()), assert(stage:box { time = 0.2 })
+    local ada, padded = assert(stage:box { actor = 1 }), assert(stage:box { padding = 1.2 })
+    for i = 1, 3 do
+      assert.is_true(now.min[i] >= all.min[i] - 0.02 and now.max[i] <= all.max[i] + 0.02)
+      assert.near((all.max[i] - all.min[i]) * 1.2, padded.max[i] - padded.min[i], 1e-3)
+    end
+    assert.is_true(ada.max[1] < all.max[1] - 0.3)
+  end)
+
+  it("tells where landmarks, bones and joints are", function()
+    local stage = pair()
+    local nose, other = assert(stage:point("nose", 0.3)), assert(stage:point("nose", 0, 2))
+    assert.is_true(nose[2] > 1.3 and math.abs(nose[1] + 0.6) < 0.2)
+    assert.is_true(other[3] < 0) -- it was turned round
+    local joint
+    for _, entry in ipairs(body:joints()) do joint = joint or entry.name end
+    assert.is_table(assert(stage:point(joint)))
+    assert.is_true(assert(stage:point("leftFoot"))[2] < assert(stage:point("hips"))[2])
+    local none, err = stage:point "tail"
+    assert.is_nil(none)
+    assert.equal("not_found", err.code)
+    assert.matches("tail", err.message)
+  end)
+
+  it("shows its people side by side, with who is who", function()
+    local stage = pair()
+    for view in render.ring(stage, { angles = 2, size = small, samples = 1, maps = { "cover" } }) do
+      local person, labels = bytes_of(view, "person"), json.decode((assert(view:labels())))
+      local bytes, info = view:map "depth"
+      assert.same({ "<f4", { 96, 96 }, 96 * 96 * 4 }, { info.dtype, info.shape, #bytes })
+      assert.equal(2, #labels.people)
+      assert.is_true(count(person, 1) > 100 and count(person, 2) > 100)
+      local sides = {}
+      for i, value in ipairs(person) do
+        if value > 0 then sides[value] = math.max(sides[value] or 0, (i - 1) % 96) end
+      end
+      assert.equal(view.index == 1, sides[1] < sides[2]) -- from behind they change places
+      assert.equal(96 * 96, #bytes_of(view, "cover"))
+      local none, err = view:map "triangle"
+      assert.is_nil(none)
+      assert.matches("maps", err.message)
+    end
+  end)
+
+  it("has the same person in the same pixels as a body alone", function()
+    local alone = assert(render.views(body, { cameras = { { position = { 0, 1.6, 3.5 }, target = { 0, 1, 0 }, size = small } },
+      clip = "walk", time = 0.4 }))
+    local moved = assert(render.stage { actors = { { body = body, clip = "walk", position = { 2, 0, -1 }, time = 0.1 } } })
+    local camera = { position = { 2, 1.6, 2.5 }, target = { 2, 1, -1 }, size = small }
+    local views = assert(render.views(moved, { cameras = { camera }, time = 0.3 }))
+    local different = 0
+    local one, other = bytes_of(alone:view(1), "person"), bytes_of(views:view(1), "person")
+    for i = 1, #one do different = different + (one[i] ~= other[i] and 1 or 0) end
+    assert.is_true(different <= 3, different .. " pixels differ") -- numbers are rounded elsewhere
+  end)
+
+  describe("of a look", function()
+    local camera = { position = { 0, 1.4, 3 }, target = { 0, 1, 0 }, size = small }
+
+    local function brightness(look)
+      local views = assert(render.views(body, { cameras = { camera }, clip = "rest", samples = 1, look = look }))
+      local sum, rgb = { 0, 0, 0 }, assert(views:view(1):rgb())
+      for i = 1, #rgb do sum[(i - 1) % 3 + 1] = sum[(i - 1) % 3 + 1] + rgb:byte(i) end
+      for i = 1, 3 do sum[i] = sum[i] / #rgb * 3 end
+      return sum
+    end
+
+    it("is as bright as it says", function()
+      local usual, dark = brightness {}, brightness { exposure = 0.3 }
+      assert.same(usual, brightness(nil))
+      assert.is_true(dark[2] < usual[2] * 0.75)
+      assert.is_true(brightness { sun = false, sky = false }[2] < usual[2] / 4)
+    end)
+
+    it("has the colours that it says", function()
+      local red = brightness { ground = false, sky = { top = "#ff0000", bottom = { 1, 0, 0 } } }
+      assert.is_true(red[1] > 2 * red[3])
+      assert.is_true(brightness { ground = { color = "#0000ff" } }[3] > brightness { ground = { color = "#ff0000" } }[3] + 10)
+    end)
+
+    it("has its sun where it says", function()
+      -- The shadow of a low sun at the right falls to the left, from the front: towards +x.
+      local function shadow(azimuth)
+        local views = assert(render.views(body, { clip = "rest", samples = 1, cameras = { { position = { 0, 6, 0.1 }, target = { 0, 0, 0 },
+          size = small } }, look = { sun = { elevation = 30, azimuth = azimuth, strength = 2 }, sky = { strength = 0.2 } } }))
+        local view = views:view(1)
+        local rgb, person, sums = assert(view:rgb()), bytes_of(view, "person"), { 0, 0 }
+        for i = 1, #person do
+          local x = (i - 1) % 96
+          if person[i] == 0 then sums[x < 48 and 1 or 2] = sums[x < 48 and 1 or 2] + rgb:byte(i * 3) end
+        end
+        return sums[2] < sums[1]
+      end
+      assert.is_true(shadow(90))
+      assert.is_false(shadow(-90))
+    end)
+
+    it("may be shared, and is drawn by chance from a seed", function()
+      local look = assert(render.look(render.random_look(3)))
+      assert.is_table(pair { look = look }:actors())
+      assert.same(render.random_look(3), render.random_look(3))
+      assert.not_same(render.random_look(3), render.random_look(4))
+      assert.equal(20, render.random_look(3, { sun = { elevation = 20 } }).sun.elevation)
+      local usual, changed = render.random_look(3), render.random_look(3, { exposure = { 2, 3 } })
+      assert.is_true(changed.exposure >= 2)
+      assert.same(usual.sun, changed.sun)
+      assert.error_matches(function() render.random_look(3, { sun = { hight = 3 } }) end, "ranges.sun has no field hight")
+      for seed = 1, 50 do assert(render.look(render.random_look(seed))) end
+    end)
+
+    for name, case in pairs {
+      ["a field that there is not"] = { { sun = { heigth = 3 } }, "look.sun has no field heigth; it may have: elevation" },
+      ["a number out of range"] = { { sun = { elevation = 95 } }, "look.sun.elevation must be a number from -90 to 90" },
+      ["a colour that is none"] = { { ground = { color = "red" } }, 'look.ground.color must be like "#ff8800"' },
+      ["a negative colour"] = { { sky = { top = { -1, 0, 0 } } }, "look.sky.top must be a list of numbers from 0 on" },
+      ["a table's place"] = { { sun = 3 }, "look.sun must be a table" },
+      ["a quality"] = { { jpeg = 300 }, "look.jpeg must be a number from 1 to 100" },
+    } do
+      it("refuses " .. name, function()
+        local look, err = render.look(case[1])
+        assert.is_nil(look)
+        assert.equal("invalid", err.code)
+        assert.matches(case[2], err.message, 1, true)
+      end)
+    end
+  end)
+
+  for name, case in pairs {
+    ["nobody"] = { {}, "a stage needs actors" },
+    ["an empty list"] = { { actors = {} }, "1 to 64 actors" },
+    ["an actor without a body"] = { { actors = { {} } }, "actors[1].body must be a body" },
+    ["what is no actor"] = { { actors = { 5 } }, "actors[1] must be a table" },
+    ["a clip that there is not"] = { { actors = { { clip = "moonwalk" } } }, "has no clip moonwalk" },
+    ["a place of two numbers"] = { { actors = { { position = { 1, 2 } } } }, "actors[1].position must be a list of 3 numbers" },
+    ["a field that there is not"] = { { actors = { { postion = { 1, 2, 3 } } } }, "actors[1] has no field postion" },
+    ["a stage's field that there is not"] = { { actor = {} }, "stage has no field actor" },
+    ["a speed"] = { { actors = { { speed = 1e6 } } }, "actors[1].speed" },
+    ["a rate"] = { { fps = 0 }, "stage.fps" },
+  } do
+    it("refuses " .. name, function()
+      for _, actor in ipairs(case[1].actors or {}) do
+        if type(actor) == "table" and next(actor) then actor.body = body end
+      end
+      if case[1].fps then case[1].actors = { { body = body } } end
+      local stage, err = render.stage(case[1])
+      assert.is_nil(stage)
+      assert.matches(case[2], err.message, 1, true)
+    end)
+  end
+
+  it("outlives nothing that was closed", function()
+    local stage = pair()
+    stage:close()
+    stage:close()
+    assert.has_error(function() stage:seconds() end)
+    assert.has_error(function() render.views(stage, { cameras = { { position = { 0, 1, 3 }, target = { 0, 1, 0 } } } }) end)
+  end)
+end)
+
+describe("views", function()
+  local body
+
+  setup(function() body = assert(scene.open("mannequin", { detail = 1 })) end)
+  teardown(function() body:close() end)
+
+  local function sphere(number) return cameras.sphere { target = { 0, 1, 0 }, distance = 3, count = number, size = { 32, 32 } } end
+
+  local function draw(options)
+    local list = {}
+    options.clip, options.samples = "rest", 1
+    local views = assert(render.views(body, options))
+    for view in views:each() do list[view.index] = view.name .. assert(view:png()) end
+    return list, views
+  end
+
+  it("of a set come in parts, the same as of a list", function()
+    local list = draw { cameras = sphere(83):list(), batch = 2 }
+    local stream, views = draw { cameras = sphere(83), batch = 2 }
+    assert.equal(83, #stream)
+    assert.same(list, stream)
+    assert.same({ 83, 83 }, { views:count(), views:timings().views })
+    assert.equal(list[50], views:view(50).name .. assert(views:view(50):png()))
+  end)
+
+  it("are the same from one thread and from several", function()
+    local list = sphere(12):list()
+    assert.same(draw { cameras = list, parallel = 1, batch = 3 }, draw { cameras = list, parallel = 4, batch = 1 })
+  end)
+
+  it("of very many cameras take no more memory than of few", function()
+    local function peak(number)
+      collectgarbage()
+      for view in assert(render.views(body, { cameras = sphere(number), clip = "rest", samples = 1, picture = false })):each() do
+        assert(view:depth())
+      end
+      local file = assert(io.open "/proc/self/statm")
+      local _, pages = file:read("*n", "*n")
+      file:close()
+      return pages / 256 -- MiB
+    end
+    local few = peak(100)
+    assert.is_true(peak(3000) < few + 48, "pictures are not freed")
+  end)
+
+  it("may be abandoned at any time", function()
+    for _ = 1, 20 do
+      local member = fiber.spawn(function()
+        for view in assert(render.views(body, { cameras = sphere(64), samples = 1 })):each() do view:png() end
+      end)
+      fiber.sleep(0)
+      member:cancel "enough"
+      local ok, err = member:join()
+      assert.is_false(ok)
+      assert.equal("cancelled", err.code)
+    end
+  end)
+
+  it("fail with the reason of the thread that drew", function()
+    local views = assert(render.views(body, { cameras = sphere(3):list(), backend = "cpu:abacus" }))
+    for i = 1, 3 do
+      local png, err = views:view(i):png()
+      assert.is_nil(png)
+      assert.matches("abacus", err.message)
+    end
+  end)
+
+  it("raise in a loop what a later camera is refused for", function()
+    local set = cameras.set(200, function(i)
+      return { position = { 0, 1, 3 }, target = { 0, 1, 0 }, fov = i == 150 and 500 or 50, size = { 16, 16 } }
+    end)
+    local seen = 0
+    local ok, err = pcall(function()
+      for _ in assert(render.views(body, { cameras = set })):each() do seen = seen + 1 end
+    end)
+    assert.is_false(ok)
+    assert.matches("fov must be a number from 5 to 120", err.message)
+    assert.is_true(seen >= 60)
+  end)
+
+  it("may have other files and an image beside the PNG", function()
+    local image = require "image"
+    local views = assert(render.views(body, { cameras = sphere(4):list() }))
+    for view in views:each() do
+      local png, jpeg, picture = assert(view:png()), assert(view:jpeg(50)), assert(view:image())
+      assert.same({ 32, 32 }, { picture:size() })
+      assert.is_true(#assert(view:jpeg { quality = 95 }) > #jpeg)
+      assert.equal(png, assert(view:png()))
+      assert.same({ 32, 32 }, { assert(image.decode(jpeg)):size() })
+    end
+  end)
+
+  it("without pictures have labels and maps", function()
+    local view = assert(render.views(body, { cameras = sphere(1):list(), picture = false })):view(1)
+    assert.is_string(view:labels())
+    for _, method in ipairs { "png", "rgb", "jpeg", "image" } do
+      local none, err = view[method](view)
+      assert.is_nil(none)
+      assert.equal("invalid", err.code)
+    end
+  end)
+
+  it("take matrices, focal lengths and rolls for cameras", function()
+    local views = assert(render.views(body, { cameras = {
+      { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = small },
+      { camera_from_world = { { 1, 0, 0, 0 }, { 0, -1, 0, 1 }, { 0, 0, -1, 3 } }, fov = 50, size = small },
+      { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = small, focal = cameras.focal(50) },
+      { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = small, roll = 90 },
+    }, clip = "rest", maps = { "person" } }))
+    local plain, turned = bytes_of(views:view(1), "person"), bytes_of(views:view(4), "person")
+    assert.same(plain, bytes_of(views:view(2), "person"))
+    assert.same(plain, bytes_of(views:view(3), "person"))
+    local different = 0
+    for y = 0, 95 do
+      for x = 0, 95 do -- what was right is up
+        if plain[y * 96 + x + 1] ~= turned[(95 - x) * 96 + y + 1] then different = different + 1 end
+      end
+    end
+    assert.is_true(different < 60, different .. " pixels differ")
+    assert.near(50, views:view(3):camera().fov, 1e-4)
+  end)
+
+  for name, case in pairs {
+    ["a camera without a target"] = { { position = { 0, 0, 0 } }, "cameras[1] needs a position and a target" },
+    ["a matrix that shears"] = { { camera_from_world = { { 1, 1, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } } }, "must be a rotation" },
+    ["a matrix that mirrors"] = { { camera_from_world = { { 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, -1, 0 } } }, "must be a rotation" },
+    ["half a matrix"] = { { camera_from_world = { { 1, 0, 0, 0 } } }, "three rows of four numbers" },
+    ["a size"] = { { position = { 0, 0, 0 }, target = { 0, 0, 1 }, size = { 9, 20000 } }, "cameras[1].size" },
+    ["a lens"] = { { position = { 0, 0, 0 }, target = { 0, 0, 1 }, focal = -3 }, "cameras[1].focal" },
+  } do
+    it("refuse " .. name, function()
+      local views, err = render.views(body, { cameras = { case[1] } })
+      assert.is_nil(views)
+      assert.equal("invalid", err.code)
+      assert.matches(case[2], err.message, 1, true)
+    end)
+  end
+end)
