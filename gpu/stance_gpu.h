@@ -45,8 +45,8 @@ enum gpu_error {
 /* A picture, 4 bytes RGBA a pixel, rows from the top, no padding. */
 struct gpu_texture {
     uint32_t width, height;
-    const uint8_t *rgba; /* colours in sRGB with straight alpha; linear: data, such as normals */
-    bool linear;
+    const uint8_t *rgba; /* sRGB with straight alpha; data, such as normals, as it is */
+    bool linear;         /* colours in it are linear light */
 };
 
 /* What a surface is to somebody who wants to tell clothes from skin. */
@@ -125,9 +125,38 @@ struct gpu_camera {
 void gpu_camera_look_at(struct gpu_camera *camera, const float eye[3], const float target[3],
                         float fov_y, uint32_t width, uint32_t height);
 
+/* A lamp without a shadow: a point, or a spot where `cone` is less than pi. */
+struct gpu_light {
+    float position[3];
+    float direction[3]; /* that a spot shines in, any length */
+    float color[3];     /* linear: of what a white wall that faces it a metre away sends back */
+    float radius;       /* metres, of the source: softens its gleam, and its light close by */
+    float cone, blend;  /* radians from the middle to the edge; share of it that fades, 0..1 */
+};
+
+/* Light from all around, of a picture: immutable, any number of threads may use it. */
+struct gpu_environment;
+
+/* rgb: [height][width][3], linear, equirectangular: column (1/2 + atan2(z, x) / 2 pi) width, the
+ * top row towards y, as Blender and three.js read such pictures. Numbers are cut to 0..65504; sides
+ * are 1 to 16384 pixels. Takes a tenth of a second or more. */
+int gpu_environment_new(const float *rgb, uint32_t width, uint32_t height,
+                        struct gpu_environment **out, char *why);
+void gpu_environment_free(struct gpu_environment *environment);
+
+/* How light becomes brightness. */
+enum gpu_tone {
+    GPU_TONE_SOFT,   /* colours stay what they are up to half of white, then roll off */
+    GPU_TONE_FILMIC, /* film's curve: soft in the dark, too, and seven times white fits in */
+    GPU_TONE_NONE,   /* what is brighter than white is white */
+    GPU_TONE_COUNT,
+};
+
+enum { GPU_MAX_LIGHTS = 8 };
+
 struct gpu_lighting {
     float sun_direction[3];                        /* towards the sun, world space, any length */
-    float sun_color[3];                            /* linear irradiance */
+    float sun_color[3];                            /* linear: of what white that faces it sends */
     float sky_color[3];                            /* linear ambient from above */
     float bounce_color[3];                         /* linear ambient from below */
     float shadow_softness;                         /* metres: width of the penumbra */
@@ -136,6 +165,13 @@ struct gpu_lighting {
     float ground_y;                                /* metres */
     float ground_color[3];                         /* linear */
     float background_top[3], background_bottom[3]; /* linear gradient behind everything */
+    uint32_t light_count;
+    struct gpu_light lights[GPU_MAX_LIGHTS];
+    const struct gpu_environment *environment; /* instead of sky and bounce; NULL: those */
+    float environment_turn;                    /* radians about y, as the picture is turned */
+    float environment_strength;                /* factor */
+    bool environment_visible;                  /* behind everything, instead of the gradient */
+    enum gpu_tone tone;
 };
 
 /* Fills in the daylight studio that `render` uses by default. */
@@ -165,9 +201,19 @@ struct gpu_frame {
     const struct gpu_lighting *lighting;
 };
 
+/* Noise of a camera's sensor, in light after exposure: standard deviations at full scale. */
+struct gpu_sensor {
+    float shot_noise; /* grows with the root of the light */
+    float read_noise; /* the same everywhere */
+    uint64_t seed;    /* the same seed, the same noise */
+};
+
 struct gpu_view {
     struct gpu_camera camera;
     uint32_t frame; /* index into gpu_batch.frames */
+    struct gpu_sensor sensor;
+    const struct gpu_texture *background; /* a picture behind everything, cropped to cover; the
+                                             ground then only darkens it; NULL: none */
 };
 
 /* Skinning and shadows are done once a frame, not once a view. */

@@ -102,7 +102,7 @@ static void compare_batch(void) {
     char why[GPU_WHY_SIZE];
     float poses[2][BODY_JOINTS * 12];
     const float eye[3] = {1, 1.5f, 2.5f}, target[3] = {0, 1, 0};
-    struct gpu_view views[VIEWS];
+    struct gpu_view views[VIEWS] = {0};
     struct gpu_image images[VIEWS] = {{0}};
     body_init_person(&body, 5000, true);
     body_pose(0.1f, poses[0]);

@@ -43,7 +43,7 @@ static bool place(struct gpu_renderer *renderer, const struct gpu_frame *frame, 
         triangles += scene->triangle_count;
     }
     renderer->person_count = frame->actor_count;
-    renderer->exposure = frame->lighting->exposure;
+    renderer->lighting = frame->lighting;
     return true;
 }
 

@@ -343,8 +343,14 @@ bool gpu_picture_draw(struct gpu_renderer *renderer, const struct gpu_view *view
         .raster = {.projection = gpu_camera_projection(camera), .pattern = &renderer->pattern},
         .shade = {.light = &renderer->maps.light,
                   .rays = gpu_camera_rays(camera),
-                  .pixel_size = 1.0f / sqrtf(camera->fx * camera->fy)},
-        .develop = {.tone = renderer->tone, .exposure = renderer->exposure},
+                  .pixel_size = 1.0f / sqrtf(camera->fx * camera->fy),
+                  .backdrop = gpu_backdrop_fit(view->background, camera->width, camera->height,
+                                               renderer->srgb)},
+        .develop = {.tone = renderer->tone[renderer->lighting->tone],
+                    .exposure = renderer->lighting->exposure,
+                    .shot_noise = view->sensor.shot_noise,
+                    .read_noise = view->sensor.read_noise,
+                    .seed = {(uint32_t)view->sensor.seed, (uint32_t)(view->sensor.seed >> 32)}},
         .timings = timings};
     int32_t band;
     project_people(&picture);

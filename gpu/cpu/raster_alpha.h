@@ -18,15 +18,16 @@ GPU_LANE void alpha_test_init(struct alpha_test *out, const struct gpu_raster *j
                               uint32_t triangle, bool swapped, const float w[3]) {
     const struct gpu_scene *scene = job->scene;
     uint32_t material = scene->materials[triangle];
-    int32_t texture = scene->material_texture[material];
+    const float *row = scene->material_rows + (size_t)material * GPU_MATERIAL_ROW;
+    int32_t texture = scene->material_maps[material * GPU_MAPS + GPU_MAP_COLOR];
     for (int c = 0; c < 3; c++) {
         uint32_t vertex = scene->corners[c == 0 || !swapped ? c : 3 - c][triangle];
         out->u[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 3];
         out->v[c] = scene->vertices[(size_t)vertex * GPU_VERTEX_FLOATS + 7];
         out->w[c] = job->projection.perspective ? w[c] : 1.0f;
     }
-    out->base = scene->material_color[3][material] * (1.0f / 255.0f);
-    out->cutoff = scene->material_cutoff[material];
+    out->base = row[GPU_MATERIAL_ALPHA] * (1.0f / 255.0f);
+    out->cutoff = row[GPU_MATERIAL_CUTOFF];
     out->offset = out->width = out->height = 0;
     if (texture >= 0) {
         uint32_t level = scene->textures[texture].first;

@@ -91,7 +91,9 @@ int gpu_render_backend_cpu(const char *width, struct gpu_render_backend **out, c
     snprintf(renderer->name, sizeof renderer->name, "cpu (%s)", kernels->name);
     renderer->base =
         (struct gpu_render_backend){.name = renderer->name, .draw = draw, .free = renderer_free};
-    gpu_tone_table(renderer->tone);
+    for (int i = 0; i < GPU_TONE_COUNT; i++)
+        gpu_tone_table((enum gpu_tone)i, renderer->tone[i]);
+    gpu_srgb_table(renderer->srgb);
     *out = &renderer->base;
     return GPU_OK;
 }

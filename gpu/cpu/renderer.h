@@ -13,13 +13,14 @@ struct gpu_renderer {
     struct gpu_render_backend base;
     const struct gpu_kernels *kernels;
     char name[32];
-    uint8_t tone[GPU_TONE_ENTRIES + 3];
+    uint8_t tone[GPU_TONE_COUNT][GPU_TONE_BYTES];
+    float srgb[256]; /* gpu_srgb_table */
     struct gpu_pattern pattern;
     struct gpu_shadow_maps maps;
     struct gpu_skinned people[GPU_MAX_ACTORS]; /* of the frame that is being drawn */
     struct gpu_caster casters[GPU_MAX_ACTORS];
     uint32_t person_count;
-    float exposure;
+    const struct gpu_lighting *lighting;
     struct gpu_buffer vertices, joints, projected, depth, triangle, fragments, row;
 };
 

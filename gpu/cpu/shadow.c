@@ -35,6 +35,7 @@ void gpu_buffer_deinit(struct gpu_buffer *buffer) {
 }
 
 void gpu_shadow_deinit(struct gpu_shadow_maps *maps) {
+    gpu_buffer_deinit(&maps->gloss);
     gpu_buffer_deinit(&maps->casts);
     gpu_buffer_deinit(&maps->contact);
     gpu_buffer_deinit(&maps->scratch);
@@ -261,17 +262,6 @@ static void draw_contact(struct gpu_ground *ground, const struct gpu_caster *cas
 /* -- A frame ------------------------------------------------------------------------------------
  */
 
-static void start_light(struct gpu_daylight *light, const struct gpu_lighting *lighting) {
-    struct gpu_sun axes = gpu_lighting_sun(lighting);
-    *light = (struct gpu_daylight){.lighting = lighting, .sun = axes};
-    for (int i = 0; i < 3; i++) {
-        light->m[i] = axes.across[i];
-        light->m[4 + i] = axes.down[i];
-        light->m[8 + i] = axes.direction[i];
-    }
-    gpu_lighting_taps(light->tap_x, light->tap_y);
-}
-
 /* Of the vertices of m * body; of nothing: a point. */
 static void measure(const struct gpu_kernels *kernels, const struct gpu_caster *caster,
                     const float m[12], float box[6]) {
@@ -329,7 +319,12 @@ bool gpu_shadow_draw(struct gpu_shadow_maps *maps, const struct gpu_kernels *ker
     static const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0};
     struct gpu_daylight *light = &maps->light;
     float all[6] = {0};
-    start_light(light, lighting);
+    if (maps->gloss.memory == NULL) {
+        if (!gpu_buffer_reserve(&maps->gloss, GPU_GLOSS_TABLE, sizeof(float)))
+            return false;
+        gpu_gloss_table(maps->gloss.memory);
+    }
+    gpu_daylight_init(light, lighting, maps->gloss.memory);
     if (count > 4)
         size = (uint32_t)fmaxf((float)MIN_SIZE, 2.0f * (float)size / sqrtf((float)count));
     if (!lay_out(maps, kernels, casters, count, size))

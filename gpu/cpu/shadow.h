@@ -24,7 +24,7 @@ struct gpu_caster {
 
 struct gpu_shadow_maps {
     struct gpu_daylight light;
-    struct gpu_buffer casts, depth, cells, scratch, contact;
+    struct gpu_buffer casts, depth, cells, scratch, contact, gloss;
 };
 
 /* Draws the maps of a frame's bodies and fills maps->light with them; it points to `lighting`.

@@ -123,6 +123,21 @@ int gpu_camera_check(const struct gpu_camera *camera, char *why) {
     return GPU_OK;
 }
 
+int gpu_view_check(const struct gpu_view *view, uint32_t index, char *why) {
+    const struct gpu_texture *picture = view->background;
+    const struct gpu_sensor *sensor = &view->sensor;
+    if (picture != NULL && (picture->rgba == NULL || picture->width < 1 || picture->height < 1 ||
+                            picture->width > GPU_MAX_TEXTURE || picture->height > GPU_MAX_TEXTURE))
+        return gpu_fail(why, GPU_EINVAL,
+                        "the background of view %u is no picture of 1 to %d pixels a side", index,
+                        GPU_MAX_TEXTURE);
+    if (!(sensor->shot_noise >= 0.0f && sensor->shot_noise <= 10.0f && sensor->read_noise >= 0.0f &&
+          sensor->read_noise <= 10.0f))
+        return gpu_fail(why, GPU_EINVAL, "the noise of view %u, %g and %g, is not in 0..10", index,
+                        (double)sensor->shot_noise, (double)sensor->read_noise);
+    return gpu_camera_check(&view->camera, why);
+}
+
 struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera) {
     struct gpu_projection out = {.fx = camera->fx,
                                  .fy = camera->fy,

@@ -27,8 +27,8 @@ GPU_ANY int32_t clip_wrap(int32_t i, int32_t size) {
 
 /* Alpha of a material at a texture coordinate, bilinear, of the finest level. */
 GPU_ANY float clip_alpha(const struct gpu_scene *scene, uint32_t material, float u, float v) {
-    float base = scene->material_color[3][material];
-    int32_t texture = scene->material_texture[material];
+    float base = scene->material_rows[material * GPU_MATERIAL_ROW + GPU_MATERIAL_ALPHA];
+    int32_t texture = scene->material_maps[material * GPU_MAPS + GPU_MAP_COLOR];
     if (texture < 0)
         return base;
     uint32_t level = scene->textures[texture].first;
@@ -60,7 +60,8 @@ GPU_ANY bool clip_solid(const struct gpu_raster *job, uint32_t triangle, const d
         v += inside[c] / sum * (double)vertex[7];
     }
     uint32_t material = scene->materials[triangle];
-    return clip_alpha(scene, material, (float)u, (float)v) >= scene->material_cutoff[material];
+    return clip_alpha(scene, material, (float)u, (float)v) >=
+           scene->material_rows[material * GPU_MATERIAL_ROW + GPU_MATERIAL_CUTOFF];
 }
 
 /* -- Triangles ----------------------------------------------------------------------------------

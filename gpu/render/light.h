@@ -1,9 +1,9 @@
-/* light.h - the light that a surface sends to the eye: a sun with a soft shadow, a sky and a bounce
- * from below, a faint gloss. */
+/* light.h - the light that a surface sends to the eye: of a sun with a soft shadow, of lamps, of
+ * the sky and the ground or of a picture all around, and its own. */
 #ifndef STANCE_GPU_LIGHT_H
 #define STANCE_GPU_LIGHT_H
 
-#include "surface.h"
+#include "gloss.h"
 
 /* A surface before the sun's map: where it is in it, and how its depth changes across the disc. */
 struct lookup {
@@ -77,46 +77,182 @@ GPU_LANE vf sun_share(const struct gpu_daylight *light, const struct surface *s,
     return share;
 }
 
-/* x^5 */
-GPU_LANE vf fifth(vf x) {
-    vf square = x * x;
-    return square * square * x;
+/* -- From all around ----------------------------------------------------------------------------
+ */
+
+/* A level of the environment in a direction (of any length), bilinear. */
+GPU_LANE void read_environment(const struct gpu_environment *all, vi level, const vf toward[3],
+                               vf out[3]) {
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f), half = vf_set1(0.5f);
+    vf size[3];
+    for (int c = 0; c < 3; c++)
+        size[c] = vf_max(toward[c], zero - toward[c]);
+    vf scale = one / vf_max(size[0] + size[1] + size[2], vf_set1(1e-12f));
+    vf x = toward[0] * scale, z = toward[2] * scale;
+    vm below = vf_less(toward[1], zero);
+    vf fold_x = one - size[2] * scale, fold_z = one - size[0] * scale;
+    x = vf_select(below, vf_select(vf_less(x, zero), zero - fold_x, fold_x), x);
+    z = vf_select(below, vf_select(vf_less(z, zero), zero - fold_z, fold_z), z);
+    vi side = vi_gather(all->side, level);
+    vf wide = vf_from_vi(side);
+    x = vf_clamp((x * half + half) * wide + half, zero, wide + half); /* half a border */
+    z = vf_clamp((z * half + half) * wide + half, zero, wide + half);
+    vi x0 = vi_truncate(x), z0 = vi_truncate(z), stride = side + vi_set1(2);
+    vf across = x - vf_from_vi(x0), down = z - vf_from_vi(z0);
+    vi at = (vi_gather(all->offset, level) + z0 * stride + x0) * vi_set1(3);
+    vi under = at + stride * vi_set1(3);
+    for (int c = 0; c < 3; c++) {
+        const float *texels = all->texels + c;
+        vf top = vf_mix(vf_gather(texels, at), vf_gather(texels + 3, at), across);
+        vf bottom = vf_mix(vf_gather(texels, under), vf_gather(texels + 3, under), across);
+        out[c] = vf_mix(top, bottom, down);
+    }
 }
 
-GPU_LANE void light_surface(const struct gpu_shade *job, const struct surface *s,
-                            const vf albedo[3], vf out[3]) {
-    const struct gpu_lighting *lighting = job->light->lighting;
+/* As the picture is turned. */
+GPU_LANE void turn_toward(const struct gpu_daylight *light, const vf in[3], vf out[3]) {
+    const vf c = vf_set1(light->turn_cos), s = vf_set1(light->turn_sin);
+    out[0] = c * in[0] - s * in[2];
+    out[1] = in[1];
+    out[2] = s * in[0] + c * in[2];
+}
+
+/* What white that faces `normal` sends back of all the light around. */
+GPU_LANE void find_diffuse(const struct gpu_daylight *light, const vf normal[3], vf out[3]) {
+    const struct gpu_lighting *lighting = light->lighting;
+    const vf half = vf_set1(0.5f), one = vf_set1(1.0f);
+    if (light->environment == NULL) {
+        vf up = normal[1] * half + half;
+        for (int c = 0; c < 3; c++)
+            out[c] =
+                vf_mix(vf_set1(lighting->bounce_color[c]), vf_set1(lighting->sky_color[c]), up);
+        return;
+    }
+    vf n[3];
+    turn_toward(light, normal, n);
+    const vf bands[GPU_ENVIRONMENT_HARMONICS] = {one,
+                                                 n[1],
+                                                 n[2],
+                                                 n[0],
+                                                 n[0] * n[1],
+                                                 n[1] * n[2],
+                                                 n[1] * n[1] * vf_set1(3.0f) - one,
+                                                 n[0] * n[2],
+                                                 n[0] * n[0] - n[2] * n[2]};
+    for (int c = 0; c < 3; c++) {
+        vf sum = one - one;
+        for (int i = 0; i < GPU_ENVIRONMENT_HARMONICS; i++)
+            sum = sum + bands[i] * vf_set1(light->environment->harmonics[i][c]);
+        out[c] = vf_max(sum, one - one) * vf_set1(lighting->environment_strength);
+    }
+}
+
+/* What comes from `toward` (unit), blurred as a layer of that roughness does. */
+GPU_LANE void find_reflected(const struct gpu_daylight *light, const vf toward[3], vf roughness,
+                             vf out[3]) {
+    const struct gpu_lighting *lighting = light->lighting;
     const vf zero = vf_set1(0.0f), one = vf_set1(1.0f), half = vf_set1(0.5f);
-    vf sun[3], middle[3];
-    for (int c = 0; c < 3; c++) {
-        sun[c] = vf_set1(job->light->sun.direction[c]);
-        middle[c] = sun[c] + s->view[c];
+    if (light->environment == NULL) { /* a horizon, the softer the rougher */
+        vf up = vf_clamp(toward[1] / (roughness + vf_set1(0.1f)) * half + half, zero, one);
+        up = up * up * (vf_set1(3.0f) - up - up);
+        for (int c = 0; c < 3; c++)
+            out[c] =
+                vf_mix(vf_set1(lighting->bounce_color[c]), vf_set1(lighting->sky_color[c]), up);
+        return;
     }
-    normalise3(middle);
-    vf facing = vf_clamp(vf_dot3(s->normal, sun), zero, one);
-    vf share = facing;
-    if (vm_any(vf_less(zero, facing)))
-        share = facing * sun_share(job->light, s, facing);
-    vf gloss = vf_clamp(vf_dot3(s->normal, middle), zero, one);
-    gloss = gloss * gloss * gloss;                  /* 3 */
-    gloss = fifth(gloss);                           /* 15 */
-    gloss = gloss * gloss * vf_set1(0.16f) * share; /* 30 */
-    vf rim = fifth(one - vf_clamp(vf_dot3(s->normal, s->view), zero, one)) * vf_set1(0.12f);
-    vf up = s->normal[1] * half + half;
+    vf turned[3], finer[3], coarser[3];
+    vf level = vf_clamp(roughness, zero, one) * vf_set1(GPU_ENVIRONMENT_LEVELS - 1);
+    vi first = vi_min(vi_truncate(level), vi_set1(GPU_ENVIRONMENT_LEVELS - 2));
+    vf share = level - vf_from_vi(first);
+    turn_toward(light, toward, turned);
+    read_environment(light->environment, first, turned, finer);
+    read_environment(light->environment, first + vi_set1(1), turned, coarser);
+    for (int c = 0; c < 3; c++)
+        out[c] = vf_mix(finer[c], coarser[c], share) * vf_set1(lighting->environment_strength);
+}
+
+/* Adds what comes from all around: below the layer by all that is free, in the layer by the free
+ * part of what it mirrors (S. Lagarde and C. de Rousiers, "Moving Frostbite to PBR", 2014, without
+ * the power). */
+GPU_LANE void add_around(const struct gpu_daylight *light, const struct surface *s,
+                         const struct gloss *g, vf roughness, vf out[3]) {
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f);
+    vf mirrored[3], diffuse[3], reflected[3], twice = vf_dot3(s->normal, s->view);
+    twice = twice + twice;
+    for (int c = 0; c < 3; c++)
+        mirrored[c] = s->normal[c] * twice - s->view[c];
+    find_diffuse(light, s->normal, diffuse);
+    find_reflected(light, mirrored, roughness, reflected);
+    vf both = g->facing + s->open;
+    vf free = vf_clamp(both * both - one + s->open, zero, one);
+    for (int c = 0; c < 3; c++)
+        out[c] = out[c] + g->diffuse[c] * diffuse[c] * s->open + g->total[c] * reflected[c] * free;
+}
+
+/* -- Lamps --------------------------------------------------------------------------------------
+ */
+
+/* Which way a lamp is, how far, and the share of its color that arrives. */
+GPU_LANE vf find_lamp(const struct gpu_lamp *lamp, const vf at[3], vf toward[3], vf *distance) {
+    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f);
+    vf beam = zero;
+    for (int c = 0; c < 3; c++)
+        toward[c] = vf_set1(lamp->position[c]) - at[c];
+    vf square = vf_max(vf_dot3(toward, toward), vf_set1(1e-12f));
+    *distance = vf_sqrt(square);
+    vf inverse = one / *distance;
     for (int c = 0; c < 3; c++) {
-        vf sky = vf_set1(lighting->sky_color[c]), bounce = vf_set1(lighting->bounce_color[c]);
-        vf ambient = vf_mix(bounce, sky, up), direct = vf_set1(lighting->sun_color[c]);
-        out[c] = albedo[c] * (direct * share + ambient) + direct * gloss + ambient * rim;
+        toward[c] = toward[c] * inverse;
+        beam = beam - toward[c] * vf_set1(lamp->direction[c]);
     }
+    vf inside = vf_clamp((beam - vf_set1(lamp->edge)) * vf_set1(lamp->fade), zero, one);
+    inside = inside * inside * (vf_set1(3.0f) - inside - inside);
+    return inside / vf_max(square, vf_set1(lamp->nearest));
+}
+
+GPU_LANE void add_lamps(const struct gpu_daylight *light, const struct surface *s,
+                        const struct gloss *g, vf out[3]) {
+    for (uint32_t i = 0; i < light->lamp_count; i++) {
+        const struct gpu_lamp *lamp = &light->lamps[i];
+        vf toward[3], color[3], distance;
+        vf share = find_lamp(lamp, s->at, toward, &distance);
+        for (int c = 0; c < 3; c++)
+            color[c] = vf_set1(lamp->color[c]) * share;
+        add_direct(s, g, toward, vf_set1(0.5f * lamp->radius) / distance, color, out);
+    }
+}
+
+/* -- All of it ----------------------------------------------------------------------------------
+ */
+
+GPU_LANE void add_sun(const struct gpu_daylight *light, const struct surface *s,
+                      const struct gloss *g, vf out[3]) {
+    const vf zero = vf_set1(0.0f);
+    vf sun[3], color[3];
+    for (int c = 0; c < 3; c++)
+        sun[c] = vf_set1(light->sun.direction[c]);
+    vf facing = vf_dot3(s->normal, sun);
+    if (!vm_any(vf_less(zero, facing)))
+        return;
+    vf share = sun_share(light, s, facing);
+    for (int c = 0; c < 3; c++)
+        color[c] = vf_set1(light->lighting->sun_color[c]) * share;
+    add_direct(s, g, sun, zero, color, out);
 }
 
 /* The linear light that a fragment sends to the eye. index: of its triangle; x, y: pixels. */
 GPU_LANE void shade_fragment(const struct gpu_shade *job, vi index, vf x, vf y, vf out[3]) {
     struct surface surface;
-    vf albedo[3];
+    struct look look;
+    struct gloss gloss;
     find_surface(job, index, x, y, &surface);
-    find_albedo(job->scene, &surface, albedo);
-    light_surface(job, &surface, albedo, out);
+    find_look(job->scene, &surface, &look);
+    find_gloss(job->light->gloss_table, &surface, &look, &gloss);
+    for (int c = 0; c < 3; c++)
+        out[c] = look.glow[c];
+    add_around(job->light, &surface, &gloss, look.roughness, out);
+    add_sun(job->light, &surface, &gloss, out);
+    add_lamps(job->light, &surface, &gloss, out);
 }
 
 #endif

@@ -78,7 +78,7 @@ static int check_batch(const struct gpu_batch *batch, const struct gpu_image *im
         if (batch->views[i].frame >= batch->frame_count)
             return gpu_fail(why, GPU_EINVAL, "view %u names frame %u of %u", i,
                             batch->views[i].frame, batch->frame_count);
-        int code = gpu_camera_check(&batch->views[i].camera, why);
+        int code = gpu_view_check(&batch->views[i], i, why);
         if (code != GPU_OK)
             return code;
     }

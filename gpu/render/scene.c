@@ -67,8 +67,14 @@ static int check_materials(const struct gpu_scene_desc *desc, char *why) {
         for (int c = 0; c < 4; c++)
             if (!isfinite(material->base_color[c]))
                 return gpu_fail(why, GPU_EINVAL, "material %u has a colour that is no number", m);
-        if (!isfinite(material->alpha_cutoff))
-            return gpu_fail(why, GPU_EINVAL, "material %u has a cut-off that is no number", m);
+        const float numbers[] = {material->alpha_cutoff, material->metallic,
+                                 material->roughness,    material->normal_scale,
+                                 material->emissive[0],  material->emissive[1],
+                                 material->emissive[2],  material->occlusion_strength};
+        for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+            if (!(fabsf(numbers[i]) < 1e6f))
+                return gpu_fail(why, GPU_EINVAL,
+                                "material %u: a cut-off, factor or glow is not within 1e6", m);
     }
     for (uint32_t i = 0; i < desc->texture_count; i++) {
         const struct gpu_texture *texture = &desc->textures[i];
@@ -163,8 +169,8 @@ static bool allocate_all(struct gpu_scene *scene, uint32_t levels, size_t texels
               allocate(&scene->materials, triangles, sizeof(uint32_t)) &&
               allocate(&scene->flags, triangles, sizeof(uint32_t)) &&
               allocate(&scene->parts, triangles, 1) && allocate(&scene->covers, triangles, 1) &&
-              allocate(&scene->material_cutoff, materials, sizeof(float)) &&
-              allocate(&scene->material_texture, materials, sizeof(int32_t)) &&
+              allocate(&scene->material_rows, materials * GPU_MATERIAL_ROW, sizeof(float)) &&
+              allocate(&scene->material_maps, materials * GPU_MAPS, sizeof(int32_t)) &&
               allocate(&scene->textures, scene->texture_count, sizeof *scene->textures) &&
               allocate(&scene->level_offset, levels, sizeof(int32_t)) &&
               allocate(&scene->level_width, levels, sizeof(int32_t)) &&
@@ -172,8 +178,6 @@ static bool allocate_all(struct gpu_scene *scene, uint32_t levels, size_t texels
               allocate(&scene->texels, texels, sizeof(uint32_t));
     for (int c = 0; ok && c < 3; c++)
         ok = allocate(&scene->corners[c], triangles, sizeof(uint32_t));
-    for (int c = 0; ok && c < 4; c++)
-        ok = allocate(&scene->material_color[c], materials, sizeof(float));
     return ok;
 }
 
@@ -231,6 +235,37 @@ static void copy_triangles(struct gpu_scene *scene, const struct gpu_scene_desc 
     }
 }
 
+static void copy_material(struct gpu_scene *scene, const struct gpu_material *material,
+                          uint32_t index, bool mapped) {
+    float *row = scene->material_rows + (size_t)index * GPU_MATERIAL_ROW;
+    int32_t *maps = scene->material_maps + (size_t)index * GPU_MAPS;
+    memcpy(row + GPU_MATERIAL_RED, material->base_color, sizeof material->base_color);
+    memcpy(row + GPU_MATERIAL_EMISSIVE, material->emissive, sizeof material->emissive);
+    row[GPU_MATERIAL_METALLIC] = material->metallic;
+    row[GPU_MATERIAL_ROUGHNESS] = material->roughness;
+    row[GPU_MATERIAL_NORMAL_SCALE] = material->normal_scale;
+    row[GPU_MATERIAL_OCCLUSION] = material->occlusion_strength;
+    row[GPU_MATERIAL_CUTOFF] = material->alpha_cutoff;
+    maps[GPU_MAP_COLOR] = mapped ? material->texture : -1;
+    maps[GPU_MAP_ROUGH] = mapped ? material->metal_rough_texture : -1;
+    maps[GPU_MAP_NORMAL] = mapped ? material->normal_texture : -1;
+    maps[GPU_MAP_EMISSIVE] = mapped ? material->emissive_texture : -1;
+    for (int i = 0; i < GPU_MAPS; i++)
+        scene->has_map[i] |= maps[i] >= 0;
+}
+
+/* Whether materials read a texture as data, and never as colours. */
+static bool is_data(const struct gpu_scene_desc *desc, int32_t texture) {
+    bool data = false;
+    for (uint32_t m = 0; m < desc->material_count; m++) {
+        const struct gpu_material *material = &desc->material_table[m];
+        if (material->texture == texture || material->emissive_texture == texture)
+            return false;
+        data |= material->metal_rough_texture == texture || material->normal_texture == texture;
+    }
+    return data;
+}
+
 static void copy_materials(struct gpu_scene *scene, const struct gpu_scene_desc *desc) {
     uint32_t level = 0;
     size_t offset = 0;
@@ -239,18 +274,12 @@ static void copy_materials(struct gpu_scene *scene, const struct gpu_scene_desc 
         uint32_t levels;
         gpu_texture_measure(desc->textures[i].width, desc->textures[i].height, &texels, &levels);
         scene->textures[i] = (struct gpu_texture_levels){level, levels};
-        gpu_texture_store(scene, &desc->textures[i], level, offset);
+        gpu_texture_store(scene, &desc->textures[i], is_data(desc, (int32_t)i), level, offset);
         level += levels;
         offset += texels;
     }
-    for (uint32_t m = 0; m < desc->material_count; m++) {
-        const struct gpu_material *material = &desc->material_table[m];
-        for (int c = 0; c < 4; c++)
-            scene->material_color[c][m] = material->base_color[c];
-        scene->material_cutoff[m] = material->alpha_cutoff;
-        scene->material_texture[m] = desc->uvs != NULL ? material->texture : -1;
-        scene->any_texture |= scene->material_texture[m] >= 0;
-    }
+    for (uint32_t m = 0; m < desc->material_count; m++)
+        copy_material(scene, &desc->material_table[m], m, desc->uvs != NULL);
 }
 
 void gpu_material_default(struct gpu_material *material) {
@@ -321,10 +350,8 @@ void gpu_scene_free(struct gpu_scene *scene) {
     free(scene->level_width);
     free(scene->level_offset);
     free(scene->textures);
-    free(scene->material_texture);
-    free(scene->material_cutoff);
-    for (int c = 0; c < 4; c++)
-        free(scene->material_color[c]);
+    free(scene->material_maps);
+    free(scene->material_rows);
     free(scene->covers);
     free(scene->parts);
     free(scene->flags);

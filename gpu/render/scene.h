@@ -26,11 +26,29 @@ enum gpu_triangle_flag {
 };
 
 /* A texture's pyramid lies in gpu_scene.texels, level after level, rows from the top. A texel is R
- * | G << 8 | B << 16 | A << 24, its colours square roots of linear light: that keeps eight bits
- * enough in the dark, and decoding is one product a channel. */
+ * | G << 8 | B << 16 | A << 24. Colours are square roots of linear light: that keeps eight bits
+ * enough in the dark, and decoding is one product a channel. What is read as data alone (normals,
+ * roughness) is as it came. */
 struct gpu_texture_levels {
     uint32_t first, count; /* in gpu_scene.level_* */
 };
+
+/* A material's numbers, a cache line. */
+enum gpu_material_slot {
+    GPU_MATERIAL_RED, /* base colour, linear */
+    GPU_MATERIAL_GREEN,
+    GPU_MATERIAL_BLUE,
+    GPU_MATERIAL_ALPHA,
+    GPU_MATERIAL_EMISSIVE, /* red, green, blue */
+    GPU_MATERIAL_METALLIC = GPU_MATERIAL_EMISSIVE + 3,
+    GPU_MATERIAL_ROUGHNESS,
+    GPU_MATERIAL_NORMAL_SCALE,
+    GPU_MATERIAL_OCCLUSION,
+    GPU_MATERIAL_CUTOFF,
+    GPU_MATERIAL_ROW = 16,
+};
+
+enum gpu_map { GPU_MAP_COLOR, GPU_MAP_ROUGH, GPU_MAP_NORMAL, GPU_MAP_EMISSIVE, GPU_MAPS };
 
 struct gpu_scene {
     uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count, morph_count;
@@ -46,10 +64,9 @@ struct gpu_scene {
     uint32_t *corners[3];     /* [padded_triangles] */
     uint32_t *materials, *flags; /* likewise; enum gpu_triangle_flag */
     uint8_t *parts, *covers;     /* likewise */
-    float *material_color[4];    /* [material]; the fourth is alpha */
-    float *material_cutoff;
-    int32_t *material_texture; /* -1: none */
-    bool any_texture;
+    float *material_rows;        /* [material][GPU_MATERIAL_ROW]; enum gpu_material_slot */
+    int32_t *material_maps;      /* [material][GPU_MAPS]: textures; -1: none */
+    bool has_map[GPU_MAPS];      /* whether any material has */
     struct gpu_texture_levels *textures;
     uint32_t level_count;
     int32_t *level_offset, *level_width, *level_height;
@@ -63,8 +80,8 @@ struct gpu_scene {
 void gpu_texture_measure(uint32_t width, uint32_t height, size_t *texels, uint32_t *levels);
 
 /* Writes the pyramid of `texture` to the scene's tables, from `level` and `offset` on. */
-void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, uint32_t level,
-                       size_t offset);
+void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, bool data,
+                       uint32_t level, size_t offset);
 
 /* Sets GPU_TRIANGLE_ALPHA_TEST and GPU_TRIANGLE_HOLE of every triangle whose material has a
  * cut-off. */

@@ -3,8 +3,13 @@
 #ifndef STANCE_GPU_SHADE_H
 #define STANCE_GPU_SHADE_H
 
+#include "environment.h"
 #include "scene.h"
 #include "view.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* The sun's view of one body. */
 struct gpu_shadow {
@@ -34,9 +39,21 @@ struct gpu_cast {
     struct gpu_ground ground;
 };
 
+/* A lamp as kernels want it. */
+struct gpu_lamp {
+    float position[3], direction[3], color[3]; /* direction: unit */
+    float radius, nearest;                     /* metres; metres squared that it is at least off */
+    float edge, fade; /* of a spot: cosine where it ends, and 1 over what it takes to full light */
+};
+
 /* A frame's light. */
 struct gpu_daylight {
     const struct gpu_lighting *lighting;
+    const float *gloss_table;                  /* gpu_gloss_table */
+    const struct gpu_environment *environment; /* NULL: sky and bounce */
+    float turn_cos, turn_sin;                  /* of the environment about y */
+    struct gpu_lamp lamps[GPU_MAX_LIGHTS];
+    uint32_t lamp_count;
     struct gpu_sun sun;
     float m[12];                                          /* light = m * world: across, down and
                                                              towards the sun, in metres */
@@ -46,13 +63,43 @@ struct gpu_daylight {
     float centre_x, centre_z, reach; /* metres: where the ground fades into the background */
 };
 
+/* A picture behind everything: as large as covers the view, its middle in the view's. */
+struct gpu_backdrop {
+    const uint8_t *rgba; /* NULL: none */
+    int32_t width, height;
+    float scale, x0, y0; /* texel = x0 + pixel * scale */
+    int32_t taps;        /* a side that a pixel takes */
+    const float *linear; /* [256]: bytes to light */
+};
+
 struct gpu_shade {
     const struct gpu_scene *scene;
     const float *vertices; /* skinned */
+    const float *open;     /* [vertex]: share of the sky that is free, 0..1; NULL: all of it */
     const struct gpu_daylight *light;
     struct gpu_rays rays;
     float pixel_size; /* of a pixel at one metre: metres */
+    struct gpu_backdrop backdrop;
 };
+
+enum {
+    GPU_GLOSS_FACING = 32,
+    GPU_GLOSS_ROUGH = 16,
+    GPU_GLOSS_TABLE = 2 * GPU_GLOSS_FACING * GPU_GLOSS_ROUGH,
+};
+
+/* What microfacet layers send of a white world's light to the eye (gloss.h), by roughness and, in a
+ * row, by the cosine of the eye's angle. Takes some milliseconds. */
+void gpu_gloss_table(float table[GPU_GLOSS_TABLE]);
+
+/* Fills in what a frame's lighting says; what bodies cast is for the caller to add. */
+void gpu_daylight_init(struct gpu_daylight *light, const struct gpu_lighting *lighting,
+                       const float *gloss_table);
+
+/* Lays a picture behind a view; texture NULL: none. linear: gpu_srgb_table. */
+struct gpu_backdrop gpu_backdrop_fit(const struct gpu_texture *texture, uint32_t width,
+                                     uint32_t height, const float *linear);
+void gpu_srgb_table(float table[256]);
 
 /* From linear light to bytes. */
 struct gpu_develop {
@@ -62,4 +109,7 @@ struct gpu_develop {
     uint32_t seed[2];
 };
 
+#ifdef __cplusplus
+}
+#endif
 #endif

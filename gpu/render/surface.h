@@ -1,15 +1,17 @@
 /* surface.h - what a ray meets: a fragment's point, found anew from its triangle and its ray, which
- * is exact under perspective and need not know of clipping; and the texture there. */
+ * is exact under perspective and need not know of clipping. */
 #ifndef STANCE_GPU_SURFACE_H
 #define STANCE_GPU_SURFACE_H
 
+#include "lanes.h"
 #include "shade.h"
-#include "texels.h"
 
 struct surface {
     vf at[3], normal[3], view[3]; /* unit; view points to the eye */
     vf u, v;
-    vf footprint; /* texture squares (u by v) that a pixel covers */
+    vf along_u[3], along_v[3];   /* gradients of u and v over the triangle's plane: a metre */
+    vf across_u[2], across_v[2]; /* what a pixel's two axes on the surface add to u and v */
+    vf open;                     /* share of the sky that the body leaves free */
     vi material;
 };
 
@@ -77,22 +79,37 @@ GPU_LANE vf attribute(const struct gpu_shade *job, const struct triangle *t, int
     return a + (b - a) * b1 + (c - a) * b2;
 }
 
-/* Texture squares to the pixel: the triangle's, for its own size, for the pixel's. A surface seen
- * at a slant covers more than that along one axis only; the root of the slant splits the difference
- * between blur and shimmer. */
+/* Texture coordinates and how they change over the surface. A pixel covers more of it along the
+ * way that it slants (axis 0) than across (axis 1). */
 GPU_LANE void set_texture(const struct gpu_shade *job, const struct triangle *t, vf b1, vf b2,
                           vf distance, struct surface *s) {
-    vf u[3], v[3];
+    const vf one = vf_set1(1.0f), tiny = vf_set1(1e-30f);
+    vf u[3], v[3], over1[3], over2[3], across[3], facing[3];
     for (int c = 0; c < 3; c++) {
         u[c] = vf_gather(job->vertices + 3, t->offset[c]);
         v[c] = vf_gather(job->vertices + 7, t->offset[c]);
     }
-    s->u = u[0] + (u[1] - u[0]) * b1 + (u[2] - u[0]) * b2;
-    s->v = v[0] + (v[1] - v[0]) * b1 + (v[2] - v[0]) * b2;
-    vf area = (u[1] - u[0]) * (v[2] - v[0]) - (u[2] - u[0]) * (v[1] - v[0]);
-    area = vf_max(area, vf_set1(0.0f) - area);
+    vf u1 = u[1] - u[0], u2 = u[2] - u[0], v1 = v[1] - v[0], v2 = v[2] - v[0];
+    s->u = u[0] + u1 * b1 + u2 * b2;
+    s->v = v[0] + v1 * b1 + v2 * b2;
+    vf inverse = one / vf_max(t->square, tiny), root = vf_sqrt(inverse);
+    vf_cross3(over1, t->edge2, t->normal);
+    vf_cross3(over2, t->normal, t->edge1);
+    for (int c = 0; c < 3; c++) {
+        s->along_u[c] = (u1 * over1[c] + u2 * over2[c]) * inverse;
+        s->along_v[c] = (v1 * over1[c] + v2 * over2[c]) * inverse;
+        facing[c] = t->normal[c] * root;
+    }
+    vf_cross3(across, facing, s->view);
+    vf cosine = vf_dot3(facing, s->view);
+    cosine = vf_max(vf_max(cosine, vf_set1(0.0f) - cosine), vf_set1(0.05f));
     vf size = distance * vf_set1(job->pixel_size);
-    s->footprint = area / vf_sqrt(vf_max(t->square, vf_set1(1e-30f))) * (size * size);
+    vf sine = one / vf_sqrt(vf_max(vf_dot3(across, across), vf_set1(1e-12f)));
+    vf along = sine * size / cosine; /* the view's share in the plane is as long as `across` */
+    s->across_u[0] = vf_dot3(s->along_u, s->view) * along;
+    s->across_v[0] = vf_dot3(s->along_v, s->view) * along;
+    s->across_u[1] = vf_dot3(s->along_u, across) * (sine * size);
+    s->across_v[1] = vf_dot3(s->along_v, across) * (sine * size);
 }
 
 /* index: of the triangle; x, y: pixels. */
@@ -120,63 +137,16 @@ GPU_LANE void find_surface(const struct gpu_shade *job, vi index, vf x, vf y, st
     normalise3(s->normal);
     normalise3(s->view);
     s->material = vi_gather(job->scene->materials, index);
-    s->u = s->v = s->footprint = zero;
-    if (job->scene->any_texture)
-        set_texture(job, &t, b1, b2, distance, s);
-}
-
-/* -- Textures -----------------------------------------------------------------------------------
- */
-
-/* The pyramid's level whose texels are nearest to the pixel's size: half the logarithm of the
- * texels a pixel covers. */
-GPU_LANE vi choose_level(vf texels) {
-    vi bits = vi_bits(vf_clamp(texels, vf_set1(1.0f), vf_set1(1e12f)));
-    vi quarters = (bits - vi_set1(127 << 23)) >> 21; /* 4 log2, roughly */
-    return (quarters + vi_set1(3)) >> 3;
-}
-
-GPU_LANE void add_texel(vi texel, vf weight, vf out[3]) {
-    for (int c = 0; c < 3; c++) {
-        vf root = vf_from_vi((texel >> (8 * c)) & vi_set1(255));
-        out[c] = out[c] + root * root * weight;
+    s->open = vf_set1(1.0f);
+    if (job->open != NULL) {
+        vf open[3];
+        for (int c = 0; c < 3; c++)
+            open[c] = vf_gather(job->open, vi_shift_right(t.offset[c], 3));
+        s->open = open[0] + (open[1] - open[0]) * b1 + (open[2] - open[0]) * b2;
     }
-}
-
-GPU_LANE void sample_texture(const struct gpu_scene *scene, vi texture, const struct surface *s,
-                             vf out[3]) {
-    const vf one = vf_set1(1.0f);
-    vi pair = texture + texture; /* struct gpu_texture_levels: first, count */
-    vi level = vi_gather(scene->textures, pair);
-    vi last = vi_gather((const uint32_t *)scene->textures + 1, pair) - vi_set1(1);
-    vf texels = vf_from_vi(vi_gather(scene->level_width, level)) *
-                vf_from_vi(vi_gather(scene->level_height, level)) * s->footprint;
-    level = level + vi_min(choose_level(texels), last);
-    vi width = vi_gather(scene->level_width, level), height = vi_gather(scene->level_height, level);
-    struct texels t = texels_find(vi_gather(scene->level_offset, level), width, height, s->u, s->v);
-    vf scale = vf_set1(1.0f / (255.0f * 255.0f));
-    vf right = t.across * scale, left = scale - right;
-    for (int c = 0; c < 3; c++)
-        out[c] = vf_set1(0.0f);
-    add_texel(vi_gather(scene->texels, t.at[0]), left * (one - t.down), out);
-    add_texel(vi_gather(scene->texels, t.at[1]), right * (one - t.down), out);
-    add_texel(vi_gather(scene->texels, t.at[2]), left * t.down, out);
-    add_texel(vi_gather(scene->texels, t.at[3]), right * t.down, out);
-}
-
-GPU_LANE void find_albedo(const struct gpu_scene *scene, const struct surface *s, vf out[3]) {
-    for (int c = 0; c < 3; c++)
-        out[c] = vf_gather(scene->material_color[c], s->material);
-    if (!scene->any_texture)
-        return;
-    vi texture = vi_gather(scene->material_texture, s->material);
-    vm none = vi_less(texture, vi_set1(0));
-    if (!vm_any(vm_not(none)))
-        return;
-    vf texel[3];
-    sample_texture(scene, vi_max(texture, vi_set1(0)), s, texel);
-    for (int c = 0; c < 3; c++)
-        out[c] = out[c] * vf_select(none, vf_set1(1.0f), texel[c]);
+    const bool *map = job->scene->has_map;
+    if (map[GPU_MAP_COLOR] || map[GPU_MAP_ROUGH] || map[GPU_MAP_NORMAL] || map[GPU_MAP_EMISSIVE])
+        set_texture(job, &t, b1, b2, distance, s);
 }
 
 #endif

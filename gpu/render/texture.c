@@ -21,11 +21,12 @@ void gpu_texture_measure(uint32_t width, uint32_t height, size_t *texels, uint32
     }
 }
 
-static void encode_table(uint8_t table[256]) {
+/* What a byte of a texture becomes. */
+static void encode_table(uint8_t table[256], bool linear, bool data) {
     for (int i = 0; i < 256; i++) {
         double s = i / 255.0;
-        double linear = s <= 0.04045 ? s / 12.92 : pow((s + 0.055) / 1.055, 2.4);
-        table[i] = (uint8_t)lrint(255.0 * sqrt(linear));
+        double light = linear ? s : s <= 0.04045 ? s / 12.92 : pow((s + 0.055) / 1.055, 2.4);
+        table[i] = data ? (uint8_t)i : (uint8_t)lrint(255.0 * sqrt(light));
     }
 }
 
@@ -50,7 +51,18 @@ static uint32_t average(const uint32_t four[4]) {
     return out;
 }
 
-static void shrink(const uint32_t *from, uint32_t width, uint32_t height, uint32_t *to) {
+static uint32_t average_data(const uint32_t four[4]) {
+    uint32_t out = 0;
+    for (int c = 0; c < 32; c += 8) {
+        uint32_t sum = 2;
+        for (int i = 0; i < 4; i++)
+            sum += four[i] >> c & 255;
+        out |= sum / 4 << c;
+    }
+    return out;
+}
+
+static void shrink(const uint32_t *from, uint32_t width, uint32_t height, bool data, uint32_t *to) {
     uint32_t out_width = half(width), out_height = half(height);
     for (uint32_t y = 0; y < out_height; y++) {
         const uint32_t *top = from + (size_t)(2 * y) * width;
@@ -58,15 +70,15 @@ static void shrink(const uint32_t *from, uint32_t width, uint32_t height, uint32
         for (uint32_t x = 0; x < out_width; x++) {
             uint32_t left = 2 * x, right = width > 1 ? left + 1 : left;
             const uint32_t four[4] = {top[left], top[right], bottom[left], bottom[right]};
-            to[(size_t)y * out_width + x] = average(four);
+            to[(size_t)y * out_width + x] = data ? average_data(four) : average(four);
         }
     }
 }
 
-void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, uint32_t level,
-                       size_t offset) {
+void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *texture, bool data,
+                       uint32_t level, size_t offset) {
     uint8_t table[256];
-    encode_table(table);
+    encode_table(table, texture->linear, data);
     uint32_t width = texture->width, height = texture->height;
     uint32_t *texels = scene->texels + offset;
     for (size_t i = 0; i < (size_t)width * height; i++) {
@@ -81,7 +93,7 @@ void gpu_texture_store(struct gpu_scene *scene, const struct gpu_texture *textur
         if ((width == 1 && height == 1) || done + 1 == GPU_MAX_LEVELS)
             return;
         uint32_t *next = texels + (size_t)width * height;
-        shrink(texels, width, height, next);
+        shrink(texels, width, height, data, next);
         width = half(width);
         height = half(height);
         texels = next;
@@ -99,8 +111,9 @@ static int32_t wrap(int32_t i, int32_t size) {
 /* Whether all texels that a triangle can touch are above the cut-off, or all below, or neither. */
 static uint32_t classify(const struct gpu_scene *scene, uint32_t triangle) {
     uint32_t material = scene->materials[triangle];
-    float cutoff = scene->material_cutoff[material], base = scene->material_color[3][material];
-    int32_t texture = scene->material_texture[material];
+    const float *numbers = scene->material_rows + (size_t)material * GPU_MATERIAL_ROW;
+    float cutoff = numbers[GPU_MATERIAL_CUTOFF], base = numbers[GPU_MATERIAL_ALPHA];
+    int32_t texture = scene->material_maps[material * GPU_MAPS + GPU_MAP_COLOR];
     if (texture < 0)
         return base < cutoff ? GPU_TRIANGLE_HOLE : 0;
     float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
@@ -140,6 +153,7 @@ static uint32_t classify(const struct gpu_scene *scene, uint32_t triangle) {
 
 void gpu_texture_classify(struct gpu_scene *scene) {
     for (uint32_t t = 0; t < scene->triangle_count; t++)
-        if (scene->material_cutoff[scene->materials[t]] > 0.0f)
+        if (scene->material_rows[scene->materials[t] * GPU_MATERIAL_ROW + GPU_MATERIAL_CUTOFF] >
+            0.0f)
             scene->flags[t] |= classify(scene, t);
 }

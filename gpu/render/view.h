@@ -52,6 +52,7 @@ struct gpu_rays gpu_camera_rays(const struct gpu_camera *camera);
 
 /* GPU_OK, or GPU_EINVAL and why. */
 int gpu_camera_check(const struct gpu_camera *camera, char *why);
+int gpu_view_check(const struct gpu_view *view, uint32_t index, char *why);
 int gpu_lighting_check(const struct gpu_lighting *lighting, char *why);
 
 /* The sun and its picture's axes, unit length: seen from the sun, x is `across` and y is `down`. */
@@ -76,13 +77,13 @@ enum {
     GPU_TONE_STEPS = 8,    /* log2 of the entries an octave */
     GPU_TONE_OCTAVES = 16, /* from 2^-12 to 2^4 */
     GPU_TONE_ENTRIES = GPU_TONE_OCTAVES << GPU_TONE_STEPS,
-    GPU_TONE_LOWEST = (127 - 12) << 23, /* 2^-12 as the bits of a float */
+    GPU_TONE_LOWEST = (127 - 12) << 23,    /* 2^-12 as the bits of a float */
+    GPU_TONE_BYTES = GPU_TONE_ENTRIES + 3, /* for those who read words */
 };
 
-/* The tone curve and sRGB's in one table: entry (bits of the float - GPU_TONE_LOWEST) >> (23 -
- * GPU_TONE_STEPS), so that the dark is resolved as finely as the bright. 3 bytes more than entries,
- * for those who read words. */
-void gpu_tone_table(uint8_t table[GPU_TONE_ENTRIES + 3]);
+/* A tone curve and sRGB's in one table: entry (bits of the float - GPU_TONE_LOWEST) >> (23 -
+ * GPU_TONE_STEPS), so that the dark is resolved as finely as the bright. */
+void gpu_tone_table(enum gpu_tone curve, uint8_t table[GPU_TONE_BYTES]);
 
 #ifdef __cplusplus
 }
