@@ -39,6 +39,8 @@ void check_labels(void);
 void check_people(void); /* labels of several */
 void check_input(void);  /* what is refused, and what must be survived */
 void check_light(void);
+void check_shading(void);   /* energy, light from all around, tone, noise */
+void check_looks(void);     /* maps, lamps, backgrounds, as they are drawn */
 void check_files(void);     /* TFLite files that come back, the real ones */
 void check_odd_files(void); /* ... that are refused, or survived */
 void check_nets(void);

@@ -112,6 +112,8 @@ static int run_checks(int count, char **names) {
         {"labels", check_labels},
         {"people", check_people},
         {"light", check_light},
+        {"shading", check_shading},
+        {"looks", check_looks},
         {"input", check_input},
         {"files", check_files},
         {"odd files", check_odd_files},

@@ -210,7 +210,7 @@ struct gpu_backdrop gpu_backdrop_fit(const struct gpu_texture *texture, uint32_t
  * times the reflectance straight on, plus out[1]. Microfacets are drawn by their distribution, in a
  * spiral of even steps. */
 static void integrate(double facing, double roughness, float out[2]) {
-    enum { STEPS = 256 };
+    enum { STEPS = 512 };
     const double turn_cos = -0.73736887807831990, turn_sin = 0.67549029426152364;
     double alpha = roughness * roughness, square = alpha * alpha, c = 1.0, s = 0.0;
     double eye_x = sqrt(1.0 - facing * facing), sum[2] = {0};
