@@ -9,7 +9,7 @@
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *summary;
+    const char *summary; /* NULL: not for people */
 };
 
 static const struct command commands[] = {
@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"config", cli_config, "check or show the configuration"},
     {"version", cli_version, "which stance this is"},
     {"worker", cli_worker, "run workflows for a host (`serve` starts these)"},
+    {"confined", cli_confined, NULL},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
@@ -52,7 +53,8 @@ static void print_help(FILE *stream) {
             "  stance serve                        a host on http://127.0.0.1:5001\n"
             "\nUsage: stance COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].summary != NULL)
+            fprintf(stream, "  %-11s %s\n", commands[i].name, commands[i].summary);
     }
     fprintf(stream, "\n`stance COMMAND --help` tells more about each.\n");
 }

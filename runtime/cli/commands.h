@@ -7,6 +7,7 @@
 
 int cli_check(int argc, char **argv);
 int cli_config(int argc, char **argv);
+int cli_confined(int argc, char **argv);
 int cli_console(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_download(int argc, char **argv);

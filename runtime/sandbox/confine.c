@@ -44,7 +44,7 @@ int __lsan_is_turned_off(void) {
 
 /* -- Privileges -------------------------------------------------------------------------------- */
 
-static void drop_privileges(struct confinement *confinement) {
+void confine_drop_privileges(struct confinement *confinement) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
@@ -58,7 +58,7 @@ static void drop_privileges(struct confinement *confinement) {
 
 /* -- Limits ------------------------------------------------------------------------------------ */
 
-static void limit(struct confinement *confinement, int what, const char *name, uint64_t most) {
+void confine_limit(struct confinement *confinement, int what, const char *name, uint64_t most) {
     struct rlimit both;
     if (getrlimit((__rlimit_resource_t)what, &both) == 0) {
         if (both.rlim_max != RLIM_INFINITY && both.rlim_max < most)
@@ -109,18 +109,18 @@ static void limit_memory(struct confinement *confinement, uint64_t more) {
     if (held == 0)
         confine_miss(confinement, "the limit of memory (no /proc)");
     else
-        limit(confinement, RLIMIT_DATA, "memory", held + more);
+        confine_limit(confinement, RLIMIT_DATA, "memory", held + more);
 }
 
 static void set_limits(struct confinement *confinement, const struct confine_options *options) {
-    limit(confinement, RLIMIT_CORE, "core files", 0);
+    confine_limit(confinement, RLIMIT_CORE, "core files", 0);
     signal(SIGXFSZ, SIG_IGN); /* EFBIG instead of the end */
     if (!CONFINE_SANITIZED)
-        limit(confinement, RLIMIT_FSIZE, "file sizes", 0);
+        confine_limit(confinement, RLIMIT_FSIZE, "file sizes", 0);
     if (!CONFINE_SANITIZED && options->memory > 0)
         limit_memory(confinement, options->memory);
     if (!(confinement->flags & CONFINE_THREADS)) /* it counts threads, too */
-        limit(confinement, RLIMIT_NPROC, "processes", 0);
+        confine_limit(confinement, RLIMIT_NPROC, "processes", 0);
 }
 
 /* -- All of it --------------------------------------------------------------------------------- */
@@ -146,13 +146,13 @@ int confine_process(const struct confine_options *options, struct confine_warnin
 #endif
     bool others = has_other_threads();
     seccomp_load_library(NULL); /* while files can be opened; without it the filter says why */
-    drop_privileges(&confinement);
+    confine_drop_privileges(&confinement);
     set_limits(&confinement, options);
     unsigned descriptors = most_descriptors(options);
     if (confine_landlock(&confinement) == 0 && others)
         confine_miss(&confinement, "Landlock for the threads that run already");
     if (descriptors > 0) /* Landlock takes one, for a moment */
-        limit(&confinement, RLIMIT_NOFILE, "descriptors", descriptors);
+        confine_limit(&confinement, RLIMIT_NOFILE, "descriptors", descriptors);
     confine_seccomp(&confinement);
     if (warning != NULL)
         *warning = confinement.warning;

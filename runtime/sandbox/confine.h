@@ -56,4 +56,17 @@ struct confine_warning {
 int confine_process(const struct confine_options *options, struct confine_warning *warning,
                     struct err *err);
 
+/* What a program of somebody else's may have besides the system's; lists end with NULL. */
+struct confine_program {
+    const char *const *run, *const *read, *const *write; /* files and folders; run: and read */
+    uint64_t memory;                                     /* bytes of its own data; 0: any */
+    uint64_t file_size;                                  /* that a file of its own may have */
+};
+
+/* Confines this process and what it becomes by exec, for programs that must open files and start
+ * threads: they read and run the system's programs and libraries (not /home, /root, /var, or what
+ * of /etc is nobody's business) and what is named, open no socket, signal no other process, and get
+ * no privileges. Where Landlock is missing all files are open to it, and the warning says so. */
+void confine_program(const struct confine_program *what, struct confine_warning *warning);
+
 #endif

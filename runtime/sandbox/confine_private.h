@@ -24,9 +24,15 @@
 
 enum { CONFINE_SANITIZED = CONFINE_ADDRESS_SANITIZER || CONFINE_THREAD_SANITIZER };
 
-/* One call of confine_process. */
+/* What may be opened; each list ends with NULL. */
+struct confine_paths {
+    const char *const *run, *const *read, *const *write; /* run: and read; write: and read */
+};
+
+/* One call of confine_process or confine_program. */
 struct confinement {
     unsigned flags;
+    const struct confine_paths *paths; /* NULL: none */
     struct confine_warning warning;
 };
 
@@ -37,5 +43,9 @@ int confine_miss(struct confinement *confinement, const char *format, ...)
 /* 0, or -1 when it could not be done (noted). */
 int confine_landlock(struct confinement *confinement);
 int confine_seccomp(struct confinement *confinement);
+int confine_seccomp_program(struct confinement *confinement);
+
+void confine_drop_privileges(struct confinement *confinement);
+void confine_limit(struct confinement *confinement, int what, const char *name, uint64_t most);
 
 #endif

@@ -1,4 +1,4 @@
-/* confine_seccomp.c - the system calls that are left. */
+/* confine_seccomp.c - the system calls that are left to a process, or to a program. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -126,11 +126,24 @@ static bool add_all(scmp_filter_ctx filter, unsigned flags) {
     return good && add_conditional(filter, flags);
 }
 
-int confine_seccomp(struct confinement *confinement) {
+/* For programs that others wrote, which may ask for what they do not need: they are told no. */
+static bool refuse_program(scmp_filter_ctx filter, unsigned flags) {
+    static const char *const network[] = {"socket", "kill", "tkill", "pidfd_send_signal",
+                                          "pidfd_open"};
+    (void)flags;
+    bool good = add_names(filter, SCMP_ACT_ERRNO(EACCES), network, COUNT(network));
+    for (size_t i = 0; i < COUNT(deadly); i++)
+        if (strncmp(deadly[i], "execve", 6) != 0)
+            good = add(filter, SCMP_ACT_ERRNO(EPERM), &(struct rule){.name = deadly[i]}) && good;
+    return good;
+}
+
+static int load_filter(struct confinement *confinement, uint32_t otherwise,
+                       bool (*fill)(scmp_filter_ctx filter, unsigned flags)) {
     struct err why;
     if (seccomp_load_library(&why) != 0)
         return confine_miss(confinement, "seccomp (%s)", why.message);
-    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    scmp_filter_ctx filter = seccomp_init(otherwise);
     if (filter == NULL)
         return confine_miss(confinement, "seccomp (no memory)");
     int rc = 0;
@@ -139,7 +152,7 @@ int confine_seccomp(struct confinement *confinement) {
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) != 0 ||
         seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) != 0 ||
-        !add_all(filter, confinement->flags))
+        !fill(filter, confinement->flags))
         rc = confine_miss(confinement, "seccomp (the filter cannot be made)");
     if (rc == 0) {
         int status = seccomp_load(filter);
@@ -148,4 +161,12 @@ int confine_seccomp(struct confinement *confinement) {
     }
     seccomp_release(filter);
     return rc;
+}
+
+int confine_seccomp(struct confinement *confinement) {
+    return load_filter(confinement, SCMP_ACT_ERRNO(EPERM), add_all);
+}
+
+int confine_seccomp_program(struct confinement *confinement) {
+    return load_filter(confinement, SCMP_ACT_ALLOW, refuse_program);
 }
