@@ -105,6 +105,13 @@ $(B)/gen/commit.h: FORCE
 $(B)/obj/runtime/cli/version.o: $(B)/gen/commit.h
 $(B)/obj/runtime/cli/version.o: CPPFLAGS += -I$(B)/gen
 
+# Blender's script as a string of C.
+$(B)/gen/blender_script.h: runtime/media/blender.py
+	@mkdir -p $(@D)
+	@sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' $< >$@
+$(B)/obj/runtime/media/blender_job.o: $(B)/gen/blender_script.h
+$(B)/obj/runtime/media/blender_job.o: CPPFLAGS += -I$(B)/gen
+
 # The kernels have a Makefile of their own, which knows whether anything changed.
 GPU_FLAGS = BUILD=$(CURDIR)/$(B) CC="$(CC)" AR="$(AR)" CFLAGS="$(OPT)"
 $(B)/gpu/libstance_gpu.a: FORCE

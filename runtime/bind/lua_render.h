@@ -45,6 +45,9 @@ int lua_stage_new(lua_State *L);
 int lua_views_push(lua_State *L, struct stage *stage, const struct view_spec *specs, uint32_t count,
                    const struct views_options *options, uint32_t parallel);
 
+/* The views of the `stance.views` at `index`, which must be one. */
+struct views *lua_views_check(lua_State *L, int index);
+
 /* Make the types; may be repeated. */
 void lua_views_open(lua_State *L);
 void lua_stage_open(lua_State *L);

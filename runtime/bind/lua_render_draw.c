@@ -103,7 +103,7 @@ struct drawing *drawing_new(struct loop *loop, struct views *views, uint32_t par
     return drawing;
 }
 
-const struct views *drawing_views(const struct drawing *drawing) {
+struct views *drawing_views(const struct drawing *drawing) {
     return drawing->views;
 }
 

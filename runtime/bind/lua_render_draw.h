@@ -21,7 +21,7 @@ struct drawing *drawing_new(struct loop *loop, struct views *views, uint32_t par
 struct drawing *drawing_retain(struct drawing *drawing);
 void drawing_release(struct drawing *drawing);
 
-const struct views *drawing_views(const struct drawing *drawing);
+struct views *drawing_views(const struct drawing *drawing);
 const struct views_timings *drawing_spent(const struct drawing *drawing);
 uint32_t drawing_drawn(const struct drawing *drawing); /* views, again what was drawn again */
 

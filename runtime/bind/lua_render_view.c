@@ -126,6 +126,10 @@ static struct drawing *check_drawing(lua_State *L, int index) {
     return *box;
 }
 
+struct views *lua_views_check(lua_State *L, int index) {
+    return drawing_views(check_drawing(L, index));
+}
+
 static int push_view(lua_State *L, struct drawing *drawing, uint32_t index, bool follow) {
     struct lua_view *view = lua_newuserdata(L, sizeof *view);
     *view = (struct lua_view){drawing_retain(drawing), index, follow};

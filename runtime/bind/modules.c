@@ -1,6 +1,7 @@
 #include "bind/modules.h"
 
 #define MODULES(X)                                                                                 \
+    X(blender)                                                                                     \
     X(console)                                                                                     \
     X(crypto)                                                                                      \
     X(db)                                                                                          \
