@@ -14,6 +14,7 @@
     X(lint)                                                                                        \
     X(log)                                                                                         \
     X(metrics)                                                                                     \
+    X(motion)                                                                                      \
     X(npy)                                                                                         \
     X(objects)                                                                                     \
     X(pose)                                                                                        \

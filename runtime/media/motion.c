@@ -11,6 +11,7 @@
 
 #include "media/motion_parts.h"
 #include "media/scene.h"
+#include "media/scene_process.h"
 
 /* -- Life -------------------------------------------------------------------------------------- */
 
@@ -263,9 +264,8 @@ static bool is_amc(const void *bytes, size_t size) {
     }
 }
 
-static int open_text(const void *bytes, size_t size, const char *name, const void *skeleton,
-                     size_t skeleton_size, const char *skeleton_name, const struct rig_tables *rigs,
-                     struct motion **out, struct err *err) {
+static int open_text(const void *bytes, size_t size, const char *name,
+                     const struct motion_source *source, struct motion **out, struct err *err) {
     struct motion_text text, bones;
     bool bvh = starts(bytes, size, "HIERARCHY");
     struct motion *motion = motion_new(name, bvh ? "bvh" : "acclaim");
@@ -275,16 +275,16 @@ static int open_text(const void *bytes, size_t size, const char *name, const voi
     motion_text_init(&text, bytes, size, name, err);
     if (bvh) {
         rc = motion_read_bvh(motion, &text);
-    } else if (skeleton == NULL) {
-        rc =
-            err_set(err, ERR_NOT_FOUND,
-                    "%s: an AMC file needs the ASF file of its skeleton beside it, or named", name);
+    } else if (source->bones == NULL) {
+        rc = err_set(err, ERR_NOT_FOUND,
+                     "%s: an AMC file needs the ASF file of its skeleton: name it", name);
     } else {
-        motion_text_init(&bones, skeleton, skeleton_size, skeleton_name, err);
+        motion_text_init(&bones, source->bones, source->bones_size,
+                         source->skeleton != NULL ? source->skeleton : "its skeleton", err);
         rc = motion_read_acclaim(motion, &bones, &text);
     }
     if (rc == 0)
-        rc = motion_finish(motion, rigs, name, err);
+        rc = motion_finish(motion, source->rigs, name, err);
     if (rc == 0)
         *out = motion;
     else
@@ -292,27 +292,27 @@ static int open_text(const void *bytes, size_t size, const char *name, const voi
     return rc;
 }
 
-static int open_scene(const void *bytes, size_t size, const char *name, const char *path,
-                      struct rig_tables *rigs, struct motion **out, struct err *err) {
+static int open_scene(const void *bytes, size_t size, const char *name,
+                      const struct motion_source *source, struct motion **out, struct err *err) {
     struct scene *scene = NULL;
-    const struct scene_options options = {.rigs = rigs};
-    int rc = path != NULL ? scene_open(path, &options, &scene, err)
-                          : scene_open_bytes(bytes, size, name, &options, &scene, err);
+    const struct scene_options options = {.rigs = source->rigs};
+    int rc = source->limits == NULL ? scene_open_bytes(bytes, size, name, &options, &scene, err)
+                                    : scene_open_bytes_confined(bytes, size, name, &options,
+                                                                source->limits, &scene, err);
     if (rc == 0)
         rc = motion_of_scene(scene, out, err);
     scene_release(scene);
     return rc;
 }
 
-int motion_open_bytes(const void *bytes, size_t size, const char *name, const void *skeleton,
-                      size_t skeleton_size, struct rig_tables *rigs, struct motion **out,
-                      struct err *err) {
+int motion_open_bytes(const void *bytes, size_t size, const char *name,
+                      const struct motion_source *source, struct motion **out, struct err *err) {
     if (size > MOTION_MAX_FILE)
         return err_set(err, ERR_TOO_LARGE, "%s: %zu MiB; motions up to %d MiB are read", name,
                        size >> 20, MOTION_MAX_FILE >> 20);
     if (starts(bytes, size, "HIERARCHY") || is_amc(bytes, size))
-        return open_text(bytes, size, name, skeleton, skeleton_size, "skeleton", rigs, out, err);
-    return open_scene(bytes, size, name, NULL, rigs, out, err);
+        return open_text(bytes, size, name, source, out, err);
+    return open_scene(bytes, size, name, source, out, err);
 }
 
 /* The whole of a file. */
@@ -357,12 +357,15 @@ static int read_skeleton(const char *path, char **out, size_t *size, struct err 
     while (end > base) {
         for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
             char *beside = NULL;
+            struct err why = {0};
             int rc = asprintf(&beside, "%.*s.%s", (int)(end - path), path, endings[i]) < 0
-                         ? err_set(err, ERR_NO_MEMORY, "%s: no memory to read it", path)
-                         : read_file(beside, out, size, err);
+                         ? err_set(&why, ERR_NO_MEMORY, "%s: no memory to read it", path)
+                         : read_file(beside, out, size, &why);
             free(beside);
-            if (rc != ERR_NOT_FOUND)
-                return rc;
+            if (rc != 0 && rc != ERR_NOT_FOUND)
+                return err_set(err, (enum err_code)rc, "%s", why.message);
+            if (rc == 0)
+                return 0;
         }
         while (end > base && *--end != '_') {
         }
@@ -371,25 +374,39 @@ static int read_skeleton(const char *path, char **out, size_t *size, struct err 
                    path);
 }
 
-static int open_path(const char *path, const char *skeleton, struct rig_tables *rigs,
-                     struct motion **out, struct err *err) {
+/* A file with other files beside it is read by its path. */
+static int open_scene_file(const char *path, const struct motion_source *source,
+                           struct motion **out, struct err *err) {
+    struct scene *scene = NULL;
+    const struct scene_options options = {.rigs = source->rigs};
+    int rc = source->limits == NULL
+                 ? scene_open(path, &options, &scene, err)
+                 : scene_open_confined(path, &options, source->limits, &scene, err);
+    if (rc == 0)
+        rc = motion_of_scene(scene, out, err);
+    scene_release(scene);
+    return rc;
+}
+
+static int open_path(const char *path, const struct motion_source *source, struct motion **out,
+                     struct err *err) {
     char *bytes = NULL, *bones = NULL;
-    size_t size = 0, bones_size = 0;
+    size_t size = 0;
+    struct motion_source named = *source;
     int rc = read_file(path, &bytes, &size, err);
     if (rc != 0)
         return rc;
     const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    bool bvh = starts(bytes, size, "HIERARCHY");
-    if (bvh || is_amc(bytes, size)) {
-        if (!bvh)
-            rc = skeleton != NULL ? read_file(skeleton, &bones, &bones_size, err)
-                                  : read_skeleton(path, &bones, &bones_size, err);
-        if (rc == 0)
-            rc = open_text(bytes, size, name, bones, bones_size,
-                           skeleton != NULL ? skeleton : "its skeleton", rigs, out, err);
-    } else {
-        rc = open_scene(NULL, 0, name, path, rigs, out, err);
+    bool amc = is_amc(bytes, size);
+    if (amc && named.bones == NULL) {
+        rc = named.skeleton != NULL ? read_file(named.skeleton, &bones, &named.bones_size, err)
+                                    : read_skeleton(path, &bones, &named.bones_size, err);
+        named.bones = bones;
     }
+    if (rc == 0)
+        rc = amc || starts(bytes, size, "HIERARCHY")
+                 ? open_text(bytes, size, name, &named, out, err)
+                 : open_scene_file(path, source, out, err);
     free(bytes);
     free(bones);
     return rc;
@@ -411,15 +428,15 @@ static int choose_clip(struct motion *motion, const char *name, struct err *err)
     return 0;
 }
 
-int motion_open(const char *path, const char *skeleton, struct rig_tables *rigs,
-                struct motion **out, struct err *err) {
+int motion_open(const char *path, const struct motion_source *source, struct motion **out,
+                struct err *err) {
     const char *hash = strrchr(path, '#');
     struct motion *motion = NULL;
     bool whole =
         hash == NULL || hash[1] == '\0' || access(path, F_OK) == 0; /* names may have a # */
     char *file = whole ? strdup(path) : strndup(path, (size_t)(hash - path));
     int rc = file == NULL ? err_set(err, ERR_NO_MEMORY, "%s: no memory to read it", path)
-                          : open_path(file, skeleton, rigs, &motion, err);
+                          : open_path(file, source, &motion, err);
     if (rc == 0 && !whole)
         rc = choose_clip(motion, hash + 1, err);
     if (rc == 0)

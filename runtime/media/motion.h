@@ -46,19 +46,27 @@ enum {
 
 /* -- Files ------------------------------------------------------------------------------------- */
 
+struct scene_limits;
+
+struct motion_source {
+    const char *skeleton; /* of an AMC file: the path of its ASF file; NULL: looked for */
+    const void *bones;    /* the same, as bytes; NULL: none */
+    size_t bones_size;
+    struct rig_tables *rigs;           /* the names of bones (lua_rigs), read only while opening */
+    const struct scene_limits *limits; /* of the process that reads scenes; NULL: this one does */
+};
+
 /* Opens a file by path, or by its bytes, where `name` says what it is called. The path may end in
  * #CLIP, a clip's name or its number from 1: then the motion has this clip alone. The skeleton of
- * an AMC file is `skeleton` (a path, or the bytes of an ASF file), or, when that is NULL, the file
- * beside it whose name is the same up to the last underscore: walk_01.amc goes with walk_01.asf or
- * walk.asf. `rigs` are the names of bones (lua_rigs), read only during the call. Errors:
- * ERR_NOT_FOUND (the file, its skeleton or the clip), ERR_IO, ERR_TOO_LARGE, ERR_UNSUPPORTED,
- * ERR_CORRUPT (the message names the line), ERR_INVALID (no human skeleton: the message names the
- * bones that were not found), ERR_NO_MEMORY. */
-int motion_open(const char *path, const char *skeleton, struct rig_tables *rigs,
-                struct motion **out, struct err *err);
-int motion_open_bytes(const void *bytes, size_t size, const char *name, const void *skeleton,
-                      size_t skeleton_size, struct rig_tables *rigs, struct motion **out,
-                      struct err *err);
+ * an AMC file, when none is named, is the file beside it whose name is the same up to the last
+ * underscore: walk_01.amc goes with walk_01.asf or walk.asf. Errors: ERR_NOT_FOUND (the file, its
+ * skeleton or the clip), ERR_IO, ERR_TOO_LARGE, ERR_UNSUPPORTED, ERR_CORRUPT (the message names the
+ * line), ERR_INVALID (no human skeleton: the message names the bones that were not found),
+ * ERR_NO_MEMORY; for scenes also what scene_open_confined has. */
+int motion_open(const char *path, const struct motion_source *source, struct motion **out,
+                struct err *err);
+int motion_open_bytes(const void *bytes, size_t size, const char *name,
+                      const struct motion_source *source, struct motion **out, struct err *err);
 
 /* The clips of a body that is open already. */
 int motion_of_scene(struct scene *scene, struct motion **out, struct err *err);

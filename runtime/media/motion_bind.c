@@ -238,46 +238,73 @@ static int compare(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The least, or the mean, of the values around each one. */
-static void spread(const float *from, float *to, int64_t count, int64_t reach, bool least) {
-    double sum = 0;
-    for (int64_t k = -reach; k <= reach; k++)
-        sum += (double)from[k < 0 ? 0 : k < count ? k : count - 1];
+/* Around each frame the mean of the heights that are no more than `thick` above the least one
+ * there; `otherwise` where there are none. Heights of INFINITY do not count. */
+static void low_means(const float *heights, float *means, int64_t count, int64_t reach, float thick,
+                      float otherwise) {
     for (int64_t i = 0; i < count; i++) {
-        to[i] = (float)(sum / (double)(2 * reach + 1));
-        int64_t next = i + 1 + reach, last = i - reach;
-        sum += (double)from[next < count ? next : count - 1] - (double)from[last > 0 ? last : 0];
-        for (int64_t k = i - reach; least && k <= i + reach; k++)
-            to[i] = fminf(to[i], from[k < 0 ? 0 : k < count ? k : count - 1]);
+        int64_t first = i > reach ? i - reach : 0, last = i + reach < count ? i + reach : count - 1;
+        float least = INFINITY, sum = 0, weight = 0;
+        for (int64_t k = first; k <= last; k++)
+            least = fminf(least, heights[k]);
+        for (int64_t k = first; k <= last; k++) {
+            bool counts = isfinite(heights[k]) && heights[k] <= least + thick;
+            sum += counts ? heights[k] : 0;
+            weight += counts ? 1 : 0;
+        }
+        means[i] = weight > 0 ? sum / weight : otherwise;
     }
 }
 
-/* The height at which the motion's lower ankle stands: the twentieth part of its lowest heights, so
- * that a stumble does not count; around each frame, the lowest of the moment, no further from it
- * than `slope`. */
+/* Heights of the lower ankle while it is slow, others INFINITY. */
+static void read_heights(struct binding *b, float *heights) {
+    const struct motion_track *track = &b->motion->tracks[b->clip];
+    double leg = motion_figure_leg(&b->motion->figure),
+           slow = b->options->tuning.contact_speed * leg / usual_leg;
+    struct vec before[2] = {{0, 0, 0}, {0, 0, 0}};
+    for (uint32_t frame = 0; frame < b->bound->frames; frame++) {
+        sample(b, frame);
+        struct vec ankles[] = {b->places[source_bone(b, RIG_LEFT_FOOT)],
+                               b->places[source_bone(b, RIG_RIGHT_FOOT)]};
+        int low = ankles[1].y < ankles[0].y;
+        bool stands = frame > 0 && vec_distance(ankles[low], before[low]) * track->rate < slow;
+        heights[frame] = stands ? (float)ankles[low].y : INFINITY;
+        memcpy(before, ankles, sizeof before);
+    }
+}
+
+/* The height at which the motion's ankles stand: that of the lowest standing ones of the whole,
+ * and, no further from it than `slope`, of those around each frame. */
 static int find_floor(struct binding *b, struct err *err) {
-    uint32_t frames = b->bound->frames;
+    uint32_t frames = b->bound->frames, standing = 0;
     const struct motion_track *track = &b->motion->tracks[b->clip];
     int64_t reach = (int64_t)fmin(0.8 * track->rate, 400);
-    double slope = b->options->tuning.slope * motion_figure_leg(&b->motion->figure) / usual_leg;
-    float *heights = malloc(2 * sizeof *heights * frames), *sorted = heights + frames;
+    double leg = motion_figure_leg(&b->motion->figure) / usual_leg;
+    float *heights = malloc(2 * sizeof *heights * frames), *sorted = heights + frames,
+          thick = (float)(0.7 * b->options->tuning.contact_height * leg),
+          slope = (float)(b->options->tuning.slope * leg);
     b->floors = malloc(frames * sizeof *b->floors);
     if (heights == NULL || b->floors == NULL) {
         free(heights);
         return no_memory(b, err);
     }
-    for (uint32_t frame = 0; frame < frames; frame++) {
-        sample(b, frame);
-        sorted[frame] = heights[frame] = (float)fmin(b->places[source_bone(b, RIG_LEFT_FOOT)].y,
-                                                     b->places[source_bone(b, RIG_RIGHT_FOOT)].y);
-    }
+    read_heights(b, heights);
+    memcpy(sorted, heights, frames * sizeof *sorted);
     qsort(sorted, frames, sizeof *sorted, compare);
-    b->ankle = (double)sorted[frames / 20];
-    spread(heights, sorted, frames, reach, true);
+    while (standing < frames && isfinite(sorted[standing]))
+        standing++;
+    if (standing == 0) { /* nobody stands in a single picture, or in free fall */
+        sample(b, 0);
+        sorted[0] = (float)fmin(b->places[source_bone(b, RIG_LEFT_FOOT)].y,
+                                b->places[source_bone(b, RIG_RIGHT_FOOT)].y);
+    }
+    float base = sorted[standing / 20];
     for (uint32_t frame = 0; frame < frames; frame++)
-        sorted[frame] =
-            (float)fmin(fmax((double)sorted[frame], b->ankle - slope), b->ankle + slope);
-    spread(sorted, b->floors, frames, reach, false);
+        if (fabsf(heights[frame] - base) > slope)
+            heights[frame] = INFINITY;
+    low_means(heights, sorted, frames, reach, thick, base);
+    low_means(sorted, b->floors, frames, reach, INFINITY, base);
+    b->ankle = (double)base;
     free(heights);
     return 0;
 }

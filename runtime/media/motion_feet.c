@@ -19,6 +19,7 @@ static const double pi = 3.14159265358979;
 static const double usual_leg = 0.85;   /* metres: whom the tuning's lengths are for */
 static const double flat_enough = 0.07; /* radians of pitch of a standing foot that are not meant */
 static const double heading_free = 0.15; /* radians that a planted foot turns before we follow */
+static const double swing_clear = 0.004; /* metres that a swinging sole stays over the floor */
 static const double steepest = 1.1;      /* radians that a heel is lifted so that the leg reaches */
 static const double easy_lift = 0.35;    /* of these, what is done before the hips sink */
 
@@ -219,7 +220,7 @@ static void settle(const struct foot *foot, struct plant *plant) {
 
 /* Raises a foot out of the floor. The tip's skin goes partly with the foot, partly with the toes.
  */
-static void clear_floor(struct foot *foot, uint32_t frame) {
+static void clear_floor(struct foot *foot, uint32_t frame, double over) {
     struct quat turn = foot->turns[frame], toes = foot->toe_turns[frame];
     double heel = quat_turn(turn, foot->heel).y, stiff = quat_turn(turn, foot->tip).y,
            bent = quat_turn(turn, foot->ball).y + quat_turn(toes, vec_sub(foot->tip, foot->ball)).y,
@@ -228,8 +229,8 @@ static void clear_floor(struct foot *foot, uint32_t frame) {
                    .y,
            tip = stiff + (bent - stiff) * foot->give,
            low = foot->ankles[frame].y + fmin(fmin(heel, sole), tip);
-    if (low < 0)
-        foot->ankles[frame].y -= low;
+    if (low < over)
+        foot->ankles[frame].y += over - low;
 }
 
 /* The foot on the floor, at the pitch that it came with. */
@@ -245,7 +246,7 @@ static void put_down(struct foot *foot, const struct plant *plant, uint32_t fram
     foot->turns[frame] = turn;
     foot->toe_turns[frame] = pitch < 0 ? level : turn;
     foot->ankles[frame] = vec_sub(at, quat_turn(turn, carrier));
-    clear_floor(foot, frame);
+    clear_floor(foot, frame, 0);
 }
 
 /* What was changed at an end of a plant. */
@@ -338,7 +339,7 @@ static void plant_foot(struct planting *p, struct foot *foot) {
         fade(p, foot, &after, ended, 1, frames, false);
     for (uint32_t i = 0; i < frames; i++)
         if (foot->rests[i] == 0)
-            clear_floor(foot, i);
+            clear_floor(foot, i, swing_clear * p->size);
 }
 
 /* -- Hips -------------------------------------------------------------------------------------- */
@@ -397,7 +398,7 @@ static void lift_heel(const struct planting *p, struct foot *foot, uint32_t fram
         foot->turns[frame] = turn;
         foot->toe_turns[frame] = foot_turn(foot, heading, 0);
         foot->ankles[frame] = vec_sub(at, quat_turn(turn, foot->ball));
-        clear_floor(foot, frame);
+        clear_floor(foot, frame, 0);
         if (vec_distance(foot->hips[frame], foot->ankles[frame]) <= reach)
             break;
     }
