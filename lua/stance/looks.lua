@@ -22,6 +22,9 @@ local M = {}
 ---@field sky? { strength?: stance.look_range }
 ---@field ground? { colors?: string[], chance?: number }
 ---@field exposure? stance.look_range
+---@field lamps? { count?: integer[], strength?: stance.look_range } around the middle of the stage
+---@field tones? string[]
+---@field noise? { chance?: number, strength?: stance.look_range }
 ---@field jpeg? { quality?: stance.look_range, chance?: number }
 
 local defaults = {
@@ -29,6 +32,9 @@ local defaults = {
   sky = { strength = { 0.5, 1.4 } },
   ground = { chance = 0.9, colors = { "#8f8d88", "#6e6a63", "#7b8468", "#a39a86", "#54585c", "#b3afa7", "#6d5a49" } },
   exposure = { 0.75, 1.3 },
+  lamps = { count = { 0, 3 }, strength = { 0.3, 3 } },
+  tones = { "soft", "filmic" },
+  noise = { chance = 0.5, strength = { 0.002, 0.03 } },
   jpeg = { chance = 0.3, quality = { 45, 95 } },
 }
 
@@ -49,6 +55,27 @@ local function merge(given, otherwise, path)
   return merged
 end
 
+--- A warm colour for what is above 0, a cold one for what is below.
+local function tint(warmth)
+  if warmth < 0 then return { 1 + warmth, 1 + warmth / 3, 1 } end
+  return { 1, 1 - 0.35 * warmth, 1 - warmth }
+end
+
+--- Lamps stand two to five metres away, at heights from the knees to above the head.
+local function lamps(roll, range)
+  local list = {}
+  for i = 1, roll:integer("lamps", range.count[1], range.count[2]) do
+    local name = "lamp" .. i
+    local angle, away = roll:between(name .. ".angle", 0, 2 * math.pi), roll:between(name .. ".distance", 2, 5)
+    list[i] = {
+      position = { away * math.sin(angle), roll:between(name .. ".height", 0.4, 3), away * math.cos(angle) },
+      strength = draw(roll, name .. ".strength", range.strength) * away, radius = roll:between(name .. ".radius", 0.02, 0.4),
+      color = tint(roll:between(name .. ".warmth", -0.2, 0.5)),
+    }
+  end
+  return list
+end
+
 --- A look as render.stage takes it.
 ---@param seed integer
 ---@param ranges? stance.look_ranges
@@ -57,19 +84,21 @@ function M.random(seed, ranges)
   local roll, r = dice.new(seed, "look"), merge(ranges, defaults, "ranges")
   local sun, sky = merge(r.sun, defaults.sun, "ranges.sun"), merge(r.sky, defaults.sky, "ranges.sky")
   local ground, jpeg = merge(r.ground, defaults.ground, "ranges.ground"), merge(r.jpeg, defaults.jpeg, "ranges.jpeg")
-  local warmth = draw(roll, "sun.warmth", sun.warmth)
+  local noise, lamp = merge(r.noise, defaults.noise, "ranges.noise"), merge(r.lamps, defaults.lamps, "ranges.lamps")
   local look = {
     sun = {
       elevation = draw(roll, "sun.elevation", sun.elevation), azimuth = draw(roll, "sun.azimuth", sun.azimuth),
       strength = draw(roll, "sun.strength", sun.strength), softness = draw(roll, "sun.softness", sun.softness),
-      color = { 1, 1 - 0.35 * math.max(warmth, 0), 1 - math.max(warmth, 0) },
+      color = tint(draw(roll, "sun.warmth", sun.warmth)),
     },
     sky = { strength = draw(roll, "sky.strength", sky.strength) },
-    exposure = draw(roll, "exposure", r.exposure),
+    exposure = draw(roll, "exposure", r.exposure), tone = roll:pick("tone", r.tones), lights = lamps(roll, lamp),
     ground = roll:chance("ground", ground.chance) and { color = roll:pick("ground.color", ground.colors) },
   }
-  if warmth < 0 then look.sun.color = { 1 + warmth, 1 + warmth / 3, 1 } end
   if roll:chance("jpeg", jpeg.chance) then look.jpeg = math.floor(draw(roll, "jpeg.quality", jpeg.quality)) end
+  if roll:chance("noise", noise.chance) then
+    look.sensor = { noise = draw(roll, "noise.strength", noise.strength), seed = roll:integer("noise.seed", 0, 2 ^ 32) }
+  end
   return look
 end
 

@@ -98,14 +98,129 @@ static void read_ground(struct lua_fields *fields, int index, struct gpu_lightin
     lua_pop(fields->L, 1);
 }
 
+/* A spot's cone: "spot": {target or direction, angle, blend}; angles are whole ones. */
+static void read_spot(struct lua_fields *fields, int index, const char *path,
+                      struct gpu_light *light) {
+    char inner[48];
+    float target[3];
+    if (!lua_fields_open(fields, index, path, "spot"))
+        return;
+    int spot = lua_gettop(fields->L);
+    snprintf(inner, sizeof inner, "%s.spot", path);
+    lua_fields_known(fields, spot, inner, "target direction angle blend");
+    if (lua_fields_vector(fields, spot, inner, "target", target, 3))
+        for (int k = 0; k < 3; k++)
+            light->direction[k] = target[k] - light->position[k];
+    else if (!lua_fields_vector(fields, spot, inner, "direction", light->direction, 3))
+        lua_fields_fail(fields, ERR_INVALID, "%s needs a target or a direction {x, y, z}", inner);
+    double angle = lua_fields_number(fields, spot, inner, "angle", 1, 179, 45);
+    light->cone = (float)(angle / 2 * radians);
+    light->blend = (float)lua_fields_number(fields, spot, inner, "blend", 0, 1, 0.2);
+    lua_pop(fields->L, 1);
+}
+
+static void read_light(struct lua_fields *fields, uint32_t number, struct gpu_light *light) {
+    int index = lua_gettop(fields->L);
+    char path[32];
+    snprintf(path, sizeof path, "look.lights[%u]", number + 1);
+    *light = (struct gpu_light){.direction = {0, -1, 0}, .color = {1, 1, 1}, .cone = 3.14159265f};
+    lua_fields_known(fields, index, path, "position color strength radius spot");
+    if (!lua_fields_vector(fields, index, path, "position", light->position, 3))
+        lua_fields_fail(fields, ERR_INVALID, "%s needs a position {x, y, z} in metres", path);
+    lua_fields_color(fields, index, path, "color", light->color);
+    scale(light->color, lua_fields_number(fields, index, path, "strength", 0, 1e5, 1));
+    light->radius = (float)lua_fields_number(fields, index, path, "radius", 0, 10, 0.05);
+    read_spot(fields, index, path, light);
+}
+
+static void read_lights(struct lua_fields *fields, int index, struct gpu_lighting *lighting) {
+    lua_State *L = fields->L;
+    if (!lua_fields_open(fields, index, "look", "lights"))
+        return;
+    size_t count = lua_objlen(L, -1);
+    if (count > GPU_MAX_LIGHTS)
+        lua_fields_fail(fields, ERR_INVALID, "look.lights may have %d, not %zu", GPU_MAX_LIGHTS,
+                        count);
+    for (uint32_t i = 0; fields->rc == 0 && i < count; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        if (lua_istable(L, -1))
+            read_light(fields, i, &lighting->lights[i]);
+        else
+            lua_fields_fail(fields, ERR_INVALID, "look.lights[%u] must be a table", i + 1);
+        lua_pop(L, 1);
+    }
+    lighting->light_count = (uint32_t)count;
+    lua_pop(L, 1);
+}
+
+static void read_path(struct lua_fields *fields, int index, const char *path, const char *field,
+                      char out[LOOK_PATH_SIZE]) {
+    const char *text = lua_fields_string(fields, index, path, field, "");
+    if (strlen(text) >= LOOK_PATH_SIZE)
+        lua_fields_fail(fields, ERR_INVALID, "%s.%s has at most %d bytes", path, field,
+                        LOOK_PATH_SIZE - 1);
+    else
+        memcpy(out, text, strlen(text) + 1);
+}
+
+/* "environment": a file, or {file, turn, strength, visible}. */
+static void read_environment(struct lua_fields *fields, int index, struct look_options *options) {
+    static const char path[] = "look.environment";
+    struct gpu_lighting *lighting = &options->lighting;
+    lighting->environment_strength = 1;
+    lighting->environment_visible = true;
+    lua_getfield(fields->L, index, "environment");
+    bool is_file = lua_type(fields->L, -1) == LUA_TSTRING;
+    lua_pop(fields->L, 1);
+    if (is_file) {
+        read_path(fields, index, "look", "environment", options->environment);
+        return;
+    }
+    if (!lua_fields_open(fields, index, "look", "environment"))
+        return;
+    int environment = lua_gettop(fields->L);
+    lua_fields_known(fields, environment, path, "file turn strength visible");
+    read_path(fields, environment, path, "file", options->environment);
+    if (options->environment[0] == '\0')
+        lua_fields_fail(fields, ERR_INVALID, "%s needs a file", path);
+    lighting->environment_turn =
+        (float)(lua_fields_number(fields, environment, path, "turn", -36e3, 36e3, 0) * radians);
+    lighting->environment_strength =
+        (float)lua_fields_number(fields, environment, path, "strength", 0, 1000, 1);
+    lighting->environment_visible = lua_fields_boolean(fields, environment, path, "visible", true);
+    lua_pop(fields->L, 1);
+}
+
+static void read_sensor(struct lua_fields *fields, int index, struct gpu_sensor *sensor) {
+    static const char path[] = "look.sensor";
+    if (!lua_fields_open(fields, index, "look", "sensor"))
+        return;
+    int table = lua_gettop(fields->L);
+    lua_fields_known(fields, table, path, "noise read_noise seed");
+    sensor->shot_noise = (float)lua_fields_number(fields, table, path, "noise", 0, 1, 0);
+    sensor->read_noise = (float)lua_fields_number(fields, table, path, "read_noise", 0, 1,
+                                                  (double)sensor->shot_noise / 4);
+    sensor->seed = (uint64_t)lua_fields_number(fields, table, path, "seed", 0, 9007199254740992, 0);
+    lua_pop(fields->L, 1);
+}
+
 void lua_look_read(struct lua_fields *fields, int index, const char *path,
                    struct look_options *options) {
+    static const char *const tones[] = {"soft", "filmic", "none", NULL};
     struct gpu_lighting *lighting = &options->lighting;
     look_options_default(options);
-    lua_fields_known(fields, index, path, "sun sky ground exposure jpeg");
+    lua_fields_known(fields, index, path,
+                     "sun sky ground lights environment background exposure tone sensor "
+                     "jpeg");
     read_sun(fields, index, lighting);
     read_sky(fields, index, lighting);
     read_ground(fields, index, lighting);
+    read_lights(fields, index, lighting);
+    read_environment(fields, index, options);
+    read_path(fields, index, path, "background", options->background);
+    read_sensor(fields, index, &options->sensor);
+    lighting->tone =
+        (enum gpu_tone)lua_fields_choice(fields, index, path, "tone", tones, (int)lighting->tone);
     lighting->exposure = (float)lua_fields_number(fields, index, path, "exposure", 0, 1000,
                                                   (double)lighting->exposure);
     options->jpeg = (int)lua_fields_number(fields, index, path, "jpeg", 1, 100, 0);

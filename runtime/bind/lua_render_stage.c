@@ -28,8 +28,10 @@ struct task {
 
 static void task_release(void *arg) {
     struct task *task = arg;
-    for (uint32_t i = 0; i < task->count; i++)
+    for (uint32_t i = 0; i < task->count; i++) {
+        free((void *)(uintptr_t)task->actors[i].morphs);
         scene_release(task->actors[i].scene);
+    }
     look_release(task->look);
     stage_release(task->stage);
     free(task);
@@ -52,13 +54,55 @@ static void read_body(struct lua_fields *fields, int index, const char *path, st
     task->count++;
 }
 
+static uint32_t find_morph(const struct scene *scene, const char *name) {
+    uint32_t morph = 0;
+    while (morph < scene_morph_count(scene) && strcmp(scene_morph_name(scene, morph), name) != 0)
+        morph++;
+    return morph;
+}
+
+/* "morphs": {name = weight}. The task owns the weights. */
+static void read_morphs(struct lua_fields *fields, int index, const char *path,
+                        struct stage_actor *actor) {
+    lua_State *L = fields->L;
+    if (!lua_fields_open(fields, index, path, "morphs"))
+        return;
+    uint32_t count = scene_morph_count(actor->scene);
+    float *weights = calloc(count + 1, sizeof *weights);
+    actor->morphs = weights;
+    if (weights == NULL) {
+        lua_fields_fail(fields, ERR_NO_MEMORY, "no memory for morphs");
+        lua_pop(L, 1);
+        return;
+    }
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+        double weight = lua_tonumber(L, -1);
+        uint32_t morph = find_morph(actor->scene, name);
+        if (morph == count)
+            lua_fields_fail(fields, ERR_NOT_FOUND, "%s.morphs: %s has no morph target %.60s", path,
+                            scene_name(actor->scene), name);
+        else if (!lua_isnumber(L, -1) || !(fabs(weight) <= 10))
+            lua_fields_fail(fields, ERR_INVALID, "%s.morphs.%.60s must be a number from -10 to 10",
+                            path, name);
+        else
+            weights[morph] = (float)weight;
+        if (fields->rc != 0) {
+            lua_pop(L, 2);
+            break;
+        }
+    }
+    lua_pop(L, 1);
+}
+
 /* The table is on top of the stack. */
 static void read_actor(struct lua_fields *fields, uint32_t number, struct task *task) {
     struct stage_actor *actor = &task->actors[number];
     int index = lua_gettop(fields->L);
     char path[32];
     snprintf(path, sizeof path, "actors[%u]", number + 1);
-    lua_fields_known(fields, index, path, "body clip time speed loop position yaw person");
+    lua_fields_known(fields, index, path,
+                     "body clip time speed loop position yaw morphs skinning person");
     read_body(fields, index, path, task);
     if (fields->rc != 0)
         return;
@@ -68,6 +112,10 @@ static void read_actor(struct lua_fields *fields, uint32_t number, struct task *
     actor->loop = lua_fields_boolean(fields, index, path, "loop", false);
     actor->yaw = (float)lua_fields_number(fields, index, path, "yaw", -36e3, 36e3, 0) * radians;
     lua_fields_vector(fields, index, path, "position", actor->position, 3);
+    actor->skinning = (enum gpu_skinning)lua_fields_choice(
+        fields, index, path, "skinning", (const char *const[]){"linear", "dual_quaternion", NULL},
+        GPU_SKIN_LINEAR);
+    read_morphs(fields, index, path, actor);
     const char *person = lua_fields_string(fields, index, path, "person", "");
     if (strlen(person) >= sizeof actor->person)
         lua_fields_fail(fields, ERR_INVALID, "%s.person has at most %zu bytes", path,

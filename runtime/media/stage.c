@@ -82,6 +82,18 @@ static void name_person(struct stage_actor *actor) {
     actor->person[length] = '\0';
 }
 
+static int copy_morphs(struct stage_actor *actor, const float *morphs, struct err *err) {
+    size_t size = scene_morph_count(actor->scene) * sizeof *morphs;
+    if (morphs == NULL || size == 0)
+        return 0;
+    float *copy = malloc(size);
+    if (copy == NULL)
+        return err_set(err, ERR_NO_MEMORY, "no memory for an actor's morphs");
+    memcpy(copy, morphs, size);
+    actor->morphs = copy;
+    return 0;
+}
+
 int stage_new(const struct stage_actor *actors, uint32_t count, struct look *look, double rate,
               struct stage **out, struct err *err) {
     int rc = check(actors, count, rate, err);
@@ -104,12 +116,18 @@ int stage_new(const struct stage_actor *actors, uint32_t count, struct look *loo
     for (; stage->count < count; stage->count++) {
         struct stage_actor *actor = &stage->actors[stage->count];
         *actor = actors[stage->count];
+        actor->morphs = NULL;
         scene_retain(actor->scene);
         if (actor->motion != NULL)
             scene_motion_retain(actor->motion);
         name_person(actor);
+        rc = rc == 0 ? copy_morphs(actor, actors[stage->count].morphs, err) : rc;
         stage->seconds = fmax(stage->seconds, needed_seconds(actor));
         stage->rate = fmax(stage->rate, clip_rate(actor) * fabs(actor->speed));
+    }
+    if (rc != 0) {
+        stage_release(stage);
+        return rc;
     }
     if (rate != 0)
         stage->rate = rate;
@@ -134,6 +152,7 @@ void stage_release(struct stage *stage) {
     if (stage == NULL || atomic_fetch_sub_explicit(&stage->holders, 1, memory_order_acq_rel) > 1)
         return;
     for (uint32_t i = 0; i < stage->count; i++) {
+        free((void *)(uintptr_t)stage->actors[i].morphs);
         scene_motion_release(stage->actors[i].motion);
         scene_release(stage->actors[i].scene);
     }
@@ -263,24 +282,47 @@ int stage_point(const struct stage *stage, uint32_t number, const char *name, do
 
 /* -- Moments ----------------------------------------------------------------------------------- */
 
+/* An actor's pose and morphs at a time, put at *numbers, which moves on. */
+static void fill_actor(const struct stage *stage, uint32_t number, double time, float **numbers,
+                       const float **pose, const float **morphs) {
+    const struct stage_actor *actor = &stage->actors[number];
+    uint32_t count = scene_morph_count(actor->scene);
+    *pose = *numbers;
+    stage_pose(stage, number, time, *numbers);
+    *numbers += (size_t)scene_joint_count(actor->scene) * 12;
+    if (count == 0)
+        return;
+    *morphs = *numbers;
+    scene_morphs(actor->scene, actor->motion != NULL ? SCENE_REST : actor->clip,
+                 stage_actor_time(stage, number, time), *numbers);
+    for (uint32_t i = 0; i < count && actor->morphs != NULL; i++)
+        (*numbers)[i] += actor->morphs[i];
+    *numbers += count;
+}
+
 int stage_moment_init(struct stage_moment *moment, const struct stage *stage, double time,
-                      struct err *err) {
-    size_t numbers = 0;
-    for (uint32_t i = 0; i < stage->count; i++)
-        numbers += (size_t)scene_joint_count(stage->actors[i].scene) * 12;
+                      bool next, struct err *err) {
+    size_t count = 0;
+    for (uint32_t i = 0; i < stage->count; i++) {
+        const struct scene *scene = stage->actors[i].scene;
+        count += (size_t)scene_joint_count(scene) * 12 + scene_morph_count(scene);
+    }
     *moment = (struct stage_moment){.time = time};
     moment->actors = calloc(stage->count, sizeof *moment->actors);
-    moment->poses = malloc(numbers * sizeof *moment->poses);
-    if (moment->actors == NULL || moment->poses == NULL) {
+    moment->numbers = malloc(count * (next ? 2 : 1) * sizeof *moment->numbers);
+    if (moment->actors == NULL || moment->numbers == NULL) {
         stage_moment_deinit(moment);
         return err_set(err, ERR_NO_MEMORY, "no memory for the poses of %u actors", stage->count);
     }
-    float *pose = moment->poses;
+    float *numbers = moment->numbers;
     for (uint32_t i = 0; i < stage->count; i++) {
-        struct scene *scene = stage->actors[i].scene;
-        stage_pose(stage, i, time, pose);
-        moment->actors[i] = (struct gpu_actor){.scene = scene_gpu(scene), .pose = pose};
-        pose += (size_t)scene_joint_count(scene) * 12;
+        struct gpu_actor *actor = &moment->actors[i];
+        actor->scene = scene_gpu(stage->actors[i].scene);
+        actor->skinning = stage->actors[i].skinning;
+        fill_actor(stage, i, time, &numbers, &actor->pose, &actor->morphs);
+        if (next)
+            fill_actor(stage, i, time + 1 / stage->rate, &numbers, &actor->pose_next,
+                       &actor->morphs_next);
     }
     moment->frame = (struct gpu_frame){.actor_count = stage->count,
                                        .actors = moment->actors,
@@ -290,7 +332,7 @@ int stage_moment_init(struct stage_moment *moment, const struct stage *stage, do
 
 void stage_moment_deinit(struct stage_moment *moment) {
     free(moment->actors);
-    free(moment->poses);
+    free(moment->numbers);
     *moment = (struct stage_moment){0};
 }
 
@@ -299,7 +341,7 @@ void stage_moment_deinit(struct stage_moment *moment) {
 static int grow_at(const struct stage *stage, int only, double time, float box[6],
                    struct err *err) {
     struct stage_moment moment;
-    int rc = stage_moment_init(&moment, stage, time, err);
+    int rc = stage_moment_init(&moment, stage, time, false, err);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < stage->count; i++) {

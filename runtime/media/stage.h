@@ -3,8 +3,8 @@
  * A stage has actors, each a body (media/scene.h) with its clip or a motion that is bound to it
  * (media/motion.h), at a place of its own, and one look (media/look.h). It has a clock: at the time
  * t of the stage an actor is at start + t x speed seconds of its clip; before the clip's beginning
- * it stands as at the beginning, after its end as at the end, unless it loops. The stage lasts until
- * all of each clip was shown.
+ * it stands as at the beginning, after its end as at the end, unless it loops. The stage lasts
+ * until all of each clip was shown.
  *
  * Places are in metres and radians on the common ground: yaw turns an actor to its left (it faces
  * +z at 0, +x at a quarter turn), then it is moved to `position`.
@@ -35,12 +35,15 @@ struct stage_actor {
     double speed; /* its seconds a second of the stage; 1: as it was made; 0: it stands still */
     bool loop;    /* begins again where it ends */
     float position[3], yaw;
+    const float *morphs; /* [scene_morph_count], added to what the clip says; NULL: nothing is */
+    enum gpu_skinning skinning;
     char person[STAGE_PERSON_SIZE]; /* who it is, for labels; "": the scene's name */
 };
 
-/* Copies the actors and retains what they hold, and the look (NULL: the default one). `rate` is the
- * stage's frames a second, which tells when the next frame is (flow, motion blur); 0: that of its
- * quickest clip, 30 where nobody moves. Errors: ERR_INVALID, ERR_NO_MEMORY. */
+/* Copies the actors with their morphs and retains what they hold, and the look (NULL: the default
+ * one). `rate` is the stage's frames a second, which tells when the next frame is (flow, motion
+ * blur); 0: that of its quickest clip, 30 where nobody moves. Errors: ERR_INVALID, ERR_NO_MEMORY.
+ */
 int stage_new(const struct stage_actor *actors, uint32_t count, struct look *look, double rate,
               struct stage **out, struct err *err);
 /* The stage of one body at the origin. */
@@ -79,11 +82,12 @@ struct stage_moment {
     double time;
     struct gpu_frame frame;
     struct gpu_actor *actors; /* [actor]: frame.actors */
-    float *poses;             /* what they point to */
+    float *numbers;           /* what they point to */
 };
 
+/* `next`: with the poses of the next frame. */
 int stage_moment_init(struct stage_moment *moment, const struct stage *stage, double time,
-                      struct err *err);
+                      bool next, struct err *err);
 void stage_moment_deinit(struct stage_moment *moment); /* may be repeated */
 
 /* -- Boxes ------------------------------------------------------------------------------------- */

@@ -244,15 +244,19 @@ static void draft_free(struct draft *draft) {
 
 /* Views at the same time share a frame, so that skinning and shadow are done once for them. */
 static int pose_views(const struct views *views, struct draft *draft, struct err *err) {
+    const struct look *look = stage_look(views->stage);
     for (uint32_t i = 0; i < draft->count; i++) {
         const struct view_spec *spec = &views->specs[draft->first + i];
         uint32_t frame = 0;
         while (frame < draft->moment_count && draft->moments[frame].time != spec->time)
             frame++;
-        draft->views[i] = (struct gpu_view){.camera = spec->camera, .frame = frame};
+        draft->views[i] = (struct gpu_view){.camera = spec->camera,
+                                            .frame = frame,
+                                            .sensor = look_sensor(look, spec->number),
+                                            .background = look_background(look)};
         if (frame < draft->moment_count)
             continue;
-        int rc = stage_moment_init(&draft->moments[frame], views->stage, spec->time, err);
+        int rc = stage_moment_init(&draft->moments[frame], views->stage, spec->time, false, err);
         if (rc != 0)
             return rc;
         draft->frames[frame] = draft->moments[frame].frame;

@@ -149,6 +149,104 @@ describe("a stage", function()
       assert.is_false(shadow(-90))
     end)
 
+    it("has lamps that shine near them, and spots that shine where they point", function()
+      local dim = { sun = false, sky = { strength = 0.1 } }
+      local function with(lights)
+        dim.lights = lights
+        return brightness(dim)[2]
+      end
+      local none = with {}
+      assert.is_true(with { { position = { 0.5, 1.5, 1.5 }, strength = 3 } } > none + 5)
+      assert.is_true(with { { position = { 0, 2, 2 }, strength = 9, spot = { target = { 0, 1, 0 }, angle = 40 } } } > none + 3)
+      assert.near(none, with { { position = { 0, 2, 2 }, strength = 9, spot = { direction = { 0, 0, 1 }, angle = 40 } } }, 1)
+    end)
+
+    it("has tones", function()
+      local bright = { exposure = 4 }
+      local soft = brightness(bright)[2]
+      bright.tone = "none"
+      assert.is_true(brightness(bright)[2] > soft)
+      bright.tone = "filmic"
+      assert.not_equal(soft, brightness(bright)[2])
+    end)
+
+    it("has noise that its seed and the view's number decide", function()
+      local function draw(seed, number)
+        local look = { sensor = { noise = 0.05, seed = seed } }
+        local at = { position = camera.position, target = camera.target, size = small, number = number }
+        return assert(assert(render.views(body, { cameras = { at }, clip = "rest", samples = 1, look = look })):view(1):rgb())
+      end
+      assert.equal(draw(1, 1), draw(1, 1))
+      assert.not_equal(draw(1, 1), draw(2, 1))
+      assert.not_equal(draw(1, 1), draw(1, 2))
+    end)
+
+    describe("with pictures", function()
+      local folder, image = nil, require "image"
+
+      local function write(name, bytes)
+        local file = assert(io.open(folder .. "/" .. name, "wb"))
+        file:write(bytes)
+        file:close()
+        return folder .. "/" .. name
+      end
+
+      --- A Radiance picture of one colour.
+      local function even(r, g, b)
+        return "#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 4 +X 4\n" .. string.char(r, g, b, 129):rep(16)
+      end
+
+      setup(function()
+        folder = os.tmpname()
+        os.remove(folder)
+        assert(os.execute("mkdir -p " .. folder))
+      end)
+      teardown(function() os.execute("rm -rf " .. folder) end)
+
+      it("is lit by its environment, and shows it", function()
+        local green = write("green.hdr", even(0, 200, 0))
+        local seen = brightness { sun = false, ground = false, environment = green }
+        assert.is_true(seen[2] > 100 and seen[1] < 40 and seen[3] < 40)
+        local lit = brightness { sun = false, ground = false, sky = false, environment = { file = green, visible = false } }
+        assert.is_true(lit[2] > lit[1] + 3 and lit[2] < seen[2] / 2)
+        local strong = brightness { sun = false, ground = false, sky = false,
+          environment = { file = green, visible = false, strength = 3 } }
+        assert.is_true(strong[2] > lit[2])
+      end)
+
+      it("has its background behind everything", function()
+        local view = assert(render.views(body, { cameras = { camera }, clip = "rest" })):view(1)
+        local blue = assert(view:image())
+        blue:fill(0, 0, 96, 96, "#0000ff")
+        local file = write("blue.png", assert(blue:png()))
+        local look = brightness { background = file, ground = false }
+        assert.is_true(look[3] > 150 and look[3] > look[1] * 2)
+        assert.is_true(brightness { sun = false, sky = false, environment = file, ground = false }[3] > 100)
+      end)
+
+      for name, case in pairs {
+        ["a missing picture"] = { { background = "/nowhere/at.png" }, "not_found", "background /nowhere/at.png" },
+        ["a folder"] = { { environment = "/tmp" }, "io", "environment /tmp is no file" },
+        ["what is no picture"] = { { environment = "/etc/passwd" }, "unsupported", "environment /etc/passwd" },
+        ["a nameless environment"] = { { environment = { turn = 3 } }, "invalid", "look.environment needs a file" },
+      } do
+        it("refuses " .. name, function()
+          local look, err = render.look(case[1])
+          assert.is_nil(look)
+          assert.equal(case[2], err.code)
+          assert.matches(case[3], err.message, 1, true)
+        end)
+      end
+
+      it("refuses a damaged one", function()
+        local look, err = render.look { environment = write("cut.hdr", even(1, 2, 3):sub(1, -9)) }
+        assert.is_nil(look)
+        assert.equal("corrupt", err.code)
+        assert.matches("cut.hdr: damaged Radiance picture", err.message, 1, true)
+        assert.is_nil(image.decode "")
+      end)
+    end)
+
     it("may be shared, and is drawn by chance from a seed", function()
       local look = assert(render.look(render.random_look(3)))
       assert.is_table(pair { look = look }:actors())
@@ -168,6 +266,11 @@ describe("a stage", function()
       ["a colour that is none"] = { { ground = { color = "red" } }, 'look.ground.color must be like "#ff8800"' },
       ["a negative colour"] = { { sky = { top = { -1, 0, 0 } } }, "look.sky.top must be a list of numbers from 0 on" },
       ["a table's place"] = { { sun = 3 }, "look.sun must be a table" },
+      ["too many lamps"] = { { lights = { {}, {}, {}, {}, {}, {}, {}, {}, {} } }, "look.lights may have 8, not 9" },
+      ["a lamp nowhere"] = { { lights = { { strength = 3 } } }, "look.lights[1] needs a position" },
+      ["a spot without direction"] = { { lights = { { position = { 0, 0, 0 }, spot = {} } } }, "look.lights[1].spot needs a target" },
+      ["a tone"] = { { tone = "sepia" }, "look.tone must be one of soft, filmic, none" },
+      ["noise"] = { { sensor = { noise = 3 } }, "look.sensor.noise" },
       ["a quality"] = { { jpeg = 300 }, "look.jpeg must be a number from 1 to 100" },
     } do
       it("refuses " .. name, function()
@@ -188,6 +291,8 @@ describe("a stage", function()
     ["a place of two numbers"] = { { actors = { { position = { 1, 2 } } } }, "actors[1].position must be a list of 3 numbers" },
     ["a field that there is not"] = { { actors = { { postion = { 1, 2, 3 } } } }, "actors[1] has no field postion" },
     ["a stage's field that there is not"] = { { actor = {} }, "stage has no field actor" },
+    ["a morph that there is not"] = { { actors = { { morphs = { smile = 1 } } } }, "mannequin has no morph target smile" },
+    ["a kind of skinning"] = { { actors = { { skinning = "cubic" } } }, "actors[1].skinning must be one of linear, dual_quaternion" },
     ["a speed"] = { { actors = { { speed = 1e6 } } }, "actors[1].speed" },
     ["a rate"] = { { fps = 0 }, "stage.fps" },
   } do

@@ -83,6 +83,8 @@ M.formats = {}
 ---@field loop? boolean begin again at the end; default false: stand there
 ---@field position? number[] where its origin stands, metres; default 0, 0, 0
 ---@field yaw? number degrees that it is turned to its left; default 0: it faces +z
+---@field morphs? table<string, number> weights that are added to those of the clip, by name
+---@field skinning? "linear"|"dual_quaternion" default linear
 ---@field person? string who it is, for labels; default the body's name
 
 ---@class stance.stage_options
@@ -106,12 +108,32 @@ M.formats = {}
 ---@field top? stance.color the background's gradient
 ---@field bottom? stance.color
 
+---@class stance.look.light
+---@field position number[] x, y, z, metres
+---@field strength? number 1: white a metre away becomes white by it alone; default 1
+---@field color? stance.color default white
+---@field radius? number metres of its size; default 0.05
+---@field spot? { target?: number[], direction?: number[], angle?: number, blend?: number } the cone's whole angle, default
+--- 45, and the share of it that fades, default 0.2
+
+---@class stance.look.environment
+---@field file string Radiance (.hdr), PNG, JPEG or WebP, equirectangular
+---@field turn? number degrees about the vertical; at 0 its middle stands at +x, the left of a body
+---@field strength? number factor; default 1
+---@field visible? boolean behind everything; default true
+
 --- What is missing is as in the daylight studio; `false` takes it out.
 ---@class stance.look_options
 ---@field sun? false|stance.look.sun
 ---@field sky? false|stance.look.sky
 ---@field ground? false|{ color?: stance.color, height?: number }
+---@field lights? stance.look.light[] at most 8, without shadows
+---@field environment? string|stance.look.environment light from all around, instead of the sky
+---@field background? string a picture behind everything, cropped to cover
 ---@field exposure? number factor; default 1
+---@field tone? "soft"|"filmic"|"none" how light becomes brightness; default soft
+---@field sensor? { noise?: number, read_noise?: number, seed?: integer } standard deviations at full scale: the light's own
+--- noise, and what is there in the dark, default a quarter of it
 ---@field jpeg? number quality 1 to 100 of a JPEG that pictures go through
 
 ---@class stance.views_timings CPU seconds by stage
