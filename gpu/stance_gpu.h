@@ -118,10 +118,15 @@ struct gpu_camera {
     float fx, fy, cx, cy;        /* pixels */
     float camera_from_world[12]; /* rigid */
     float near_plane;            /* metres; what is nearer is cut */
+    float distortion[5]; /* Brown-Conrady k1 k2 p1 p2 k3, as OpenCV; all 0: none. Vertices are moved
+                            and edges between them stay straight; where the polynomial turns back
+                            there is no picture */
+    float lens_radius;   /* metres, of the aperture; 0: everything is sharp */
+    float focus;         /* metres along the axis that are sharp */
 };
 
 /* A camera at `eye` looking at `target`, upright, with the vertical field of view `fov_y` in
- * radians. */
+ * radians; a pinhole. */
 void gpu_camera_look_at(struct gpu_camera *camera, const float eye[3], const float target[3],
                         float fov_y, uint32_t width, uint32_t height);
 
@@ -210,6 +215,7 @@ struct gpu_sensor {
 
 struct gpu_view {
     struct gpu_camera camera;
+    struct gpu_camera camera_next; /* one frame later; its width 0: the camera stands still */
     uint32_t frame; /* index into gpu_batch.frames */
     struct gpu_sensor sensor;
     const struct gpu_texture *background; /* a picture behind everything, cropped to cover; the
@@ -221,12 +227,16 @@ struct gpu_batch {
     uint32_t view_count, frame_count;
     const struct gpu_view *views;
     const struct gpu_frame *frames;
-    uint32_t samples;     /* a pixel: 1, 4, 8 or 16 */
+    uint32_t samples;     /* a pixel: 1, 4, 8, 16, 32 or 64 */
     uint32_t shadow_size; /* texels a side of the shadow map; 0: 1024 */
+    float shutter; /* 0..1 of the time to the next frame that it is open; 0: no motion blur */
 };
 
 /* Where a view's results go, each [height][width]; any may be NULL: without rgb labels cost little
- * more than finding out what is where. A pixel's maps tell of its nearest sample. */
+ * more than finding out what is where. A pixel's maps tell of its nearest sample; all but rgb and
+ * coverage are of the sharp picture when the shutter opens, whatever lens and shutter do to
+ * colours.
+ */
 struct gpu_image {
     uint8_t *rgb;       /* [3], sRGB */
     float *depth;       /* camera z in metres; infinity: nobody */
@@ -234,7 +244,11 @@ struct gpu_image {
     uint8_t *person;    /* 1 + index of the actor; 0: nobody */
     uint8_t *part;      /* gpu_scene_desc.parts; 0: nobody */
     uint8_t *cover;     /* enum gpu_cover; GPU_COVER_UNKNOWN: nobody */
-    float *coverage;    /* 0..1: share of the pixel's samples on people */
+    float *normal;   /* [3], camera space, unit length: the mesh's, without its material's map; all
+                        0: nobody */
+    float *flow;     /* [2], pixels to where the point is one frame later; not a number: nobody, or
+                        not before the camera then */
+    float *coverage; /* 0..1: share of the pixel's samples on people */
 };
 
 /* CPU seconds by stage, added to (so start from zero). */

@@ -25,6 +25,7 @@ struct gpu_extent {
 struct gpu_skinned {
     const struct gpu_scene *scene;
     float *vertices;                /* [padded_vertices][GPU_VERTEX_FLOATS], world space */
+    float *start, *moved;           /* when the shutter opens; room for those in between */
     float *next;                    /* one frame later; `vertices` where nothing moves */
     uint32_t first;                 /* its triangles' ids follow this one */
     struct gpu_projected projected; /* of what is being drawn */
@@ -52,6 +53,13 @@ struct gpu_fragments {
     float *weight;             /* share of the pixel's samples */
     uint32_t *pixel;           /* column in the row */
     float *red, *green, *blue; /* out: linear light, before the weight */
+};
+
+/* Points of the maps of one person; now: with its rays and vertices. */
+struct gpu_trace {
+    struct gpu_shade now;
+    const float *next; /* vertices one frame later */
+    struct gpu_projection view, view_next;
 };
 
 /* One row of a picture: what was shaded, which compose puts before what is behind it, and develop
@@ -91,6 +99,10 @@ struct gpu_kernels {
     /* Reads and writes whole vectors: the arrays are padded to GPU_PAD. */
     void (*shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                   uint32_t count);
+    /* Normals (camera space) and flow (pixels) at points; either may be NULL. Whole vectors, too.
+     */
+    void (*trace)(const struct gpu_trace *job, const struct gpu_fragments *points, uint32_t count,
+                  float *const normal[3], float *const flow[2]);
     void (*compose)(const struct gpu_shade *job, const struct gpu_row *row);
     void (*develop)(const struct gpu_develop *job, const struct gpu_row *row);
 };

@@ -22,11 +22,6 @@ static void to_camera(const struct gpu_camera *camera, const float world[3], flo
                  (m[4 * r + 2] * world[2] + m[4 * r + 3]);
 }
 
-static void to_pixel(const struct gpu_camera *camera, const float at[3], float out[2]) {
-    out[0] = camera->fx * at[0] / at[2] + camera->cx;
-    out[1] = camera->fy * at[1] / at[2] + camera->cy;
-}
-
 /* -- Boxes --------------------------------------------------------------------------------------
  */
 
@@ -206,7 +201,7 @@ static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_ca
     to_camera(camera, point->world, point->camera);
     if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f))
         return;
-    to_pixel(camera, point->camera, point->pixel);
+    gpu_camera_project(camera, point->camera, point->pixel);
     const float *pixel = point->pixel;
     bool inside = pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
                   pixel[1] < (float)camera->height;

@@ -20,11 +20,12 @@ static bool place(struct gpu_renderer *renderer, const struct gpu_frame *frame, 
     }
     if (!gpu_buffer_reserve(&renderer->vertices, (vertices + moving) * GPU_VERTEX_FLOATS,
                             sizeof(float)) ||
+        !gpu_buffer_reserve(&renderer->moved, moving * GPU_VERTEX_FLOATS, sizeof(float)) ||
         !gpu_buffer_reserve(&renderer->projected, 3 * vertices, sizeof(float)) ||
         !gpu_buffer_reserve(&renderer->joints, joints, sizeof(float)))
         return false;
     float *world = renderer->vertices.memory, *w = renderer->projected.memory;
-    float *later = world + vertices * GPU_VERTEX_FLOATS;
+    float *later = world + vertices * GPU_VERTEX_FLOATS, *between = renderer->moved.memory;
     int32_t *x = (int32_t *)renderer->projected.memory + vertices, *y = x + vertices;
     for (uint32_t i = 0; i < frame->actor_count; i++) {
         const struct gpu_scene *scene = frame->actors[i].scene;
@@ -33,16 +34,19 @@ static bool place(struct gpu_renderer *renderer, const struct gpu_frame *frame, 
                                        .vertices = world + done * GPU_VERTEX_FLOATS,
                                        .first = triangles,
                                        .projected = {.x = x + done, .y = y + done, .w = w + done}};
-        person->next = person->vertices;
+        person->start = person->next = person->vertices;
         if (next && gpu_actor_moves(&frame->actors[i])) {
             person->next = later;
+            person->moved = between;
             later += (size_t)scene->padded_vertices * GPU_VERTEX_FLOATS;
+            between += (size_t)scene->padded_vertices * GPU_VERTEX_FLOATS;
         }
         renderer->casters[i] = (struct gpu_caster){scene, person->vertices};
         done += scene->padded_vertices;
         triangles += scene->triangle_count;
     }
     renderer->person_count = frame->actor_count;
+    renderer->moving = moving > 0;
     renderer->lighting = frame->lighting;
     return true;
 }
@@ -60,4 +64,18 @@ bool gpu_people_skin(struct gpu_renderer *renderer, const struct gpu_frame *fram
         }
     }
     return true;
+}
+
+void gpu_people_move(struct gpu_renderer *renderer, float time) {
+    for (uint32_t i = 0; i < renderer->person_count; i++) {
+        struct gpu_skinned *person = &renderer->people[i];
+        person->vertices = person->start;
+        if (person->next == person->start || time <= 0.0f)
+            continue;
+        const float *from = person->start, *to = person->next;
+        size_t count = (size_t)person->scene->padded_vertices * GPU_VERTEX_FLOATS;
+        for (size_t k = 0; k < count; k++)
+            person->moved[k] = from[k] + (to[k] - from[k]) * time;
+        person->vertices = person->moved;
+    }
 }

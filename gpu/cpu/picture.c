@@ -1,256 +1,31 @@
 /* picture.c - one view on the CPU: every person into one buffer of samples, band after band of
- * rows; see renderer.h.
+ * rows; see picture.h.
  *
- * A picture is drawn in bands, so that its samples fit the cache and an 8192 x 8192 picture of 16
- * samples needs no more memory than a small one. */
-#include "renderer.h"
+ * A picture is drawn in bands, so that its samples fit the cache and an 8192 x 8192 picture of 64
+ * samples needs no more memory than a small one. A blurred one is a sum of sharp ones of a sample
+ * each: each has its own place on the lens and its own time; that is done in slabs of rows. */
+#include "picture.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { BAND_SAMPLES = 1 << 20 /* of 8 bytes each */ };
-
-struct picture {
-    struct gpu_renderer *renderer;
-    const struct gpu_camera *camera;
-    const struct gpu_image *image;
-    struct gpu_extent extents[GPU_MAX_ACTORS];
-    struct gpu_raster raster; /* x0 .. y1: the pixels that people can touch; later the band's */
-    struct gpu_shade shade;
-    struct gpu_develop develop;
-    struct gpu_fragments fragments, sorted; /* as they come; person by person */
-    uint32_t *slots;                        /* where a fragment is in `sorted` */
-    uint8_t *owners;                        /* whose it is */
-    float *row[4];                          /* red, green, blue, coverage: [width + GPU_PAD] */
-    uint32_t *packed;
-    struct gpu_timings *timings;
+enum {
+    BAND_SAMPLES = 1 << 20, /* of 8 bytes each */
+    SLAB_FLOATS = 1 << 23,
 };
 
-/* Whose triangle that is, counted over the frame. */
-static uint32_t find_person(const struct gpu_renderer *renderer, uint32_t triangle) {
-    uint32_t low = 0, high = renderer->person_count;
-    while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
-        if (renderer->people[middle].first <= triangle)
-            low = middle;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* -- Maps ---------------------------------------------------------------------------------------
+/* -- What can be touched ------------------------------------------------------------------------
  */
 
-static void write_pixel(const struct picture *picture, size_t at, float w, uint32_t triangle) {
-    const struct gpu_image *image = picture->image;
-    if (image->depth != NULL)
-        image->depth[at] = w > 0.0f ? 1.0f / w : INFINITY;
-    if (image->triangle != NULL)
-        image->triangle[at] = triangle;
-    if (triangle == 0 || (image->person == NULL && image->part == NULL && image->cover == NULL))
-        return;
-    uint32_t owner = find_person(picture->renderer, triangle - 1);
-    const struct gpu_skinned *person = &picture->renderer->people[owner];
-    uint32_t own = triangle - 1 - person->first;
-    if (image->person != NULL)
-        image->person[at] = (uint8_t)(owner + 1);
-    if (image->part != NULL)
-        image->part[at] = person->scene->parts[own];
-    if (image->cover != NULL)
-        image->cover[at] = person->scene->covers[own];
+static int32_t clamp_pixel(int64_t pixel, int32_t low, int32_t high) {
+    return pixel < low ? low : pixel > high ? high : (int32_t)pixel;
 }
 
-/* Turns a band's samples of one row into the picture's maps, which were cleared. */
-static void write_maps(const struct picture *picture, uint32_t y, const float *depth,
-                       const uint32_t *triangle) {
-    const struct gpu_image *image = picture->image;
-    uint32_t samples = picture->raster.pattern->samples;
-    size_t row = (size_t)y * picture->camera->width + (size_t)picture->raster.x0;
-    uint32_t width = (uint32_t)(picture->raster.x1 - picture->raster.x0);
-    if (image->coverage != NULL)
-        memcpy(image->coverage + row, picture->row[3] + picture->raster.x0, width * sizeof(float));
-    if (image->depth == NULL && image->triangle == NULL && image->person == NULL &&
-        image->part == NULL && image->cover == NULL)
-        return;
-    for (uint32_t x = 0; x < width; x++) {
-        const float *w = depth + (size_t)x * samples;
-        uint32_t nearest = 0;
-        for (uint32_t s = 1; s < samples; s++)
-            nearest = w[s] > w[nearest] ? s : nearest;
-        write_pixel(picture, row + x, w[nearest], triangle[(size_t)x * samples + nearest]);
-    }
-}
-
-static void clear_maps(const struct picture *picture) {
-    const struct gpu_image *image = picture->image;
-    size_t pixels = (size_t)picture->camera->width * picture->camera->height;
-    uint8_t *const bytes[] = {image->person, image->part, image->cover};
-    for (size_t i = 0; image->depth != NULL && i < pixels; i++)
-        image->depth[i] = INFINITY;
-    if (image->triangle != NULL)
-        memset(image->triangle, 0, pixels * sizeof *image->triangle);
-    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
-        if (bytes[i] != NULL)
-            memset(bytes[i], 0, pixels);
-    if (image->coverage != NULL)
-        memset(image->coverage, 0, pixels * sizeof *image->coverage);
-}
-
-/* -- Colours ------------------------------------------------------------------------------------
- */
-
-static void clear_row(const struct picture *picture) {
-    for (int c = 0; c < 4; c++)
-        memset(picture->row[c], 0, (picture->camera->width + GPU_PAD) * sizeof(float));
-}
-
-static void finish_row(struct picture *picture, uint32_t y) {
-    const struct gpu_kernels *kernels = picture->renderer->kernels;
-    struct gpu_row row = {.y = (int32_t)y,
-                          .width = picture->camera->width,
-                          .height = picture->camera->height,
-                          .red = picture->row[0],
-                          .green = picture->row[1],
-                          .blue = picture->row[2],
-                          .coverage = picture->row[3],
-                          .packed = picture->packed,
-                          .rgb = picture->image->rgb + (size_t)3 * y * picture->camera->width};
-    kernels->compose(&picture->shade, &row);
-    kernels->develop(&picture->develop, &row);
-}
-
-static struct gpu_fragments skip(const struct gpu_fragments *f, size_t count) {
-    return (struct gpu_fragments){.triangle = f->triangle + count,
-                                  .x = f->x + count,
-                                  .y = f->y + count,
-                                  .red = f->red + count,
-                                  .green = f->green + count,
-                                  .blue = f->blue + count};
-}
-
-/* Shades one person's fragments; the arrays have room for whole vectors. */
-static void shade_person(struct picture *picture, const struct gpu_skinned *person,
-                         const struct gpu_fragments *f, uint32_t count) {
-    if (count == 0)
-        return;
-    uint32_t end = (count + GPU_PAD - 1) / GPU_PAD * GPU_PAD;
-    for (uint32_t i = count; i < end; i++) {
-        f->triangle[i] = 0;
-        f->x[i] = f->y[i] = 0.0f;
-    }
-    picture->shade.scene = person->scene;
-    picture->shade.vertices = person->vertices;
-    picture->renderer->kernels->shade(&picture->shade, f, end);
-}
-
-/* Shading looks at one mesh at a time: sorts a row's fragments by person, shades, and brings the
- * colours back. */
-static void shade_people(struct picture *picture, uint32_t count) {
+/* Projects everybody and finds the pixels of rows [y0, y1) that they can touch; all of them where
+ * somebody reaches behind the camera. False: none. */
+static bool project_people(struct picture *picture, int32_t y0, int32_t y1) {
     const struct gpu_renderer *renderer = picture->renderer;
-    const struct gpu_fragments *f = &picture->fragments, *sorted = &picture->sorted;
-    uint32_t counts[GPU_MAX_ACTORS] = {0}, starts[GPU_MAX_ACTORS], end = 0;
-    if (renderer->person_count <= 1) {
-        shade_person(picture, &renderer->people[0], f, count);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint8_t owner = (uint8_t)find_person(renderer, f->triangle[i]);
-        picture->owners[i] = owner;
-        picture->slots[i] = counts[owner]++;
-    }
-    for (uint32_t p = 0; p < renderer->person_count; p++) {
-        starts[p] = end;
-        end += (counts[p] + GPU_PAD - 1) / GPU_PAD * GPU_PAD;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t owner = picture->owners[i], slot = picture->slots[i] += starts[owner];
-        sorted->triangle[slot] = f->triangle[i] - renderer->people[owner].first;
-        sorted->x[slot] = f->x[i];
-        sorted->y[slot] = f->y[i];
-    }
-    for (uint32_t p = 0; p < renderer->person_count; p++) {
-        const struct gpu_fragments own = skip(sorted, starts[p]);
-        shade_person(picture, &renderer->people[p], &own, counts[p]);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t slot = picture->slots[i];
-        f->red[i] = sorted->red[slot];
-        f->green[i] = sorted->green[slot];
-        f->blue[i] = sorted->blue[slot];
-    }
-}
-
-/* Shades what the samples of one row show and adds it up by pixel. */
-static void shade_row(struct picture *picture, uint32_t y, const uint32_t *triangle) {
-    const struct gpu_fragments *f = &picture->fragments;
-    int32_t x0 = picture->raster.x0;
-    uint32_t width = (uint32_t)(picture->raster.x1 - x0);
-    uint32_t count = picture->renderer->kernels->fragments(picture->raster.pattern, triangle, width,
-                                                           x0, (int32_t)y, f, picture->row[3] + x0);
-    if (picture->image->rgb == NULL)
-        return;
-    shade_people(picture, count);
-    for (int c = 0; c < 3; c++)
-        memset(picture->row[c], 0, (picture->camera->width + GPU_PAD) * sizeof(float));
-    for (uint32_t i = 0; i < count; i++) {
-        size_t at = (size_t)x0 + f->pixel[i];
-        picture->row[0][at] += f->red[i] * f->weight[i];
-        picture->row[1][at] += f->green[i] * f->weight[i];
-        picture->row[2][at] += f->blue[i] * f->weight[i];
-    }
-}
-
-/* -- Bands --------------------------------------------------------------------------------------
- */
-
-static void raster_people(struct picture *picture) {
-    struct gpu_raster *raster = &picture->raster;
-    const struct gpu_renderer *renderer = picture->renderer;
-    for (uint32_t i = 0; i < renderer->person_count; i++) {
-        const struct gpu_extent *extent = &picture->extents[i];
-        if (!extent->clipped && (extent->max_y < raster->y0 * GPU_SUBPIXEL ||
-                                 extent->min_y > raster->y1 * GPU_SUBPIXEL))
-            continue;
-        raster->scene = renderer->people[i].scene;
-        raster->vertices = renderer->people[i].vertices;
-        raster->projected = renderer->people[i].projected;
-        raster->first = renderer->people[i].first;
-        renderer->kernels->raster(raster);
-    }
-}
-
-/* Rasterises and shades rows [y0, y1) of the pixels that people can touch. */
-static void draw_band(struct picture *picture, int32_t y0, int32_t y1) {
-    struct gpu_raster *raster = &picture->raster;
-    double start = gpu_renderer_clock();
-    raster->y0 = y0;
-    raster->y1 = y1;
-    size_t samples = raster->stride * (size_t)(y1 - y0);
-    memset(raster->depth, 0, samples * sizeof *raster->depth);
-    memset(raster->triangle, 0, samples * sizeof *raster->triangle);
-    raster_people(picture);
-    double middle = gpu_renderer_clock();
-    for (int32_t y = y0; y < y1; y++) {
-        size_t at = raster->stride * (size_t)(y - y0);
-        shade_row(picture, (uint32_t)y, raster->triangle + at);
-        write_maps(picture, (uint32_t)y, raster->depth + at, raster->triangle + at);
-        if (picture->image->rgb != NULL)
-            finish_row(picture, (uint32_t)y);
-    }
-    picture->timings->raster += middle - start;
-    picture->timings->shade += gpu_renderer_clock() - middle;
-}
-
-static int32_t clamp_pixel(int64_t pixel, uint32_t side) {
-    return pixel < 0 ? 0 : pixel > (int64_t)side ? (int32_t)side : (int32_t)pixel;
-}
-
-/* Projects everybody and finds the pixels that they can touch; all of them where somebody reaches
- * behind the camera. */
-static void project_people(struct picture *picture) {
-    const struct gpu_renderer *renderer = picture->renderer;
-    const struct gpu_camera *camera = picture->camera;
+    const int32_t width = (int32_t)picture->camera.width;
     struct gpu_raster *raster = &picture->raster;
     struct gpu_extent all = {INT32_MAX, INT32_MIN, INT32_MAX, INT32_MIN, false};
     for (uint32_t i = 0; i < renderer->person_count; i++) {
@@ -264,19 +39,15 @@ static void project_people(struct picture *picture) {
         all.max_y = one->max_y > all.max_y ? one->max_y : all.max_y;
         all.clipped |= one->clipped;
     }
-    raster->x0 = raster->y0 = 0;
-    raster->x1 = (int32_t)camera->width;
-    raster->y1 = (int32_t)camera->height;
     if (all.clipped)
-        return;
-    if (all.min_x > all.max_x) {
-        raster->x1 = raster->y1 = 0;
-        return;
-    }
-    raster->x0 = clamp_pixel(all.min_x >> GPU_SUBPIXEL_BITS, camera->width) & -GPU_BLOCK;
-    raster->y0 = clamp_pixel(all.min_y >> GPU_SUBPIXEL_BITS, camera->height);
-    raster->x1 = clamp_pixel((all.max_x >> GPU_SUBPIXEL_BITS) + 1, camera->width);
-    raster->y1 = clamp_pixel((all.max_y >> GPU_SUBPIXEL_BITS) + 1, camera->height);
+        all = (struct gpu_extent){0, width * GPU_SUBPIXEL, y0 * GPU_SUBPIXEL, y1 * GPU_SUBPIXEL, 1};
+    else if (all.min_x > all.max_x)
+        return false;
+    raster->x0 = clamp_pixel(all.min_x >> GPU_SUBPIXEL_BITS, 0, width) & -GPU_BLOCK;
+    raster->y0 = clamp_pixel(all.min_y >> GPU_SUBPIXEL_BITS, y0, y1);
+    raster->x1 = clamp_pixel((all.max_x >> GPU_SUBPIXEL_BITS) + 1, 0, width);
+    raster->y1 = clamp_pixel((all.max_y >> GPU_SUBPIXEL_BITS) + 1, y0, y1);
+    return raster->x0 < raster->x1 && raster->y0 < raster->y1;
 }
 
 static struct gpu_fragments divide(struct gpu_buffer *buffer, size_t from, size_t count) {
@@ -292,22 +63,26 @@ static struct gpu_fragments divide(struct gpu_buffer *buffer, size_t from, size_
                                   .blue = f + 7 * count};
 }
 
+/* Room for a band of the touched pixels; *band: its rows. */
 static bool reserve(struct picture *picture, int32_t *band) {
     struct gpu_renderer *renderer = picture->renderer;
     struct gpu_raster *raster = &picture->raster;
     size_t width = raster->x1 > raster->x0 ? (size_t)(raster->x1 - raster->x0) : 0;
-    uint32_t samples = raster->pattern->samples;
+    uint32_t samples = picture->patterns[0].samples;
     raster->stride = width * samples + GPU_BLOCK;
     size_t rows = BAND_SAMPLES / raster->stride + 1;
     size_t high = raster->y1 > raster->y0 ? (size_t)(raster->y1 - raster->y0) : 1;
     rows = rows < high ? rows : high;
     *band = (int32_t)rows;
-    size_t count = width * samples + 2 * GPU_PAD, row = picture->camera->width + GPU_PAD;
+    size_t kept = picture->passes > 1 ? rows : 1;
+    size_t count = width * samples + 2 * GPU_PAD, stride = picture->row_stride;
     size_t sorted = renderer->person_count > 1 ? count + (size_t)GPU_MAX_ACTORS * GPU_PAD : 0;
+    size_t traced = count > sorted ? count : sorted;
     if (!gpu_buffer_reserve(&renderer->depth, rows * raster->stride, sizeof(float)) ||
         !gpu_buffer_reserve(&renderer->triangle, rows * raster->stride, sizeof(uint32_t)) ||
-        !gpu_buffer_reserve(&renderer->fragments, 8 * count + 10 * sorted, sizeof(float)) ||
-        !gpu_buffer_reserve(&renderer->row, 5 * row, sizeof(float)))
+        !gpu_buffer_reserve(&renderer->fragments, 8 * count + 10 * sorted + 2 * traced,
+                            sizeof(float)) ||
+        !gpu_buffer_reserve(&renderer->row, (7 * kept + 1) * stride, sizeof(float)))
         return false;
     raster->depth = renderer->depth.memory;
     raster->triangle = renderer->triangle.memory;
@@ -315,55 +90,245 @@ static bool reserve(struct picture *picture, int32_t *band) {
     picture->sorted = divide(&renderer->fragments, 8 * count, sorted);
     picture->slots = (uint32_t *)renderer->fragments.memory + 8 * count + 8 * sorted;
     picture->owners = (uint8_t *)(picture->slots + sorted);
-    for (int c = 0; c < 4; c++)
-        picture->row[c] = (float *)renderer->row.memory + (size_t)c * row;
-    picture->packed = (uint32_t *)renderer->row.memory + 4 * row;
+    picture->flow[0] = (float *)renderer->fragments.memory + 8 * count + 10 * sorted;
+    picture->flow[1] = picture->flow[0] + traced;
+    picture->rows = renderer->row.memory;
+    picture->nearest = picture->rows + 4 * kept * stride;
+    picture->spare = picture->nearest + 3 * kept * stride;
     return true;
 }
 
-/* What is above and below everybody. */
+/* -- Bands --------------------------------------------------------------------------------------
+ */
+
+static void raster_people(struct picture *picture) {
+    struct gpu_raster *raster = &picture->raster;
+    const struct gpu_renderer *renderer = picture->renderer;
+    size_t samples = raster->stride * (size_t)(raster->y1 - raster->y0);
+    memset(raster->depth, 0, samples * sizeof *raster->depth);
+    memset(raster->triangle, 0, samples * sizeof *raster->triangle);
+    for (uint32_t i = 0; i < renderer->person_count; i++) {
+        const struct gpu_extent *extent = &picture->extents[i];
+        if (!extent->clipped && (extent->max_y < raster->y0 * GPU_SUBPIXEL ||
+                                 extent->min_y > raster->y1 * GPU_SUBPIXEL))
+            continue;
+        raster->scene = renderer->people[i].scene;
+        raster->vertices = renderer->people[i].vertices;
+        raster->projected = renderer->people[i].projected;
+        raster->first = renderer->people[i].first;
+        renderer->kernels->raster(raster);
+    }
+}
+
+static void clear_row(float *row, size_t stride) {
+    memset(row, 0, 4 * stride * sizeof *row);
+}
+
+/* Rows [y0, y1) of the touched pixels. */
+static void draw_band(struct picture *picture, int32_t y0, int32_t y1, bool colors) {
+    struct gpu_raster *raster = &picture->raster;
+    const struct gpu_image *image = picture->image;
+    const float share = 1.0f / (float)picture->passes;
+    const bool maps = gpu_picture_wants_maps(image), cover = image->coverage != NULL;
+    raster->y0 = y0;
+    raster->y1 = y1;
+    for (uint32_t pass = 0; pass < picture->passes; pass++) {
+        double start = gpu_renderer_clock();
+        raster->pattern = &picture->patterns[pass];
+        raster_people(picture);
+        double middle = gpu_renderer_clock();
+        bool last = pass + 1 == picture->passes;
+        for (int32_t y = y0; y < y1; y++) {
+            size_t at = raster->stride * (size_t)(y - y0);
+            float *row = gpu_picture_row(picture, y, 0);
+            if (pass == 0)
+                clear_row(row, picture->row_stride);
+            if (colors)
+                gpu_picture_shade(picture, y, raster->triangle + at, share);
+            else if (cover)
+                gpu_picture_cover(picture, y, raster->triangle + at, share);
+            if (cover && last)
+                memcpy(image->coverage + (size_t)y * picture->camera.width,
+                       gpu_picture_row(picture, y, 3), picture->camera.width * sizeof(float));
+            if (colors && last) {
+                gpu_picture_compose(picture, y, row);
+                gpu_picture_develop(picture, y, row);
+            }
+            if (maps)
+                gpu_picture_find_nearest(picture, y, pass, raster->depth + at,
+                                         raster->triangle + at);
+            if (maps && last)
+                gpu_picture_write_maps(picture, y);
+        }
+        picture->timings->raster += middle - start;
+        picture->timings->shade += gpu_renderer_clock() - middle;
+    }
+}
+
+/* Rows with nobody in them. */
 static void draw_open(struct picture *picture, int32_t from, int32_t to) {
     double start = gpu_renderer_clock();
-    for (int32_t y = from; picture->image->rgb != NULL && y < to; y++) {
-        clear_row(picture);
-        finish_row(picture, (uint32_t)y);
+    for (int32_t y = from; y < to; y++) {
+        clear_row(picture->rows, picture->row_stride);
+        gpu_picture_compose(picture, y, picture->rows);
+        gpu_picture_develop(picture, y, picture->rows);
     }
-    clear_row(picture);
     picture->timings->shade += gpu_renderer_clock() - start;
 }
 
-bool gpu_picture_draw(struct gpu_renderer *renderer, const struct gpu_view *view,
-                      const struct gpu_image *image, struct gpu_timings *timings) {
-    const struct gpu_camera *camera = &view->camera;
+/* Looks from where the camera is. (x, y): metres from the lens' middle. */
+static void aim(struct picture *picture, float x, float y) {
+    picture->raster.projection = gpu_camera_projection(&picture->camera);
+    picture->shade.rays = gpu_camera_rays(&picture->camera);
+    picture->shade.pixel_size = 1.0f / sqrtf(picture->camera.fx * picture->camera.fy);
+    if (x != 0.0f || y != 0.0f)
+        gpu_camera_shift(&picture->camera, x, y, &picture->raster.projection, &picture->shade.rays);
+}
+
+/* The whole picture as a pinhole sees it when the shutter opens. */
+static bool draw_sharp(struct picture *picture, bool colors) {
+    const int32_t height = (int32_t)picture->camera.height;
+    int32_t band;
     double start = gpu_renderer_clock();
+    aim(picture, 0.0f, 0.0f);
+    picture->trace.view = picture->raster.projection;
+    picture->trace.view_next =
+        gpu_camera_projection(picture->view->camera_next.width > 0 ? &picture->view->camera_next
+                                                                   : &picture->view->camera);
+    bool any = project_people(picture, 0, height);
+    int32_t first = any ? picture->raster.y0 : height, end = any ? picture->raster.y1 : height;
+    if (!reserve(picture, &band))
+        return false;
+    picture->timings->raster += gpu_renderer_clock() - start;
+    if (colors)
+        draw_open(picture, 0, first);
+    for (int32_t y = first; y < end; y += band)
+        draw_band(picture, y, y + band < end ? y + band : end, colors);
+    if (colors)
+        draw_open(picture, end, height);
+    return true;
+}
+
+/* -- Blur ---------------------------------------------------------------------------------------
+ */
+
+static void add_row(const float *row, float *sum, size_t count, float share) {
+    for (size_t i = 0; i < count; i++)
+        sum[i] += row[i] * share;
+}
+
+/* Adds one moment's rows [y0, y1) to the slab's. */
+static bool add_moment(struct picture *picture, float *slab, int32_t y0, int32_t y1, float share) {
+    struct gpu_raster *raster = &picture->raster;
+    const size_t plane = 4 * picture->row_stride;
+    int32_t rows;
+    double start = gpu_renderer_clock();
+    bool any = project_people(picture, y0, y1);
+    const int32_t first = any ? raster->y0 : y1, end = any ? raster->y1 : y1;
+    if (!reserve(picture, &rows))
+        return false;
+    raster->pattern = &picture->patterns[0];
+    raster->y1 = y0; /* nothing is in the buffer yet */
+    picture->timings->raster += gpu_renderer_clock() - start;
+    for (int32_t y = y0; y < y1; y++) {
+        start = gpu_renderer_clock();
+        if (y >= first && y < end && (y == first || y >= raster->y1)) {
+            raster->y0 = y;
+            raster->y1 = y + rows < end ? y + rows : end;
+            raster_people(picture);
+        }
+        double middle = gpu_renderer_clock();
+        clear_row(picture->rows, picture->row_stride);
+        if (y >= first && y < end)
+            gpu_picture_shade(picture, y,
+                              raster->triangle + raster->stride * (size_t)(y - raster->y0), 1.0f);
+        gpu_picture_compose(picture, y, picture->rows);
+        add_row(picture->rows, slab + plane * (size_t)(y - y0), plane, share);
+        picture->timings->raster += middle - start;
+        picture->timings->shade += gpu_renderer_clock() - middle;
+    }
+    return true;
+}
+
+static bool draw_slab(struct picture *picture, uint32_t samples, float shutter, int32_t y0,
+                      int32_t y1) {
+    const struct gpu_view *view = picture->view;
+    const struct gpu_image *image = picture->image;
+    const size_t plane = 4 * picture->row_stride;
+    float *slab = picture->renderer->slab.memory;
+    memset(slab, 0, (size_t)(y1 - y0) * plane * sizeof *slab);
+    for (uint32_t i = 0; i < samples; i++) {
+        const struct gpu_moment moment = gpu_moment_find(samples, i);
+        const float time = moment.time * shutter, radius = view->camera.lens_radius;
+        gpu_pattern_init_single(&picture->patterns[0], samples, i);
+        picture->camera = view->camera;
+        if (view->camera_next.width > 0 && time > 0.0f)
+            gpu_camera_between(&view->camera, &view->camera_next, time, &picture->camera);
+        gpu_people_move(picture->renderer, time);
+        aim(picture, moment.x * radius, moment.y * radius);
+        if (!add_moment(picture, slab, y0, y1, 1.0f / (float)samples))
+            return false;
+    }
+    for (int32_t y = y0; y < y1; y++) {
+        float *row = slab + plane * (size_t)(y - y0);
+        if (image->coverage != NULL)
+            memcpy(image->coverage + (size_t)y * view->camera.width, row + 3 * picture->row_stride,
+                   view->camera.width * sizeof(float));
+        if (image->rgb != NULL)
+            gpu_picture_develop(picture, y, row);
+    }
+    return true;
+}
+
+static bool draw_blurred(struct picture *picture, uint32_t samples, float shutter) {
+    const int32_t height = (int32_t)picture->view->camera.height;
+    size_t rows = SLAB_FLOATS / (4 * picture->row_stride) + 1;
+    rows = rows < (size_t)height ? rows : (size_t)height;
+    if (!gpu_buffer_reserve(&picture->renderer->slab, rows * 4 * picture->row_stride,
+                            sizeof(float)))
+        return false;
+    bool ok = true;
+    picture->passes = 1;
+    for (int32_t y = 0; ok && y < height; y += (int32_t)rows)
+        ok = draw_slab(picture, samples, shutter, y,
+                       y + (int32_t)rows < height ? y + (int32_t)rows : height);
+    gpu_people_move(picture->renderer, 0.0f);
+    return ok;
+}
+
+static struct gpu_develop describe_sensor(const struct gpu_renderer *renderer,
+                                          const struct gpu_sensor *sensor) {
+    const struct gpu_lighting *lighting = renderer->lighting;
+    return (struct gpu_develop){.tone = renderer->tone[lighting->tone],
+                                .exposure = lighting->exposure,
+                                .shot_noise = sensor->shot_noise,
+                                .read_noise = sensor->read_noise,
+                                .seed = {(uint32_t)sensor->seed, (uint32_t)(sensor->seed >> 32)}};
+}
+
+bool gpu_picture_draw(struct gpu_renderer *renderer, const struct gpu_view *view,
+                      const struct gpu_batch *batch, const struct gpu_image *image,
+                      struct gpu_timings *timings) {
     struct picture picture = {
         .renderer = renderer,
-        .camera = camera,
+        .view = view,
+        .camera = view->camera,
         .image = image,
-        .raster = {.projection = gpu_camera_projection(camera), .pattern = &renderer->pattern},
         .shade = {.light = &renderer->maps.light,
-                  .rays = gpu_camera_rays(camera),
-                  .pixel_size = 1.0f / sqrtf(camera->fx * camera->fy),
-                  .backdrop = gpu_backdrop_fit(view->background, camera->width, camera->height,
-                                               renderer->srgb)},
-        .develop = {.tone = renderer->tone[renderer->lighting->tone],
-                    .exposure = renderer->lighting->exposure,
-                    .shot_noise = view->sensor.shot_noise,
-                    .read_noise = view->sensor.read_noise,
-                    .seed = {(uint32_t)view->sensor.seed, (uint32_t)(view->sensor.seed >> 32)}},
+                  .backdrop = gpu_backdrop_fit(view->background, view->camera.width,
+                                               view->camera.height, renderer->srgb)},
+        .develop = describe_sensor(renderer, &view->sensor),
+        .passes = gpu_pattern_passes(batch->samples),
+        .row_stride = view->camera.width + GPU_PAD,
         .timings = timings};
-    int32_t band;
-    project_people(&picture);
-    if (!reserve(&picture, &band))
+    const bool moves = batch->shutter > 0.0f && (renderer->moving || view->camera_next.width > 0);
+    const bool blurred = (image->rgb != NULL || image->coverage != NULL) &&
+                         (moves || view->camera.lens_radius > 0.0f);
+    for (uint32_t pass = 0; pass < picture.passes; pass++)
+        gpu_pattern_init_pass(&picture.patterns[pass], batch->samples, pass);
+    gpu_picture_clear_maps(&picture);
+    if ((!blurred || gpu_picture_wants_maps(image)) &&
+        !draw_sharp(&picture, image->rgb != NULL && !blurred))
         return false;
-    int32_t first = picture.raster.y0, end = picture.raster.y1, height = (int32_t)camera->height;
-    if (picture.raster.x0 >= picture.raster.x1 || first >= end)
-        first = end = height;
-    timings->raster += gpu_renderer_clock() - start;
-    clear_maps(&picture);
-    draw_open(&picture, 0, first);
-    for (int32_t y = first; y < end; y += band)
-        draw_band(&picture, y, y + band < end ? y + band : end);
-    draw_open(&picture, end, height);
-    return true;
+    return !blurred || draw_blurred(&picture, batch->samples, moves ? batch->shutter : 0.0f);
 }

@@ -26,6 +26,8 @@ static void renderer_free(struct gpu_render_backend *backend) {
     gpu_buffer_deinit(&renderer->depth);
     gpu_buffer_deinit(&renderer->joints);
     gpu_buffer_deinit(&renderer->projected);
+    gpu_buffer_deinit(&renderer->slab);
+    gpu_buffer_deinit(&renderer->moved);
     gpu_buffer_deinit(&renderer->vertices);
     gpu_shadow_deinit(&renderer->maps);
     free(renderer);
@@ -36,11 +38,12 @@ static void renderer_free(struct gpu_render_backend *backend) {
 
 /* What is to be drawn of a frame. */
 static void find_views(const struct gpu_batch *batch, const struct gpu_image *images,
-                       uint32_t frame, bool *any, bool *colors) {
-    *any = *colors = false;
+                       uint32_t frame, bool *any, bool *colors, bool *flow) {
+    *any = *colors = *flow = false;
     for (uint32_t i = 0; i < batch->view_count; i++) {
         *any |= batch->views[i].frame == frame;
         *colors |= batch->views[i].frame == frame && images[i].rgb != NULL;
+        *flow |= batch->views[i].frame == frame && images[i].flow != NULL;
     }
 }
 
@@ -48,12 +51,12 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
                        const struct gpu_image *images, struct gpu_timings *timings) {
     const struct gpu_kernels *kernels = renderer->kernels;
     const struct gpu_frame *frame = &batch->frames[index];
-    bool any, colors;
-    find_views(batch, images, index, &any, &colors);
+    bool any, colors, flow;
+    find_views(batch, images, index, &any, &colors, &flow);
     if (!any)
         return true;
     double start = gpu_renderer_clock();
-    if (!gpu_people_skin(renderer, frame, false))
+    if (!gpu_people_skin(renderer, frame, flow || batch->shutter > 0.0f))
         return false;
     double skinned = gpu_renderer_clock();
     uint32_t size = batch->shadow_size != 0 ? batch->shadow_size : SHADOW_SIZE;
@@ -65,7 +68,7 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
     timings->shadow += gpu_renderer_clock() - skinned;
     for (uint32_t i = 0; i < batch->view_count; i++)
         if (batch->views[i].frame == index &&
-            !gpu_picture_draw(renderer, &batch->views[i], &images[i], timings))
+            !gpu_picture_draw(renderer, &batch->views[i], batch, &images[i], timings))
             return false;
     return true;
 }
@@ -73,7 +76,6 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
 static int draw(struct gpu_render_backend *backend, const struct gpu_batch *batch,
                 const struct gpu_image *images, struct gpu_timings *timings, char *why) {
     struct gpu_renderer *renderer = (struct gpu_renderer *)backend;
-    gpu_pattern_init(&renderer->pattern, batch->samples);
     for (uint32_t i = 0; i < batch->frame_count; i++)
         if (!draw_frame(renderer, batch, i, images, timings))
             return gpu_fail(why, GPU_ENOMEM, "out of memory while drawing frame %u", i);

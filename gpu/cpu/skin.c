@@ -207,8 +207,11 @@ static void frame(const float *vertices, uint32_t count, const struct gpu_projec
         vm ok = vm_and(vf_less_equal(vf_set1(projection->near_plane), at[2]),
                        vf_less(at[2], vf_set1(1e9f)));
         vf w = vf_set1(1.0f) / vf_select(ok, at[2], vf_set1(1.0f));
+        vf place[2] = {at[0] * w, at[1] * w};
+        if (projection->lens.on)
+            ok = vm_and(ok, lens_distort(&projection->lens, &place[0], &place[1]));
         for (int axis = 0; axis < 2; axis++) {
-            vf pixel = vf_set1(focal[axis]) * at[axis] * w + vf_set1(centre[axis]);
+            vf pixel = vf_set1(focal[axis]) * place[axis] + vf_set1(centre[axis]);
             vm good = vm_and(ok, project_within(pixel, 1e9f));
             low[axis] = vf_min(low[axis], vf_select(good, pixel, low[axis]));
             high[axis] = vf_max(high[axis], vf_select(good, pixel, high[axis]));
@@ -251,6 +254,8 @@ uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint
                                    const struct gpu_fragments *out, float *coverage);
 void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                            uint32_t count);
+void GPU_KERNEL(gpu_trace)(const struct gpu_trace *job, const struct gpu_fragments *points,
+                           uint32_t count, float *const normal[3], float *const flow[2]);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
 void GPU_KERNEL(gpu_develop)(const struct gpu_develop *job, const struct gpu_row *row);
 
@@ -266,6 +271,7 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .raster = GPU_KERNEL(gpu_raster),
     .fragments = GPU_KERNEL(gpu_fragments),
     .shade = GPU_KERNEL(gpu_shade),
+    .trace = GPU_KERNEL(gpu_trace),
     .compose = GPU_KERNEL(gpu_compose),
     .develop = GPU_KERNEL(gpu_develop),
 };

@@ -2,6 +2,7 @@
 #ifndef STANCE_GPU_BACKDROP_H
 #define STANCE_GPU_BACKDROP_H
 
+#include "lens.h"
 #include "light.h"
 
 /* Bilinear in a table of cells whose outermost are 0. x, y: cells, whose values stand in their
@@ -117,9 +118,8 @@ GPU_LANE void read_backdrop(const struct gpu_backdrop *picture, vf x, float y, v
 GPU_LANE void find_backdrop(const struct gpu_shade *job, vf x, float y, float height, vf out[3]) {
     const struct gpu_lighting *lighting = job->light->lighting;
     vf ray[3];
+    lens_ray(&job->rays, x, vf_set1(y), ray);
     for (int c = 0; c < 3; c++) {
-        ray[c] =
-            vf_set1(job->rays.origin[c] + y * job->rays.down[c]) + x * vf_set1(job->rays.right[c]);
         float top = lighting->background_top[c], bottom = lighting->background_bottom[c];
         out[c] = vf_set1(top + (bottom - top) * (y / height));
     }

@@ -1,54 +1,9 @@
-/* camera.c - cameras, projections, rays and sample patterns; see view.h. */
+/* camera.c - cameras, their projections and rays; see view.h. */
+#include "distort.h"
 #include "scene.h"
-#include "view.h"
 
 #include <math.h>
 #include <string.h>
-
-/* -- Patterns -----------------------------------------------------------------------------------
- */
-
-/* Sixteenths of a pixel from its middle: no two samples of a pattern share a row or a column, so
- * that edges near the vertical and the horizontal get as many levels as there are samples. They are
- * the standard positions of Direct3D, which GPUs use too. */
-static const int8_t points_1[1][2] = {{0, 0}};
-static const int8_t points_4[4][2] = {{-2, -6}, {6, -2}, {-6, 2}, {2, 6}};
-static const int8_t points_8[8][2] = {{1, -3}, {-1, 3},  {5, 1}, {-3, -5},
-                                      {-5, 5}, {-7, -1}, {3, 7}, {7, -7}};
-static const int8_t points_16[16][2] = {{1, 1},  {-1, -3}, {-3, 2}, {4, -1}, {-5, -2}, {2, 5},
-                                        {5, 3},  {3, -5},  {-2, 6}, {0, -7}, {-4, -6}, {-6, 4},
-                                        {-8, 0}, {7, -4},  {6, 7},  {-7, -8}};
-
-bool gpu_pattern_init(struct gpu_pattern *pattern, uint32_t samples) {
-    const int8_t(*points)[2] = samples == 1    ? points_1
-                               : samples == 4  ? points_4
-                               : samples == 8  ? points_8
-                               : samples == 16 ? points_16
-                                               : NULL;
-    if (points == NULL)
-        return false;
-    *pattern =
-        (struct gpu_pattern){.samples = samples, .min_x = GPU_SUBPIXEL, .min_y = GPU_SUBPIXEL};
-    for (uint32_t s = 0; s < samples; s++) {
-        int32_t x = (points[s][0] + 8) * (GPU_SUBPIXEL / 16);
-        int32_t y = (points[s][1] + 8) * (GPU_SUBPIXEL / 16);
-        pattern->x[s] = x;
-        pattern->y[s] = y;
-        pattern->min_x = x < pattern->min_x ? x : pattern->min_x;
-        pattern->max_x = x > pattern->max_x ? x : pattern->max_x;
-        pattern->min_y = y < pattern->min_y ? y : pattern->min_y;
-        pattern->max_y = y > pattern->max_y ? y : pattern->max_y;
-    }
-    for (uint32_t i = 0; i < GPU_BLOCK; i++) {
-        int32_t x = pattern->x[i % samples] + (int32_t)(i / samples) * GPU_SUBPIXEL;
-        int32_t y = pattern->y[i % samples];
-        pattern->block_xy[i] = x | y << 16;
-        pattern->block_x[i] = (float)x;
-        pattern->block_y[i] = (float)y;
-        pattern->block_pixel[i] = (float)((int32_t)(i / samples) * GPU_SUBPIXEL);
-    }
-    return true;
-}
 
 /* -- Cameras ------------------------------------------------------------------------------------
  */
@@ -68,6 +23,7 @@ static void cross(float out[3], const float a[3], const float b[3]) {
 
 void gpu_camera_look_at(struct gpu_camera *camera, const float eye[3], const float target[3],
                         float fov_y, uint32_t width, uint32_t height) {
+    *camera = (struct gpu_camera){.width = width, .height = height};
     float forward[3] = {target[0] - eye[0], target[1] - eye[1], target[2] - eye[2]};
     normalise(forward);
     if (forward[0] == 0.0f && forward[1] == 0.0f && forward[2] == 0.0f)
@@ -91,8 +47,6 @@ void gpu_camera_look_at(struct gpu_camera *camera, const float eye[3], const flo
         }
         camera->camera_from_world[4 * r + 3] = offset;
     }
-    camera->width = width;
-    camera->height = height;
     camera->fy = 0.5f * (float)height / tanf(0.5f * fov_y);
     camera->fx = camera->fy;
     camera->cx = 0.5f * (float)width;
@@ -114,6 +68,15 @@ int gpu_camera_check(const struct gpu_camera *camera, char *why) {
     if (!(camera->near_plane >= 1e-4f && camera->near_plane < 1e6f))
         return gpu_fail(why, GPU_EINVAL, "near plane at %g m: between 0.0001 and 1e6",
                         (double)camera->near_plane);
+    for (int i = 0; i < 5; i++)
+        if (!(fabsf(camera->distortion[i]) <= 1e3f))
+            return gpu_fail(why, GPU_EINVAL, "lens distortion %g: within 1000",
+                            (double)camera->distortion[i]);
+    if (!(camera->lens_radius >= 0.0f && camera->lens_radius <= 1.0f) ||
+        (camera->lens_radius > 0.0f && !(camera->focus >= 1e-3f && camera->focus <= 1e6f)))
+        return gpu_fail(why, GPU_EINVAL,
+                        "a lens of radius %g m focused at %g m: 0 to 1 m, and 0.001 to 1e6 m",
+                        (double)camera->lens_radius, (double)camera->focus);
     for (int r = 0; r < 3; r++) {
         const float *row = camera->camera_from_world + 4 * r;
         float length = row[0] * row[0] + row[1] * row[1] + row[2] * row[2];
@@ -135,7 +98,49 @@ int gpu_view_check(const struct gpu_view *view, uint32_t index, char *why) {
           sensor->read_noise <= 10.0f))
         return gpu_fail(why, GPU_EINVAL, "the noise of view %u, %g and %g, is not in 0..10", index,
                         (double)sensor->shot_noise, (double)sensor->read_noise);
-    return gpu_camera_check(&view->camera, why);
+    const struct gpu_camera *next = &view->camera_next;
+    int code = gpu_camera_check(&view->camera, why);
+    if (code == GPU_OK && next->width > 0)
+        code = gpu_camera_check(next, why);
+    if (code == GPU_OK && next->width > 0 &&
+        (next->width != view->camera.width || next->height != view->camera.height))
+        return gpu_fail(why, GPU_EINVAL, "view %u has %u x %u pixels, and %u x %u one frame later",
+                        index, view->camera.width, view->camera.height, next->width, next->height);
+    return code;
+}
+
+/* The square of the radius at which the picture would turn back on itself, or a wide angle. */
+static double find_rim(const float k[5]) {
+    const double widest = 4.0; /* tan 76 degrees */
+    const int steps = 4096;
+    for (int i = 1; i <= steps; i++) {
+        double radius = widest * i / steps, square = radius * radius;
+        double slope = 1.0 + square * (3.0 * (double)k[0] +
+                                       square * (5.0 * (double)k[1] + square * 7.0 * (double)k[4]));
+        if (slope < 0.02) {
+            double before = widest * (i - 1) / steps;
+            return before * before;
+        }
+    }
+    return widest * widest;
+}
+
+static struct gpu_lens find_lens(const struct gpu_camera *camera) {
+    struct gpu_lens lens = {.fx = camera->fx, .fy = camera->fy, .cx = camera->cx, .cy = camera->cy};
+    for (int i = 0; i < 5; i++) {
+        lens.k[i] = camera->distortion[i];
+        lens.on |= lens.k[i] != 0.0f;
+    }
+    lens.limit = lens.on ? (float)find_rim(lens.k) : 0.0f;
+    return lens;
+}
+
+void gpu_camera_project(const struct gpu_camera *camera, const float at[3], float pixel[2]) {
+    const struct gpu_lens lens = find_lens(camera);
+    double x = (double)at[0] / (double)at[2], y = (double)at[1] / (double)at[2];
+    distort_point(&lens, &x, &y);
+    pixel[0] = (float)((double)camera->fx * x + (double)camera->cx);
+    pixel[1] = (float)((double)camera->fy * y + (double)camera->cy);
 }
 
 struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera) {
@@ -144,14 +149,15 @@ struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera) {
                                  .cx = camera->cx,
                                  .cy = camera->cy,
                                  .near_plane = camera->near_plane,
-                                 .perspective = true};
+                                 .perspective = true,
+                                 .lens = find_lens(camera)};
     memcpy(out.m, camera->camera_from_world, sizeof out.m);
     return out;
 }
 
 struct gpu_rays gpu_camera_rays(const struct gpu_camera *camera) {
     const float *m = camera->camera_from_world;
-    struct gpu_rays rays;
+    struct gpu_rays rays = {.lens = find_lens(camera)};
     for (int i = 0; i < 3; i++) {
         rays.eye[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
         rays.right[i] = m[i] / camera->fx;
@@ -159,4 +165,60 @@ struct gpu_rays gpu_camera_rays(const struct gpu_camera *camera) {
         rays.origin[i] = m[8 + i] - rays.right[i] * camera->cx - rays.down[i] * camera->cy;
     }
     return rays;
+}
+
+void gpu_camera_shift(const struct gpu_camera *camera, float x, float y,
+                      struct gpu_projection *projection, struct gpu_rays *rays) {
+    const float *m = camera->camera_from_world;
+    float across = x / camera->focus, down = y / camera->focus;
+    for (int i = 0; i < 4; i++) {
+        projection->m[i] += across * m[8 + i];
+        projection->m[4 + i] += down * m[8 + i];
+    }
+    projection->m[3] -= x;
+    projection->m[7] -= y;
+    for (int i = 0; i < 3; i++) {
+        rays->eye[i] += x * m[i] + y * m[4 + i];
+        rays->origin[i] -= across * m[i] + down * m[4 + i];
+    }
+}
+
+static void eye_of(const struct gpu_camera *camera, float eye[3]) {
+    const float *m = camera->camera_from_world;
+    for (int i = 0; i < 3; i++)
+        eye[i] = -(m[i] * m[3] + m[4 + i] * m[7] + m[8 + i] * m[11]);
+}
+
+void gpu_camera_between(const struct gpu_camera *a, const struct gpu_camera *b, float time,
+                        struct gpu_camera *out) {
+    float eye[2][3], rows[3][3];
+    *out = *a;
+    const float *const from[4] = {&a->fx, &a->fy, &a->cx, &a->cy};
+    const float *const to[4] = {&b->fx, &b->fy, &b->cx, &b->cy};
+    float *const mixed[4] = {&out->fx, &out->fy, &out->cx, &out->cy};
+    for (int i = 0; i < 4; i++)
+        *mixed[i] = *from[i] + (*to[i] - *from[i]) * time;
+    /* Forward and right are mixed and set upright again: near enough to a turn at even speed within
+     * one frame. A camera that looks the other way in the next frame keeps its old axes. */
+    for (int r = 0; r < 3; r++)
+        for (int c = 0; c < 3; c++)
+            rows[r][c] = a->camera_from_world[4 * r + c] +
+                         (b->camera_from_world[4 * r + c] - a->camera_from_world[4 * r + c]) * time;
+    normalise(rows[2]);
+    cross(rows[1], rows[2], rows[0]);
+    float length = rows[1][0] * rows[1][0] + rows[1][1] * rows[1][1] + rows[1][2] * rows[1][2];
+    if (!(length > 1e-3f))
+        return;
+    normalise(rows[1]);
+    cross(rows[0], rows[1], rows[2]);
+    eye_of(a, eye[0]);
+    eye_of(b, eye[1]);
+    for (int r = 0; r < 3; r++) {
+        float offset = 0.0f;
+        for (int c = 0; c < 3; c++) {
+            out->camera_from_world[4 * r + c] = rows[r][c];
+            offset -= rows[r][c] * (eye[0][c] + (eye[1][c] - eye[0][c]) * time);
+        }
+        out->camera_from_world[4 * r + 3] = offset;
+    }
 }

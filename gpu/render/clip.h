@@ -6,6 +6,7 @@
 #ifndef STANCE_GPU_CLIP_H
 #define STANCE_GPU_CLIP_H
 
+#include "distort.h"
 #include "large.h"
 
 #include <math.h>
@@ -257,8 +258,10 @@ GPU_ANY int clip_triangle(const struct gpu_raster *job, uint32_t triangle,
         const struct clip_point *from = &points[i];
         double z = from->at[2], near = (double)projection->near_plane,
                w = 1.0 / (z > near ? z : near);
-        out[i].x = clip_to_steps((double)projection->fx * from->at[0] * w + (double)projection->cx);
-        out[i].y = clip_to_steps((double)projection->fy * from->at[1] * w + (double)projection->cy);
+        double x = from->at[0] * w, y = from->at[1] * w;
+        distort_point(&projection->lens, &x, &y);
+        out[i].x = clip_to_steps((double)projection->fx * x + (double)projection->cx);
+        out[i].y = clip_to_steps((double)projection->fy * y + (double)projection->cy);
         out[i].w = w;
         for (int c = 0; c < 3; c++)
             out[i].inside[c] = from->inside[c];

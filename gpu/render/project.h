@@ -2,8 +2,7 @@
 #ifndef STANCE_GPU_PROJECT_H
 #define STANCE_GPU_PROJECT_H
 
-#include "lanes.h"
-#include "view.h"
+#include "lens.h"
 
 /* A vertex in the picture: steps, and the w of struct gpu_projection; ok: it can be projected. */
 struct projected {
@@ -35,8 +34,11 @@ GPU_LANE struct projected project_vertex(const struct gpu_projection *projection
     vf z = vf_select(ok, at[2], one);
     vf w = projection->perspective ? one / z : z;
     vf scale = projection->perspective ? w : one;
-    vf x = vf_set1(projection->fx * steps) * at[0] * scale + vf_set1(projection->cx * steps);
-    vf y = vf_set1(projection->fy * steps) * at[1] * scale + vf_set1(projection->cy * steps);
+    vf across = at[0] * scale, down = at[1] * scale;
+    if (projection->lens.on)
+        ok = vm_and(ok, lens_distort(&projection->lens, &across, &down));
+    vf x = vf_set1(projection->fx * steps) * across + vf_set1(projection->cx * steps);
+    vf y = vf_set1(projection->fy * steps) * down + vf_set1(projection->cy * steps);
     out.ok = vm_and(ok, vm_and(project_within(x, limit), project_within(y, limit)));
     out.x = vi_round(vf_select(out.ok, x, zero));
     out.y = vi_round(vf_select(out.ok, y, zero));

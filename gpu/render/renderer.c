@@ -87,9 +87,12 @@ static int check_batch(const struct gpu_batch *batch, const struct gpu_image *im
         if (code != GPU_OK)
             return code;
     }
-    struct gpu_pattern pattern;
-    if (!gpu_pattern_init(&pattern, batch->samples))
-        return gpu_fail(why, GPU_EINVAL, "%u samples a pixel: 1, 4, 8 or 16", batch->samples);
+    if (gpu_pattern_passes(batch->samples) == 0)
+        return gpu_fail(why, GPU_EINVAL, "%u samples a pixel: 1, 4, 8, 16, 32 or 64",
+                        batch->samples);
+    if (!(batch->shutter >= 0.0f && batch->shutter <= 1.0f))
+        return gpu_fail(why, GPU_EINVAL, "a shutter that is open for %g of a frame: 0 to 1",
+                        (double)batch->shutter);
     uint32_t shadow = batch->shadow_size;
     if (shadow != 0 && (shadow < MIN_SHADOW_SIZE || shadow > MAX_SHADOW_SIZE))
         return gpu_fail(why, GPU_EINVAL, "shadow_size %u: 0 or %d to %d", shadow, MIN_SHADOW_SIZE,

@@ -3,7 +3,7 @@
 #ifndef STANCE_GPU_SURFACE_H
 #define STANCE_GPU_SURFACE_H
 
-#include "lanes.h"
+#include "lens.h"
 #include "shade.h"
 
 struct surface {
@@ -118,9 +118,7 @@ GPU_LANE void find_surface(const struct gpu_shade *job, vi index, vf x, vf y, st
     struct triangle t;
     load_triangle(job, index, &t);
     vf ray[3], b1, b2;
-    for (int c = 0; c < 3; c++)
-        ray[c] = vf_set1(job->rays.origin[c]) + x * vf_set1(job->rays.right[c]) +
-                 y * vf_set1(job->rays.down[c]);
+    lens_ray(&job->rays, x, y, ray);
     meet(&t, job, ray, &b1, &b2);
     for (int c = 0; c < 3; c++) {
         s->at[c] = t.corner[c] + t.edge1[c] * b1 + t.edge2[c] * b2;

@@ -28,8 +28,34 @@ struct gpu_pattern {
     float block_pixel[GPU_BLOCK]; /* what of block_x is its pixel's */
 };
 
-/* False where there is no such pattern. */
+/* False where there is no such pattern: 1, 4, 8 and 16 there are. */
 bool gpu_pattern_init(struct gpu_pattern *pattern, uint32_t samples);
+
+enum { GPU_MAX_PASSES = 4, GPU_MAX_SAMPLES = 64 };
+
+/* How many passes of up to GPU_BLOCK samples a picture of 1, 4, 8, 16, 32 or 64 samples a pixel
+ * takes; 0: there is no such picture. */
+uint32_t gpu_pattern_passes(uint32_t samples);
+void gpu_pattern_init_pass(struct gpu_pattern *pattern, uint32_t samples, uint32_t pass);
+
+/* One of them alone. */
+void gpu_pattern_init_single(struct gpu_pattern *pattern, uint32_t samples, uint32_t index);
+
+/* Where a sample of a blurred picture is. */
+struct gpu_moment {
+    float x, y; /* on the lens, of radius 1 */
+    float time; /* 0..1 of the time that the shutter is open */
+};
+
+struct gpu_moment gpu_moment_find(uint32_t samples, uint32_t index);
+
+/* What a lens does to the place of a point; distort.h and lens.h do it. */
+struct gpu_lens {
+    bool on; /* else a pinhole, and the rest does not count */
+    float fx, fy, cx, cy;
+    float k[5];  /* k1 k2 p1 p2 k3 */
+    float limit; /* the square of camera x / z, y / z beyond which the picture would turn back */
+};
 
 /* How a point is projected: camera = m * point; perspective: (fx x / z + cx, fy y / z + cy) pixels
  * and w = 1 / z; else (fx x + cx, fy y + cy) and w = z. A greater w is nearer; w > 0. */
@@ -38,17 +64,31 @@ struct gpu_projection {
     float fx, fy, cx, cy;
     float near_plane;
     bool perspective;
+    struct gpu_lens lens; /* perspective only */
 };
 
 struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera);
 
 /* The eye and the ray through pixel (0, 0), and what a pixel to the right and a pixel down add to
- * it; world space. A ray's length is chosen so that its camera z is 1. */
+ * it; world space. A ray's length is chosen so that its camera z is 1. Through a lens: lens.h. */
 struct gpu_rays {
     float eye[3], origin[3], right[3], down[3];
+    struct gpu_lens lens;
 };
 
 struct gpu_rays gpu_camera_rays(const struct gpu_camera *camera);
+
+/* Moves the eye (x, y) metres over the lens while what is at the camera's focus stays in place. */
+void gpu_camera_shift(const struct gpu_camera *camera, float x, float y,
+                      struct gpu_projection *projection, struct gpu_rays *rays);
+
+/* The camera on its way from a (time 0) to b (time 1). */
+void gpu_camera_between(const struct gpu_camera *a, const struct gpu_camera *b, float time,
+                        struct gpu_camera *out);
+
+/* Where a point of camera space is in the picture, distorted as its vertices are. Only for z > 0.
+ */
+void gpu_camera_project(const struct gpu_camera *camera, const float at[3], float pixel[2]);
 
 /* GPU_OK, or GPU_EINVAL and why. */
 int gpu_camera_check(const struct gpu_camera *camera, char *why);
