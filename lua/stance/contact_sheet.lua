@@ -1,15 +1,12 @@
---- contact_sheet.lua - one picture of many: rows of characters, columns of views, skeletons drawn over them.
----
---- The body's left is orange, its right blue, the middle white; a joint that the body hides is an empty ring, a pink one
---- when somebody else hides it, and a bone between two such joints is faint. Landmarks outside the picture, or that the
---- skeleton does not have, are left out.
-local group, image, labels = require "stance.group", require "image", require "stance.labels"
+--- contact_sheet.lua - one picture of many: rows of characters, columns of views, skeletons drawn over them. The colours are those of
+--- stance.label_overlay.
+local group, image = require "stance.group", require "image"
+local labels, overlay = require "stance.labels", require "stance.label_overlay"
 
 local M = {}
 
 local paper, ink, soft = "#f3f1ed", "#26292e", "#7b7f86"
-local hues = { left = "#ff9430", right = "#2f9bff", middle = "#ffffff" }
-local others = "#ff5fa8" -- rings of what somebody else hides
+local hues = overlay.hues
 local margin, gap, title_room, row_room, cell_side, caption_room = 28, 10, 62, 38, 256, 22
 local row_height = row_room + cell_side + caption_room
 local max_rows, max_columns = 40, 8
@@ -23,66 +20,6 @@ local max_rows, max_columns = 40, 8
 ---@field title string
 ---@field note? string in small letters behind the title
 ---@field cells stance.contact_sheet.cell[]
-
--- The face's eleven points lie close together: drawn small, and without lines but those from ear to ear.
-local face_marks = 11
-
-local function shown(mark) return mark.visibility > 0 end
-
-local function hidden(mark) return mark.visibility < 2 end
-
-local function bone_side(a, b)
-  local one, other = labels.side(a.name), labels.side(b.name)
-  return one == other and one or "middle"
-end
-
--- What is drawn first lies under all that follows: the dark rims of all bones under their colors.
-local function draw_bones(picture, marks, place)
-  for pass = 1, 2 do
-    for _, pair in ipairs(labels.skeleton_33) do
-      local a, b = marks[pair[1]], marks[pair[2]]
-      if shown(a) and shown(b) then
-        local both_hidden, is_face = hidden(a) and hidden(b), pair[1] <= face_marks
-        local ax, ay = place(a)
-        local bx, by = place(b)
-        local width = is_face and 1 or 2.6
-        if pass == 1 and not both_hidden and not is_face then
-          picture:line(ax, ay, bx, by, width + 1.8, "#10131890")
-        elseif pass == 2 then
-          picture:line(ax, ay, bx, by, width, hues[bone_side(a, b)] .. (both_hidden and "70" or "f0"))
-        end
-      end
-    end
-  end
-end
-
-local function draw_joints(picture, marks, place)
-  for i, mark in ipairs(marks) do
-    if shown(mark) then
-      local x, y = place(mark)
-      local hue, is_face = hues[labels.side(mark.name)], i <= face_marks
-      local radius = is_face and 1.5 or 3.2
-      if hidden(mark) then
-        picture:ring(x, y, radius, 2.6, "#10131870")
-        picture:ring(x, y, radius, 1.3, mark.state == "occluded" and others or hue)
-      else
-        picture:dot(x, y, radius + (is_face and 0.6 or 1), "#101318c0")
-        picture:dot(x, y, radius, hue)
-      end
-    end
-  end
-end
-
---- Draws the skeletons of a view's labels over its picture, or over a part of it that was scaled.
----@param picture stance.image
----@param view table labels of the view, decoded
----@param crop? { x: number, y: number, scale: number } the part's corner in the labelled picture, and its scale
-function M.draw_skeleton(picture, view, crop)
-  crop = crop or { x = 0, y = 0, scale = 1 }
-  local function place(mark) return (mark.pixel[1] - crop.x) * crop.scale, (mark.pixel[2] - crop.y) * crop.scale end
-  for _, person in ipairs(view.people) do draw_bones(picture, person.landmarks, place) end
-  for _, person in ipairs(view.people) do draw_joints(picture, person.landmarks, place) end
-end
 
 --- Which of `count` things to show when at most `room` fit: evenly spread, the first among them.
 ---@param count integer
@@ -103,7 +40,7 @@ end
 
 local function legend(sheet, right, y)
   local x = right
-  local entries = { { "hidden by others", others, true }, { "hidden", soft, true }, { "body's right", hues.right },
+  local entries = { { "hidden by others", hues.others, true }, { "hidden", soft, true }, { "body's right", hues.right },
     { "body's left", hues.left } }
   for _, entry in ipairs(entries) do
     x = x - image.text_width(9, entry[1])
@@ -149,7 +86,7 @@ local function draw_cell(sheet, cell, crop, x, y)
   small, err = part:scale(cell_side, cell_side)
   part:close()
   if not small then return nil, err end
-  M.draw_skeleton(small, cell.labels, crop)
+  overlay.draw_skeletons(small, cell.labels, { crop = crop })
   sheet:paste(small, x, y)
   small:close()
   sheet:text(x + 1, y + cell_side + 15, 9, fit_text(cell.name, 9, cell_side), soft)
