@@ -29,7 +29,7 @@ static int frame_at(struct whole *whole, const struct stage *stage, double time,
         i++;
     if (i < whole->moment_count)
         return (int)i;
-    int rc = stage_moment_init(&whole->moments[i], stage, time, err);
+    int rc = stage_moment_init(&whole->moments[i], stage, time, false, err);
     if (rc != 0)
         return rc;
     whole->frames[i] = whole->moments[i].frame;
