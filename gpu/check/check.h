@@ -14,7 +14,7 @@ void check_skip(const char *why);
 struct pictures {
     uint32_t width, height;
     uint8_t *rgb;
-    float *depth, *coverage;
+    float *depth, *coverage, *normal, *flow;
     uint32_t *triangle;
     uint8_t *person, *part, *cover;
 };
@@ -26,6 +26,13 @@ struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene
 /* The same of any frame. */
 struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame *frame,
                                     const struct gpu_camera *camera, uint32_t samples);
+
+/* The same of any view; shutter: of the batch. */
+struct pictures pictures_draw_view(const char *backend, const struct gpu_frame *frame,
+                                   const struct gpu_view *view, uint32_t samples, float shutter);
+
+/* Whether all of two pictures is the same, byte for byte; else *what is not. */
+bool pictures_same(const struct pictures *a, const struct pictures *b, const char **what);
 void pictures_free(struct pictures *pictures);
 
 /* The widths that this processor runs, as backends; NULL at the end. */
@@ -39,6 +46,8 @@ void check_labels(void);
 void check_people(void); /* labels of several */
 void check_input(void);  /* what is refused, and what must be survived */
 void check_light(void);
+void check_crowds(void);    /* normals, flow, people in each other's way */
+void check_lenses(void);    /* distortion, depth of field, motion blur */
 void check_shading(void);   /* energy, light from all around, tone, noise */
 void check_looks(void);     /* maps, lamps, backgrounds, as they are drawn */
 void check_files(void);     /* TFLite files that come back, the real ones */

@@ -43,14 +43,16 @@ const char *const *check_backends(void) {
     return found;
 }
 
-struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame *frame,
-                                    const struct gpu_camera *camera, uint32_t samples) {
-    size_t pixels = (size_t)camera->width * camera->height;
-    struct pictures out = {.width = camera->width,
-                           .height = camera->height,
+struct pictures pictures_draw_view(const char *backend, const struct gpu_frame *frame,
+                                   const struct gpu_view *view, uint32_t samples, float shutter) {
+    size_t pixels = (size_t)view->camera.width * view->camera.height;
+    struct pictures out = {.width = view->camera.width,
+                           .height = view->camera.height,
                            .rgb = malloc(3 * pixels),
                            .depth = malloc(pixels * sizeof(float)),
                            .coverage = malloc(pixels * sizeof(float)),
+                           .normal = malloc(3 * pixels * sizeof(float)),
+                           .flow = malloc(2 * pixels * sizeof(float)),
                            .triangle = malloc(pixels * sizeof(uint32_t)),
                            .person = malloc(pixels),
                            .part = malloc(pixels),
@@ -61,10 +63,15 @@ struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame 
                               .person = out.person,
                               .part = out.part,
                               .cover = out.cover,
-                              .coverage = out.coverage};
-    struct gpu_view view = {.camera = *camera};
-    struct gpu_batch batch = {
-        .view_count = 1, .frame_count = 1, .views = &view, .frames = frame, .samples = samples};
+                              .coverage = out.coverage,
+                              .normal = out.normal,
+                              .flow = out.flow};
+    struct gpu_batch batch = {.view_count = 1,
+                              .frame_count = 1,
+                              .views = view,
+                              .frames = frame,
+                              .samples = samples,
+                              .shutter = shutter};
     struct gpu_renderer *renderer;
     char why[GPU_WHY_SIZE] = "out of memory";
     int code = gpu_renderer_new(backend, &renderer, why);
@@ -76,6 +83,12 @@ struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame 
         exit(1);
     }
     return out;
+}
+
+struct pictures pictures_draw_frame(const char *backend, const struct gpu_frame *frame,
+                                    const struct gpu_camera *camera, uint32_t samples) {
+    const struct gpu_view view = {.camera = *camera};
+    return pictures_draw_view(backend, frame, &view, samples, 0.0f);
 }
 
 struct pictures pictures_draw(const char *backend, const struct gpu_scene *scene,
@@ -92,6 +105,8 @@ void pictures_free(struct pictures *pictures) {
     free(pictures->rgb);
     free(pictures->depth);
     free(pictures->coverage);
+    free(pictures->normal);
+    free(pictures->flow);
     free(pictures->triangle);
     free(pictures->person);
     free(pictures->part);
@@ -108,6 +123,8 @@ static int run_checks(int count, char **names) {
         {"skinning", check_skinning},
         {"cameras", check_cameras},
         {"widths", check_widths},
+        {"maps", check_crowds},
+        {"lenses", check_lenses},
         {"reference", check_reference},
         {"labels", check_labels},
         {"people", check_people},

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool same(const struct pictures *a, const struct pictures *b, const char **what) {
+bool pictures_same(const struct pictures *a, const struct pictures *b, const char **what) {
     size_t pixels = (size_t)a->width * a->height;
     const struct {
         const char *name;
@@ -18,6 +18,8 @@ static bool same(const struct pictures *a, const struct pictures *b, const char 
                  {"people", a->person, b->person, pixels},
                  {"parts", a->part, b->part, pixels},
                  {"covers", a->cover, b->cover, pixels},
+                 {"normals", a->normal, b->normal, 12 * pixels},
+                 {"flow", a->flow, b->flow, 8 * pixels},
                  {"colours", a->rgb, b->rgb, 3 * pixels}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         *what = parts[i].name;
@@ -38,7 +40,7 @@ static void compare(const char *name, const struct gpu_scene_desc *desc,
     for (int i = 1; backends[i] != NULL; i++) {
         struct pictures other = pictures_draw(backends[i], scene, camera, pose, samples);
         const char *what;
-        bool ok = same(&first, &other, &what);
+        bool ok = pictures_same(&first, &other, &what);
         check_that(ok, "%s, %u samples: other %s by %s than by %s", name, samples, what,
                    backends[i], backends[0]);
         pictures_free(&other);
@@ -138,14 +140,14 @@ static void compare_batch(void) {
 }
 
 void check_widths(void) {
-    static const uint32_t counts[4] = {1, 4, 8, 16};
+    static const uint32_t counts[6] = {1, 4, 8, 16, 32, 64};
     const float identity[12] = {1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0}, target[3] = {0, 0, 0};
     compare_batch();
     if (check_backends()[1] == NULL) {
         check_skip("this processor runs one width only");
         return;
     }
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         compare_person(20400, false, counts[i]);
         compare_person(6000, true, counts[i]);
     }
@@ -157,7 +159,7 @@ void check_widths(void) {
         const float eye[3] = {0.3f * (float)seed, 0.2f, 0.5f};
         body_init_random(&body, 500, seed);
         gpu_camera_look_at(&camera, eye, target, 1.0f, 320, 200);
-        compare("random scene", &body.desc, &camera, identity, counts[seed % 4]);
+        compare("random scene", &body.desc, &camera, identity, counts[seed % 6]);
         body_free(&body);
     }
 }
