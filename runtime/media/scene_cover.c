@@ -4,8 +4,8 @@
  * name is cut into words where the case changes and at all that is no letter; a word tells when it
  * is one of those below, or its plural, or holds one of four letters or more ("Ch31_Sweater",
  * "bodysuit"). Clothes go before skin, so that skinny jeans are clothes. "Body", "Head", "Arms" and
- * the like mean skin only in files where something else is called clothes: in others that mesh
- * wears them. */
+ * the like mean skin only in files where clothes are meshes of their own, a fifth of its triangles
+ * or more: in others that mesh wears them. Eyes are on heads: elsewhere the name means a colour. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,9 +100,12 @@ uint8_t scene_cover_of(const char *material, const char *mesh, const char *node)
 }
 
 void scene_covers_settle(struct scene_mesh *mesh) {
-    bool dressed = false;
-    for (size_t t = 0; t < mesh->triangle_count; t++)
-        dressed = dressed || mesh->covers[t] == GPU_COVER_CLOTHES;
+    size_t clothes = 0, weak = 0;
+    for (size_t t = 0; t < mesh->triangle_count; t++) {
+        clothes += mesh->covers[t] == GPU_COVER_CLOTHES;
+        weak += mesh->covers[t] == SCENE_COVER_WEAK_SKIN;
+    }
+    bool dressed = 5 * clothes >= weak; /* a cape over armour does not make it skin */
     for (size_t t = 0; t < mesh->triangle_count; t++)
         if (mesh->covers[t] == SCENE_COVER_WEAK_SKIN)
             mesh->covers[t] = dressed ? GPU_COVER_SKIN : GPU_COVER_UNKNOWN;

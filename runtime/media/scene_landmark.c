@@ -1,6 +1,8 @@
 /* scene_landmark.c - places MediaPipe's 33 landmarks. Limb joints are the skeleton's own; hands and
  * feet are completed from the skin that follows them; scene_face.c does the face.
  *
+ * Hips: a rig's hip joint that lies low in the leg is put where hips are (raise_hips).
+ *
  * Feet: heel and foot index are the rear and front ends of the lower part of the foot's skin, along
  * the line from ankle to toes. Hands without finger joints: index and little finger's knuckles are
  * the front and back edges of the hand at half its length, the thumb the front edge at a third: in
@@ -43,6 +45,23 @@ static void put_joints(struct scene *scene) {
             if (node >= 0)
                 landmark_set(scene, pairs[i].landmark + side, place(scene, node), node);
         }
+    }
+}
+
+/* Where a thigh is much shorter than its shin, the joint that it turns about lies low in the leg;
+ * the hip is then where the thigh would be as long as the shin, and goes with the pelvis. */
+static void raise_hips(struct scene *scene) {
+    const int *node = scene->rig.joint;
+    for (int side = 0; side < 2; side++) {
+        int upper = node[RIG_LEFT_UPPER_LEG + side], lower = node[RIG_LEFT_LOWER_LEG + side],
+            foot = node[RIG_LEFT_FOOT + side];
+        if (upper < 0 || lower < 0 || foot < 0 || node[RIG_HIPS] < 0)
+            continue;
+        struct vec knee = place(scene, lower), thigh = vec_sub(place(scene, upper), knee);
+        double shin = vec_distance(knee, place(scene, foot)), length = vec_length(thigh);
+        if (length > 0 && length < 0.8 * shin)
+            landmark_set(scene, LANDMARK_HIP + side, vec_add(knee, vec_scale(thigh, shin / length)),
+                         node[RIG_HIPS]);
     }
 }
 
@@ -250,6 +269,7 @@ int scene_landmarks_find(struct scene_import *in) {
     const struct scene_mesh *mesh = &in->mesh;
     bool done = scene_face_find(scene, mesh);
     put_joints(scene);
+    raise_hips(scene);
     for (int side = 0; done && side < 2; side++) {
         done = put_end(scene, mesh, LANDMARK_WRIST + side, RIG_LEFT_HAND + side,
                        RIG_LEFT_LOWER_ARM + side) &&

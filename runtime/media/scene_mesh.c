@@ -7,6 +7,7 @@
  * Where two meshes disagree about a bone, it gets a second joint: same motion, other bind. */
 #include <assimp/scene.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "media/scene_parts.h"
 
@@ -21,6 +22,8 @@ struct reading {
     struct mat *rest;   /* [node] in the file's world */
     bool *bound;        /* [node] its bind matrix is settled */
     bool *done;         /* [mesh] */
+    uint32_t *held;     /* [node] 1 + the node of what it holds; 0: nothing yet */
+    uint32_t crowded;   /* vertices that follow more joints than are kept */
     bool any_skin;
     size_t vertex_room, triangle_room;
 };
@@ -225,7 +228,7 @@ static void add_triangles(struct reading *r, const struct aiMesh *from, bool mir
 }
 
 /* Keeps the eight heaviest, sorted. */
-static void add_influence(struct scene_vertex *vertex, uint16_t joint, float weight) {
+static float add_influence(struct scene_vertex *vertex, uint16_t joint, float weight) {
     for (int i = 0; i < SCENE_INFLUENCES; i++) {
         if (weight <= vertex->weights[i])
             continue;
@@ -236,6 +239,7 @@ static void add_influence(struct scene_vertex *vertex, uint16_t joint, float wei
         weight = lighter;
         joint = other;
     }
+    return weight; /* of what had no room */
 }
 
 static void normalise_influences(struct scene_vertex *vertex, uint16_t otherwise) {
@@ -273,7 +277,8 @@ static int add_skin(struct reading *r, const struct aiMesh *from, const int *nod
             const struct aiVertexWeight *weight = &bone->mWeights[w];
             if (weight->mVertexId < from->mNumVertices && weight->mWeight > 0 &&
                 isfinite(weight->mWeight))
-                add_influence(&vertices[weight->mVertexId], (uint16_t)joint, weight->mWeight);
+                r->crowded += add_influence(&vertices[weight->mVertexId], (uint16_t)joint,
+                                            weight->mWeight) > 0.01f;
         }
     }
     int loose = -1;
@@ -395,6 +400,25 @@ static bool is_furniture(const struct reading *r, uint32_t holder, const char *m
     return false;
 }
 
+bool scene_names_slot(const char *name) {
+    static const char *const words[] = {"slot", "weapon", "prop_", "socket", "attach", "holster"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(name, words[i]) != NULL)
+            return true;
+    return false;
+}
+
+/* Files that are made for games keep all that a hand may hold in it. Of several things in one slot
+ * the first is drawn. */
+static bool is_spare(struct reading *r, uint32_t node) {
+    int slot = r->scene->joints[node].parent;
+    if (slot < 0 || !scene_names_slot(r->scene->joints[slot].name))
+        return false;
+    if (r->held[slot] == 0)
+        r->held[slot] = node + 1;
+    return r->held[slot] != node + 1;
+}
+
 static int add_node(struct reading *r, struct scene_import *in, uint32_t node, bool skinned) {
     const struct aiNode *from = in->nodes[node];
     int rc = 0;
@@ -410,6 +434,9 @@ static int add_node(struct reading *r, struct scene_import *in, uint32_t node, b
         else if (r->any_skin && is_furniture(r, node, mesh->mName.data))
             scene_warn(r->scene, "mesh %s is no part of the body and was left out",
                        mesh->mName.data);
+        else if (r->any_skin && is_spare(r, node))
+            scene_warn(r->scene, "%s is not drawn: the hand holds something else",
+                       r->scene->joints[node].name);
         else
             rc = add_rigid(r, mesh, node);
         if (rc == 0 && r->mesh->vertex_count > first) {
@@ -455,6 +482,9 @@ static int read_all(struct reading *r, struct scene_import *in) {
     bind_others(r);
     for (uint32_t i = 0; rc == 0 && i < count; i++)
         rc = add_node(r, in, i, false);
+    if (r->crowded > 0)
+        scene_warn(r->scene, "%u times a vertex follows more than %d joints; the heaviest count",
+                   r->crowded, SCENE_INFLUENCES);
     if (rc == 0 && r->mesh->triangle_count == 0)
         rc =
             err_set(r->err, ERR_INVALID, "%s: no mesh in it, so there is nothing to draw", r->file);
@@ -470,7 +500,9 @@ int scene_mesh_read(struct scene_import *in) {
     r.rest = malloc(nodes * sizeof *r.rest);
     r.bound = calloc(nodes, sizeof *r.bound);
     r.done = calloc(in->tree->mNumMeshes, sizeof *r.done);
-    int rc = r.rest != NULL && r.bound != NULL && r.done != NULL ? 0 : no_memory(&r);
+    r.held = calloc(nodes, sizeof *r.held);
+    int rc =
+        r.rest != NULL && r.bound != NULL && r.done != NULL && r.held != NULL ? 0 : no_memory(&r);
     if (rc == 0) {
         scene_rest_world(scene, r.rest);
         rc = read_all(&r, in);
@@ -482,6 +514,7 @@ int scene_mesh_read(struct scene_import *in) {
     free(r.rest);
     free(r.bound);
     free(r.done);
+    free(r.held);
     return rc;
 }
 

@@ -55,14 +55,6 @@ static enum scene_body_part part_of_bone(int bone) {
 
 /* -- Joints ------------------------------------------------------------------------------------ */
 
-static bool names_slot(const char *name) {
-    static const char *const words[] = {"slot", "weapon", "prop_", "socket", "attach", "holster"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcasestr(name, words[i]) != NULL)
-            return true;
-    return false;
-}
-
 static struct vec place(const struct scene *scene, int node) {
     return mat_origin(&scene->joints[node].bind);
 }
@@ -114,11 +106,18 @@ static bool is_hand(int part) {
     return part == SCENE_PART_LEFT_HAND || part == SCENE_PART_RIGHT_HAND;
 }
 
+/* Some makers paint shoes with the colour that they call eyes. */
+static void drop_false_eyes(struct scene_mesh *mesh, const uint8_t *parts) {
+    for (size_t t = 0; t < mesh->triangle_count; t++)
+        if (mesh->covers[t] == GPU_COVER_EYES && parts[t] != SCENE_PART_HEAD)
+            mesh->covers[t] = GPU_COVER_UNKNOWN;
+}
+
 static void joint_parts(const struct scene *scene, const struct scene_mesh *mesh, int8_t *part) {
     for (uint32_t i = 0; i < scene->node_count; i++) {
         const struct scene_joint *joint = &scene->joints[i];
         part[i] = joint->parent >= 0 ? part[joint->parent] : -1;
-        if (part[i] >= 0 && is_hand(part[i]) && names_slot(joint->name))
+        if (part[i] >= 0 && is_hand(part[i]) && scene_names_slot(joint->name))
             part[i] = SCENE_PART_OTHER;
         for (int bone = 0; bone < RIG_BONES; bone++)
             if (scene->rig.joint[bone] == (int)i)
@@ -135,7 +134,7 @@ static void joint_parts(const struct scene *scene, const struct scene_mesh *mesh
 
 int scene_parts_find(struct scene_import *in) {
     struct scene *scene = in->scene;
-    const struct scene_mesh *mesh = &in->mesh;
+    struct scene_mesh *mesh = &in->mesh;
     int8_t *part = malloc((scene->joint_count + 1) * sizeof *part);
     scene->parts = malloc((mesh->triangle_count + 1) * sizeof *scene->parts);
     if (part == NULL || scene->parts == NULL) {
@@ -158,6 +157,7 @@ int scene_parts_find(struct scene_import *in) {
             (uint8_t)(is_hand(best) && mesh->covers[t] == GPU_COVER_OTHER ? SCENE_PART_OTHER
                                                                           : best);
     }
+    drop_false_eyes(mesh, scene->parts);
     free(part);
     return 0;
 }

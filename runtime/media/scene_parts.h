@@ -229,6 +229,9 @@ void scene_covers_settle(struct scene_mesh *mesh);
 /* Gives each triangle a material that tells its cover. */
 int scene_covers_apply(struct scene_import *in);
 
+/* Whether a node's name says that things are held there. */
+bool scene_names_slot(const char *name);
+
 /* Gives every triangle its part of the body; the rig and bind space are final. */
 int scene_parts_find(struct scene_import *in);
 

@@ -1,6 +1,6 @@
 """Prints the box of a character's skinned meshes as Blender poses them, for spec/c/scene_blender_test.c.
 
-blender -b --factory-startup -P boxes.py -- FILE < lines of "CLIP<tab>SECONDS"
+blender -b --factory-startup -P boxes.py -- FILE HIDDEN,HIDDEN < lines of "CLIP<tab>SECONDS"
 Answers a line "BOX <tab> CLIP <tab> SECONDS <tab> min x y z max x y z" each: metres, y up, facing +z; "NONE <tab> CLIP" where
 there is no such action. FBX's frame 1 and glTF's frame 0 are second 0.
 """
@@ -29,10 +29,10 @@ def action_of(clip):
     return []
 
 
-def box(graph):
+def box(graph, hidden):
     low, high = [1e30] * 3, [-1e30] * 3
     for item in bpy.data.objects:
-        if item.type != "MESH" or item.hide_get() or not item.visible_get():
+        if item.type != "MESH" or item.name in hidden or item.hide_get() or not item.visible_get():
             continue
         if item.find_armature() is None and item.parent_type != "BONE":
             continue
@@ -52,7 +52,7 @@ def box(graph):
 
 
 def main():
-    path = sys.argv[sys.argv.index("--") + 1]
+    path, hidden = sys.argv[sys.argv.index("--") + 1 :]
     bpy.ops.wm.read_factory_settings(use_empty=True)
     fbx = path.endswith(".fbx")
     if fbx:
@@ -79,7 +79,7 @@ def main():
             armature.animation_data.action = bpy.data.actions[(mine or actions)[0]]
         frame = float(seconds) * rate + (1 if fbx else 0)
         scene.frame_set(int(frame), subframe=frame - int(frame))
-        print("BOX", clip, seconds, "\t".join("%.7f" % value for value in box(bpy.context.evaluated_depsgraph_get())), sep="\t")
+        print("BOX", clip, seconds, "\t".join("%.7f" % value for value in box(bpy.context.evaluated_depsgraph_get(), hidden.split(","))), sep="\t")
 
 
 main()

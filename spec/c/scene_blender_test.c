@@ -47,7 +47,7 @@ static int write_questions(const struct scene *scene, const char *path) {
 
 /* Bodies are moved to stand upright over the origin: the first box of each tells by how much, and
  * all others must agree with that. */
-static void compare(const char *file) {
+static void compare(const char *file, const char *hidden) {
     struct scene *scene = NULL;
     struct err err = {0};
     const struct scene_options options = {.rigs = rigs()};
@@ -61,8 +61,9 @@ static void compare(const char *file) {
     snprintf(questions, sizeof questions, "%s", scratch("questions"));
     int asked = write_questions(scene, questions), answered = 0;
     snprintf(command, sizeof command,
-             "blender -b --factory-startup -P spec/blender/boxes.py -- '%s' <'%s' 2>/dev/null",
-             path, questions);
+             "blender -b --factory-startup -P spec/blender/boxes.py -- '%s' '%s' <'%s' "
+             "2>/dev/null",
+             path, hidden, questions);
     FILE *answers = popen(command, "r");
     double moved[3] = {0}, worst = 0;
     while (answers != NULL && fgets(line, sizeof line, answers) != NULL) {
@@ -92,22 +93,27 @@ static void compare(const char *file) {
 }
 
 static void boxes_agree(void) {
-    static const char *const files[] = {"characters/CesiumMan.glb",
-                                        "characters/mh_female_walk.fbx",
-                                        "characters/mh_female_walk.glb",
-                                        "characters/mh_male_wave.fbx",
-                                        "characters/kenney_character.fbx",
-                                        "characters/quaternius_male_casual.fbx",
-                                        "characters/quaternius_woman_smooth.fbx",
-                                        "characters/KayKit_Knight.glb",
-                                        "avatars/RobotExpressive.glb"};
+    static const struct {
+        const char *file, *hidden; /* what we leave out */
+    } files[] = {
+        {"characters/CesiumMan.glb", ""},
+        {"characters/mh_female_walk.fbx", ""},
+        {"characters/mh_female_walk.glb", ""},
+        {"characters/mh_male_wave.fbx", ""},
+        {"characters/kenney_character.fbx", ""},
+        {"characters/quaternius_male_casual.fbx", ""},
+        {"characters/quaternius_woman_smooth.fbx", ""},
+        {"characters/KayKit_Knight.glb",
+         "Badge_Shield,Rectangle_Shield,Round_Shield,Spike_Shield,2H_Sword"},
+        {"avatars/RobotExpressive.glb", ""},
+    };
     const char *assets = getenv("STANCE_ASSETS");
     if (access(assets != NULL ? assets : "../shared/assets", F_OK) != 0)
         SKIP("no asset folder");
     if (!have_blender())
         SKIP("no blender");
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        compare(files[i]);
+        compare(files[i].file, files[i].hidden);
 }
 
 int main(void) {
