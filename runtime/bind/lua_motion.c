@@ -25,6 +25,11 @@ static struct motion *check_motion(lua_State *L, int index) {
     return motion;
 }
 
+struct scene_motion *lua_motion_at(lua_State *L, int index) {
+    struct scene_motion **box = vm_userdata_at(L, index, bound_type);
+    return box != NULL ? *box : NULL;
+}
+
 struct scene_motion *lua_motion_check(lua_State *L, int index) {
     struct scene_motion *bound = *(struct scene_motion **)luaL_checkudata(L, index, bound_type);
     luaL_argcheck(L, bound != NULL, index, "the bound motion is closed");

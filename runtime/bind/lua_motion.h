@@ -12,4 +12,7 @@ struct scene_motion;
  * Raises when the value is none, or a closed one. */
 struct scene_motion *lua_motion_check(lua_State *L, int index);
 
+/* The same without raising: NULL when the value is none, or a closed one. */
+struct scene_motion *lua_motion_at(lua_State *L, int index);
+
 #endif

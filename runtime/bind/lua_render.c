@@ -217,6 +217,7 @@ static int render_views(lua_State *L) {
         .samples = read_count(&fields, "samples", 1, 64, 4),
         .batch = read_count(&fields, "batch", 1, VIEWS_MAX_BATCH, 4),
         .backend = lua_fields_string(&fields, 2, "options", "backend", NULL),
+        .shutter = (float)lua_fields_number(&fields, 2, "options", "shutter", 0, 1, 0),
         .no_picture = !lua_fields_boolean(&fields, 2, "options", "picture", true),
     };
     uint32_t parallel = read_count(&fields, "parallel", 1, 64, cores());
@@ -273,7 +274,7 @@ static const char lua_half[] =
     "  local options = {cameras = list}\n"
     "  for _, key in ipairs {'clip', 'time', 'samples', 'batch', 'backend', 'look', 'fps', 'maps', "
     "'picture',\n"
-    "    'parallel'} do options[key] = p[key] end\n"
+    "    'parallel', 'shutter'} do options[key] = p[key] end\n"
     "  local made, why = M.views(who, options)\n"
     "  if not made then error(why, 0) end\n"
     "  return made:each()\n"

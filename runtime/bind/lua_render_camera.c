@@ -97,19 +97,37 @@ static void read_name(struct lua_fields *fields, int index, const char *path, in
         memcpy(spec->name, name, strlen(name) + 1);
 }
 
-void lua_camera_read(struct lua_fields *fields, int index, const char *path, int number,
-                     double time, struct view_spec *spec) {
-    static const double far = 1e5;
-    uint32_t size[2];
+/* "lens": {distortion, f_number or aperture, focus}. */
+static void read_lens(struct lua_fields *fields, int index, const char *path,
+                      struct view_spec *spec) {
+    struct gpu_camera *camera = &spec->camera;
+    double sensor = lua_fields_number(fields, index, path, "sensor", 1, 200, 36), square = 0;
+    char inner[64];
+    if (!lua_fields_open(fields, index, path, "lens"))
+        return;
+    int lens = lua_gettop(fields->L);
+    snprintf(inner, sizeof inner, "%s.lens", path);
+    lua_fields_known(fields, lens, inner, "distortion f_number aperture focus");
+    lua_fields_vector(fields, lens, inner, "distortion", camera->distortion, 5);
+    double focal = (double)camera->fx / camera->width * sensor; /* millimetres */
+    double stop = lua_fields_number(fields, lens, inner, "f_number", 0.5, 1000, 0);
+    double aperture =
+        lua_fields_number(fields, lens, inner, "aperture", 0, 1000, stop > 0 ? focal / stop : 0);
+    for (int k = 0; k < 3; k++) {
+        double away = (double)(spec->target[k] - spec->eye[k]);
+        square += away * away;
+    }
+    camera->lens_radius = (float)(aperture / 2000);
+    camera->focus = (float)lua_fields_number(fields, lens, inner, "focus", 0.01, 1e5, sqrt(square));
+    lua_pop(fields->L, 1);
+}
+
+/* What of a camera may change from frame to frame: where it is, and how it sees. */
+static void read_place(struct lua_fields *fields, int index, const char *path,
+                       const uint32_t size[2], struct view_spec *spec) {
     float m[12];
-    *spec = (struct view_spec){.number = (uint64_t)number - 1};
-    read_name(fields, index, path, number, spec);
-    read_size(fields, index, path, size);
-    spec->azimuth = (float)lua_fields_number(fields, index, path, "azimuth", -1e6, 1e6, NAN);
-    spec->distance = (float)lua_fields_number(fields, index, path, "distance", 0, far, NAN);
+    struct err err;
     spec->roll = (float)lua_fields_number(fields, index, path, "roll", -360, 360, 0);
-    spec->time = lua_fields_number(fields, index, path, "time", -1e6, 1e9, time);
-    spec->number = (uint64_t)lua_fields_number(fields, index, path, "number", 1, 1e15, number) - 1;
     spec->fov = (float)read_fov(fields, index, path, size);
     bool matrix = read_matrix(fields, index, path, m);
     if (matrix)
@@ -124,9 +142,36 @@ void lua_camera_read(struct lua_fields *fields, int index, const char *path, int
         return;
     view_spec_aim(spec, size[0], size[1]);
     read_intrinsics(fields, index, path, spec);
-    struct err err;
     if (matrix && view_spec_place(spec, m, &err) != 0)
         lua_fields_fail(fields, ERR_INVALID, "%s: %s", path, err.message);
+    read_lens(fields, index, path, spec);
+}
+
+/* "next": the camera one frame later. */
+static void read_next(struct lua_fields *fields, int index, const char *path,
+                      const uint32_t size[2], struct view_spec *spec) {
+    struct view_spec later = {0};
+    char inner[64];
+    if (!lua_fields_open(fields, index, path, "next"))
+        return;
+    snprintf(inner, sizeof inner, "%s.next", path);
+    read_place(fields, lua_gettop(fields->L), inner, size, &later);
+    spec->camera_next = later.camera;
+    lua_pop(fields->L, 1);
+}
+
+void lua_camera_read(struct lua_fields *fields, int index, const char *path, int number,
+                     double time, struct view_spec *spec) {
+    uint32_t size[2];
+    *spec = (struct view_spec){0};
+    read_name(fields, index, path, number, spec);
+    read_size(fields, index, path, size);
+    spec->azimuth = (float)lua_fields_number(fields, index, path, "azimuth", -1e6, 1e6, NAN);
+    spec->distance = (float)lua_fields_number(fields, index, path, "distance", 0, 1e5, NAN);
+    spec->time = lua_fields_number(fields, index, path, "time", -1e6, 1e9, time);
+    spec->number = (uint64_t)lua_fields_number(fields, index, path, "number", 1, 1e15, number) - 1;
+    read_place(fields, index, path, size, spec);
+    read_next(fields, index, path, size, spec);
     spec->height = spec->eye[1];
 }
 

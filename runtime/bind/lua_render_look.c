@@ -275,13 +275,8 @@ int lua_look_new(lua_State *L) {
 }
 
 struct look *lua_look_at(lua_State *L, int index) {
-    struct look **box = lua_touserdata(L, index);
-    if (box == NULL || lua_getmetatable(L, index) == 0)
-        return NULL;
-    luaL_getmetatable(L, look_type);
-    bool is_look = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
-    return is_look ? *box : NULL;
+    struct look **box = vm_userdata_at(L, index, look_type);
+    return box != NULL ? *box : NULL;
 }
 
 static int look_gc(lua_State *L) {

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bind/lua_motion.h"
 #include "bind/lua_render.h"
 #include "bind/lua_scene.h"
+#include "media/motion.h"
 
 static const char stage_type[] = "stance.stage";
 static const float radians = 3.14159265f / 180;
@@ -30,6 +32,7 @@ static void task_release(void *arg) {
     struct task *task = arg;
     for (uint32_t i = 0; i < task->count; i++) {
         free((void *)(uintptr_t)task->actors[i].morphs);
+        scene_motion_release(task->actors[i].motion);
         scene_release(task->actors[i].scene);
     }
     look_release(task->look);
@@ -52,6 +55,20 @@ static void read_body(struct lua_fields *fields, int index, const char *path, st
     }
     actor->scene = scene_retain(scene);
     task->count++;
+}
+
+/* "motion": what motion:bind gave for this body. */
+static void read_motion(struct lua_fields *fields, int index, const char *path,
+                        struct stage_actor *actor) {
+    lua_getfield(fields->L, index, "motion");
+    struct scene_motion *motion = lua_motion_at(fields->L, -1);
+    if (motion != NULL && scene_motion_body(motion) == actor->scene)
+        actor->motion = scene_motion_retain(motion);
+    else if (motion != NULL)
+        lua_fields_fail(fields, ERR_INVALID, "%s.motion is bound to another body", path);
+    else if (!lua_isnil(fields->L, -1))
+        lua_fields_fail(fields, ERR_INVALID, "%s.motion must be what motion:bind gave, open", path);
+    lua_pop(fields->L, 1);
 }
 
 static uint32_t find_morph(const struct scene *scene, const char *name) {
@@ -102,7 +119,7 @@ static void read_actor(struct lua_fields *fields, uint32_t number, struct task *
     char path[32];
     snprintf(path, sizeof path, "actors[%u]", number + 1);
     lua_fields_known(fields, index, path,
-                     "body clip time speed loop position yaw morphs skinning person");
+                     "body clip motion time speed loop position yaw morphs skinning person");
     read_body(fields, index, path, task);
     if (fields->rc != 0)
         return;
@@ -115,6 +132,7 @@ static void read_actor(struct lua_fields *fields, uint32_t number, struct task *
     actor->skinning = (enum gpu_skinning)lua_fields_choice(
         fields, index, path, "skinning", (const char *const[]){"linear", "dual_quaternion", NULL},
         GPU_SKIN_LINEAR);
+    read_motion(fields, index, path, actor);
     read_morphs(fields, index, path, actor);
     const char *person = lua_fields_string(fields, index, path, "person", "");
     if (strlen(person) >= sizeof actor->person)
@@ -207,21 +225,10 @@ int lua_stage_new(lua_State *L) {
 
 /* -- Questions --------------------------------------------------------------------------------- */
 
-static struct stage **stage_box_of(lua_State *L, int index) {
-    if (lua_type(L, index) != LUA_TUSERDATA || lua_getmetatable(L, index) == 0)
-        return NULL;
-    luaL_getmetatable(L, stage_type);
-    bool is_stage = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
-    return is_stage ? lua_touserdata(L, index) : NULL;
-}
-
 struct stage *lua_stage_at(lua_State *L, int index) {
-    struct stage **box = stage_box_of(L, index);
-    if (box == NULL)
-        return NULL;
-    luaL_argcheck(L, *box != NULL, index, "the stage is closed");
-    return *box;
+    struct stage **box = vm_userdata_at(L, index, stage_type);
+    luaL_argcheck(L, box == NULL || *box != NULL, index, "the stage is closed");
+    return box != NULL ? *box : NULL;
 }
 
 static struct stage *check_stage(lua_State *L) {

@@ -23,13 +23,8 @@ static struct scene **check_box(lua_State *L, int index) {
 }
 
 struct scene *lua_scene_at(lua_State *L, int index) {
-    struct scene **box = lua_touserdata(L, index);
-    if (box == NULL || lua_getmetatable(L, index) == 0)
-        return NULL;
-    luaL_getmetatable(L, body_type);
-    bool is_body = lua_rawequal(L, -1, -2) != 0;
-    lua_pop(L, 2);
-    return is_body ? *box : NULL;
+    struct scene **box = vm_userdata_at(L, index, body_type);
+    return box != NULL ? *box : NULL;
 }
 
 struct scene *lua_scene_check(lua_State *L, int index) {

@@ -482,6 +482,16 @@ void vm_new_type(lua_State *L, const char *name, const luaL_Reg *methods, const 
     lua_setfield(L, -2, "__metatable");
 }
 
+void *vm_userdata_at(lua_State *L, int index, const char *name) {
+    void *data = lua_touserdata(L, index);
+    if (data == NULL || lua_getmetatable(L, index) == 0)
+        return NULL;
+    luaL_getmetatable(L, name);
+    bool same = lua_rawequal(L, -1, -2) != 0;
+    lua_pop(L, 2);
+    return same ? data : NULL;
+}
+
 /* Pushes the field, or returns false when the table or the field is not there. */
 static bool push_field(lua_State *L, int index, const char *field) {
     if (lua_isnoneornil(L, index))

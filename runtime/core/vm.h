@@ -104,6 +104,10 @@ size_t vm_owned_count(const struct vm *vm);
  * (given in `meta`). */
 void vm_new_type(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *meta);
 
+/* The userdata at `index` if it is of the type `name`, else NULL: luaL_checkudata that does not
+ * raise. */
+void *vm_userdata_at(lua_State *L, int index, const char *name);
+
 /* Options tables: field of the table at `index`, or the default; a wrong type raises with the
  * field's name. */
 double vm_opt_number(lua_State *L, int index, const char *field, double otherwise);

@@ -40,7 +40,8 @@ struct view_spec {
     float roll;      /* degrees by which the picture's contents are turned to the left */
     double time;     /* seconds of the stage */
     float eye[3], target[3];
-    struct gpu_camera camera; /* set up from the above by view_spec_aim */
+    struct gpu_camera camera;      /* set up from the above by view_spec_aim */
+    struct gpu_camera camera_next; /* one frame later; its width 0: it stands still */
 };
 
 /* Sets spec->camera up from eye, target, fov and roll for a picture of width x height. */

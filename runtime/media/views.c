@@ -21,6 +21,8 @@ const struct view_map_kind view_map_kinds[VIEW_MAPS] = {
     [VIEW_MAP_COVER] = {"cover", "|u1", 1, 1},
     [VIEW_MAP_TRIANGLE] = {"triangle", "<u4", 1, 4},
     [VIEW_MAP_COVERAGE] = {"coverage", "<f4", 1, 4},
+    [VIEW_MAP_NORMAL] = {"normal", "<f4", 3, 12},
+    [VIEW_MAP_FLOW] = {"flow", "<f4", 2, 8},
 };
 
 struct views {
@@ -108,8 +110,11 @@ static int check_options(const struct views_options *options, uint32_t count, st
     uint32_t samples = options->samples;
     if (count < 1 || count > VIEWS_MAX)
         return err_set(err, ERR_INVALID, "1 to %d views can be drawn, not %u", VIEWS_MAX, count);
-    if (samples != 0 && samples != 1 && samples != 4 && samples != 8 && samples != 16)
-        return err_set(err, ERR_INVALID, "samples must be 1, 4, 8 or 16, not %u", samples);
+    if (samples > 64 || (samples & (samples - 1)) != 0 || samples == 2)
+        return err_set(err, ERR_INVALID, "samples must be 1, 4, 8, 16, 32 or 64, not %u", samples);
+    if (!(options->shutter >= 0 && options->shutter <= 1))
+        return err_set(err, ERR_INVALID, "shutter must be 0 to 1, not %g",
+                       (double)options->shutter);
     if (options->batch > VIEWS_MAX_BATCH)
         return err_set(err, ERR_INVALID, "a batch has at most %d views, not %u", VIEWS_MAX_BATCH,
                        options->batch);
@@ -179,6 +184,8 @@ static void **map_place(struct gpu_image *image, enum view_map map) {
         [VIEW_MAP_COVER] = (void **)&image->cover,
         [VIEW_MAP_TRIANGLE] = (void **)&image->triangle,
         [VIEW_MAP_COVERAGE] = (void **)&image->coverage,
+        [VIEW_MAP_NORMAL] = (void **)&image->normal,
+        [VIEW_MAP_FLOW] = (void **)&image->flow,
     };
     return places[map];
 }
@@ -245,18 +252,20 @@ static void draft_free(struct draft *draft) {
 /* Views at the same time share a frame, so that skinning and shadow are done once for them. */
 static int pose_views(const struct views *views, struct draft *draft, struct err *err) {
     const struct look *look = stage_look(views->stage);
+    bool next = views->options.shutter > 0 || (views->options.maps & 1u << VIEW_MAP_FLOW) != 0;
     for (uint32_t i = 0; i < draft->count; i++) {
         const struct view_spec *spec = &views->specs[draft->first + i];
         uint32_t frame = 0;
         while (frame < draft->moment_count && draft->moments[frame].time != spec->time)
             frame++;
         draft->views[i] = (struct gpu_view){.camera = spec->camera,
+                                            .camera_next = spec->camera_next,
                                             .frame = frame,
                                             .sensor = look_sensor(look, spec->number),
                                             .background = look_background(look)};
         if (frame < draft->moment_count)
             continue;
-        int rc = stage_moment_init(&draft->moments[frame], views->stage, spec->time, false, err);
+        int rc = stage_moment_init(&draft->moments[frame], views->stage, spec->time, next, err);
         if (rc != 0)
             return rc;
         draft->frames[frame] = draft->moments[frame].frame;
@@ -303,7 +312,8 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
                               .frame_count = draft->moment_count,
                               .views = draft->views,
                               .frames = draft->frames,
-                              .samples = views->options.samples};
+                              .samples = views->options.samples,
+                              .shutter = views->options.shutter};
     struct gpu_renderer *renderer;
     int rc = renderer_take(views->backend, &renderer, err);
     if (rc != 0)

@@ -36,6 +36,8 @@ enum view_map {
     VIEW_MAP_COVER,
     VIEW_MAP_TRIANGLE,
     VIEW_MAP_COVERAGE,
+    VIEW_MAP_NORMAL,
+    VIEW_MAP_FLOW,
     VIEW_MAPS,
 };
 
@@ -54,11 +56,12 @@ extern const struct view_map_kind view_map_kinds[VIEW_MAPS];
 /* -- Views ------------------------------------------------------------------------------------- */
 
 struct views_options {
-    uint32_t samples; /* a pixel: 1, 4, 8 or 16; 0: 4 */
+    uint32_t samples; /* a pixel: 1, 4, 8, 16, 32 or 64; 0: 4 */
     uint32_t
         batch; /* views drawn at once; 0: 4. Fewer where they have more than VIEWS_BATCH_PIXELS */
     const char *backend; /* as gpu_renderer_new; NULL: "auto" */
     unsigned maps;       /* further ones than VIEW_MAPS_LABELS: bits 1 << enum view_map */
+    float shutter;       /* 0..1 of the time to the next frame that it is open; 0: no motion blur */
     bool no_picture;     /* labels and maps only, which costs less */
 };
 

@@ -307,6 +307,26 @@ describe("a stage", function()
     end)
   end
 
+  it("plays motions that are bound to its bodies", function()
+    local motion = require "motion"
+    local walk = assert(motion.of(body))
+    local bound = assert(walk:bind(body, { clip = "walk" }))
+    local stage = assert(render.stage { actors = { { body = body, motion = bound, loop = true, position = { 1, 0, 0 } } } })
+    assert.near(bound:seconds(), stage:seconds(), 1e-9)
+    assert.equal(bound:name(), stage:actors()[1].clip)
+    local early, late = assert(stage:point("leftFoot", 0)), assert(stage:point("leftFoot", bound:seconds() / 2))
+    assert.is_true(math.abs(early[3] - late[3]) > 0.1)
+    for view in render.ring(stage, { angles = 1, size = small, samples = 1 }) do
+      assert.is_true(json.decode((assert(view:labels()))).people[1].area > 300)
+    end
+    local other = assert(scene.open("mannequin", { detail = 1 }))
+    for _, bad in ipairs { { other, bound, "bound to another body" }, { body, "walk", "what motion:bind gave" } } do
+      local none, err = render.stage { actors = { { body = bad[1], motion = bad[2] } } }
+      assert.is_nil(none)
+      assert.matches(bad[3], err.message)
+    end
+  end)
+
   it("outlives nothing that was closed", function()
     local stage = pair()
     stage:close()
@@ -436,6 +456,60 @@ describe("views", function()
     end
     assert.is_true(different < 60, different .. " pixels differ")
     assert.near(50, views:view(3):camera().fov, 1e-4)
+  end)
+
+  it("blur what is out of focus and what moves, and leave maps sharp", function()
+    local at = { position = { 0, 1.2, 2.5 }, target = { 0, 1, 0 }, size = small }
+    local function taken(options, lens)
+      options.cameras, options.samples, options.clip, options.time = { {} }, 16, "walk", 0.3
+      for key, value in pairs(at) do options.cameras[1][key] = value end
+      options.cameras[1].lens = lens
+      local view = assert(render.views(body, options)):view(1)
+      return assert(view:rgb()), assert(view:map "person"), assert(view:labels())
+    end
+    local rgb, person, labels = taken {}
+    for _, case in ipairs { { { shutter = 1 } }, { {}, { f_number = 0.5, focus = 1 } }, { {}, { aperture = 60, focus = 8 } } } do
+      local blurred, same, labelled = taken(case[1], case[2])
+      assert.not_equal(rgb, blurred)
+      assert.equal(person, same)
+      assert.equal(labels, labelled)
+    end
+    local _, bent = taken({}, { distortion = { -0.3, 0.1, 0, 0, 0 } })
+    assert.not_equal(person, bent)
+  end)
+
+  it("tell where everything goes next", function()
+    local ffi = require "ffi"
+    local function flow_of(options)
+      options.maps = { "flow", "normal" }
+      local view = assert(render.views(body, options)):view(1)
+      local bytes, info = assert(view:map "flow")
+      assert.same({ 96, 96, 2 }, info.shape)
+      local normals, kind = assert(view:map "normal")
+      assert.same({ "<f4", { 96, 96, 3 }, 96 * 96 * 12 }, { kind.dtype, kind.shape, #normals })
+      local numbers = ffi.new("float[?]", #bytes / 4)
+      ffi.copy(numbers, bytes, #bytes)
+      local seen, sum, most = 0, { 0, 0 }, 0
+      for i = 0, 96 * 96 - 1 do
+        local x, y = numbers[i * 2], numbers[i * 2 + 1]
+        if x == x then
+          seen, sum[1], sum[2], most = seen + 1, sum[1] + x, sum[2] + y, math.max(most, math.abs(x), math.abs(y))
+        end
+      end
+      assert.is_true(seen > 300)
+      return sum[1] / seen, sum[2] / seen, most
+    end
+    local still = { position = { 0, 1, 4 }, target = { 0, 1, 0 }, size = small }
+    local _, _, resting = flow_of { cameras = { still }, clip = "rest" }
+    assert.is_true(resting < 0.01) -- depth is rounded
+    local _, _, walking = flow_of { cameras = { still }, clip = "walk", time = 0.3, fps = 10 }
+    assert.is_true(walking > 2)
+    -- The camera goes 10 cm to the left: what is 4 m away goes fx * 0.1 / 4 to the right.
+    local moving = { position = { 0, 1, 4 }, target = { 0, 1, 0 }, size = small,
+      next = { position = { -0.1, 1, 4 }, target = { -0.1, 1, 0 } } }
+    local x, y = flow_of { cameras = { moving }, clip = "rest" }
+    assert.near(48 / math.tan(math.rad(25)) * 0.1 / 4, x, 0.15)
+    assert.near(0, y, 0.02)
   end)
 
   for name, case in pairs {

@@ -40,12 +40,20 @@ M.formats = {}
 ---@field fy? number default as fx
 ---@field cx? number
 ---@field cy? number
+---@field lens? stance.lens
+---@field next? stance.camera where it is one frame later, for flow and motion blur; default: it stands still
 ---@field roll? number degrees by which the picture's contents are turned to the left; default 0
 ---@field size? integer[] width, height, 16 to 8192 pixels; default 512, 512
 ---@field time? number seconds; default that of all views
 ---@field number? integer which of all views it is, where not its place in the list: chance follows it
 ---@field azimuth? number degrees from the front to the body's right; for the labels
 ---@field distance? number metres from the ring's axis; for the labels
+
+---@class stance.lens
+---@field distortion? number[] k1, k2, p1, p2, k3 of Brown and Conrady, as OpenCV has them
+---@field f_number? number of the aperture: what is out of focus is blurred; default: everything is sharp
+---@field aperture? number its diameter in millimetres, instead
+---@field focus? number metres along the axis that are sharp; default as far as the target
 
 ---@class stance.ring_options: stance.draw_options
 ---@field angles? integer cameras at equal steps, 1 to 360; default 8
@@ -63,7 +71,8 @@ M.formats = {}
 ---@field look? stance.look_options|stance.look of a body; a stage has its own
 ---@field fps? number of a body: frames a second; default those of its clip
 ---@field time? number seconds, where a camera tells none; default 0
----@field samples? integer a pixel: 1, 4, 8 or 16; default 4
+---@field samples? integer a pixel: 1, 4, 8, 16, 32 or 64; default 4
+---@field shutter? number 0 to 1 of the time to the next frame that the shutter is open: motion blur; default 0
 ---@field batch? integer views drawn at once, up to 64; default 4
 ---@field parallel? integer batches drawn at the same time; default the machine's cores
 ---@field backend? string "auto" (default), "cpu" or "cuda"
@@ -73,11 +82,12 @@ M.formats = {}
 ---@class stance.views_options: stance.draw_options
 ---@field cameras stance.camera[]|stance.camera_set of more than 4096, and of sets, only a part is held at a time
 
----@alias stance.map_name "depth"|"person"|"part"|"cover"|"triangle"|"coverage"
+---@alias stance.map_name "depth"|"person"|"part"|"cover"|"triangle"|"coverage"|"normal"|"flow"
 
 ---@class stance.actor
 ---@field body stance.body
 ---@field clip? string|integer as for a ring
+---@field motion? stance.bound_motion of motion:bind for this body, instead of a clip
 ---@field time? number seconds in the clip when the stage begins; default 0
 ---@field speed? number seconds of the clip a second of the stage, -100 to 100; default 1
 ---@field loop? boolean begin again at the end; default false: stand there
@@ -280,7 +290,8 @@ function view:camera() end
 
 --- What is known of each pixel, rows from the top: the distance along the camera's axis in metres (infinity: nobody), who
 --- it is (1: the first actor; 0: nobody), which part of the body and which cover (their numbers: media/scene.h), the
---- triangle (from 1), the share of the pixel that people cover. With it how the bytes are to be read. All but depth,
+--- triangle (from 1), the share of the pixel that people cover, the surface's normal in camera space (0 0 0: nobody), how many
+--- pixels right and down the point is one frame later (not a number: nobody). With it how the bytes are to be read. All but depth,
 --- person and part must be named in the options' `maps`. Waits.
 ---@param name stance.map_name
 ---@return string|nil bytes, { dtype: string, shape: integer[] }|table info or err
