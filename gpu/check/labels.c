@@ -154,6 +154,46 @@ static void check_alone(const struct boxes *boxes) {
     }
 }
 
+/* A lens bends points, boxes and drawings alike. */
+static void check_lens(const struct boxes *boxes) {
+    static const float k[5] = {-0.2f, 0.05f, 0.01f, -0.02f, 0.01f};
+    const struct gpu_anchor anchors[2] = {anchor_at(0.5f, 0.5f, 0.5f, 0.01f),
+                                          anchor_at(30.0f, 0, 0, 0.01f)};
+    struct stage stage;
+    struct gpu_point points[2];
+    struct gpu_label label;
+    char why[GPU_WHY_SIZE] = "";
+    stage_init(&stage);
+    memcpy(stage.camera.distortion, k, sizeof k);
+    stage.camera.fx = stage.camera.fy = 60.0f;
+    add_actor(&stage, boxes, 0.9f, 0.7f, 2.5f);
+    stage_draw(&stage, 1);
+    int rc =
+        gpu_label(&stage.frame, 0, &stage.camera, &stage.image, anchors, 2, points, &label, why);
+    check_that(rc == GPU_OK, "gpu_label through a lens: %s", why);
+    double x = (0.9 + 0.5) / 2.0, y = -(0.7 + 0.5) / 2.0, r = x * x + y * y;
+    double radial = 1.0 + r * (-0.2 + r * (0.05 + r * 0.01));
+    double px = x * radial + 0.02 * x * y - 0.02 * (r + 2.0 * x * x);
+    double py = y * radial + 0.01 * (r + 2.0 * y * y) - 0.04 * x * y;
+    check_that(fabs((double)points[0].pixel[0] - (48.0 + 60.0 * px)) < 0.01 &&
+                   fabs((double)points[0].pixel[1] - (48.0 + 60.0 * py)) < 0.01,
+               "through a lens at %g, %g, by hand %g, %g", (double)points[0].pixel[0],
+               (double)points[0].pixel[1], 48.0 + 60.0 * px, 48.0 + 60.0 * py);
+    check_that(points[1].state == GPU_POINT_OUT_OF_FRAME, "beyond the lens, but state %d",
+               points[1].state);
+    uint32_t whole = label.full_area;
+    check_that(label.area > 300 && label.area == whole, "%u of %u pixels", label.area, whole);
+    for (int c = 0; c < 4; c++)
+        check_that(fabsf(label.box[c] - label.full_box[c]) <= 1.0f, "box %g, full box %g",
+                   (double)label.box[c], (double)label.full_box[c]);
+    stage.camera.cx += 30.0f; /* the same, cut */
+    stage_draw(&stage, 1);
+    label = label_of(&stage, 0, NULL, 0, NULL);
+    check_that(label.area < whole && label.full_area == whole, "cut: %u of %u pixels, whole %u",
+               label.area, label.full_area, whole);
+    stage_deinit(&stage);
+}
+
 /* One before the left half of another. */
 static void check_hidden(const struct boxes *boxes) {
     const struct gpu_anchor anchors[] = {
@@ -288,6 +328,7 @@ void check_people(void) {
     struct boxes boxes;
     boxes_init(&boxes, &cube, 1);
     check_alone(&boxes);
+    check_lens(&boxes);
     check_hidden(&boxes);
     check_cut(&boxes);
     check_near(&boxes);

@@ -2,6 +2,7 @@
  * in portions on the stack, so that labelling needs no renderer; label_whole.c draws those of which
  * something is hidden. */
 #include "label.h"
+#include "../render/distort.h"
 #include "shadow.h"
 
 #include <math.h>
@@ -60,22 +61,21 @@ int gpu_actor_box(const struct gpu_actor *actor, float box[6]) {
 }
 
 /* False when some of the body is nearer than the near plane, so that the box is not all of it. */
-static bool find_full_box(const struct gpu_posed *posed, const struct gpu_camera *camera,
+static bool find_full_box(const struct gpu_posed *posed, const struct gpu_projection *projection,
                           float box[4]) {
-    struct gpu_projection projection = gpu_camera_projection(camera);
     const struct gpu_kernels *kernels = gpu_kernels_find(NULL);
     float vertices[GPU_ACTOR_PORTION * GPU_VERTEX_FLOATS], seen[6], nearest = INFINITY;
     box[0] = box[1] = INFINITY;
     box[2] = box[3] = -INFINITY;
     for (uint32_t first = 0; first < posed->scene->padded_vertices; first += GPU_ACTOR_PORTION) {
         uint32_t count = skin_portion(posed, first, vertices);
-        kernels->frame(vertices, count, &projection, box);
-        kernels->bounds(vertices, count, projection.m, seen);
+        kernels->frame(vertices, count, projection, box);
+        kernels->bounds(vertices, count, projection->m, seen);
         nearest = fminf(nearest, seen[2]);
     }
     if (!(box[0] <= box[2] && box[1] <= box[3]))
         memset(box, 0, 4 * sizeof(float));
-    return nearest >= camera->near_plane;
+    return nearest >= projection->near_plane;
 }
 
 /* The first, the last and the number of a row's pixels that show the person. */
@@ -193,18 +193,28 @@ static enum gpu_point_state look(const struct gpu_camera *camera, const struct g
     return own > other ? GPU_POINT_SELF_OCCLUDED : GPU_POINT_OCCLUDED;
 }
 
+/* Pixels of a point before the camera; false where the lens shows nothing. */
+static bool to_pixel(const struct gpu_lens *lens, const float at[3], float out[2]) {
+    double x = (double)at[0] / (double)at[2], y = (double)at[1] / (double)at[2];
+    bool shown = !lens->on || x * x + y * y <= (double)lens->limit;
+    distort_point(lens, &x, &y);
+    out[0] = (float)((double)lens->fx * x + (double)lens->cx);
+    out[1] = (float)((double)lens->fy * y + (double)lens->cy);
+    return shown;
+}
+
 static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_camera *camera,
-                  const struct gpu_image *image, const struct gpu_anchor *anchor,
-                  struct gpu_point *point) {
+                  const struct gpu_lens *lens, const struct gpu_image *image,
+                  const struct gpu_anchor *anchor, struct gpu_point *point) {
     *point = (struct gpu_point){.state = GPU_POINT_BEHIND_CAMERA};
     skin_anchor(actor->scene, actor->pose, anchor, point->world);
     to_camera(camera, point->world, point->camera);
     if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f))
         return;
-    gpu_camera_project(camera, point->camera, point->pixel);
+    bool shown = to_pixel(lens, point->camera, point->pixel);
     const float *pixel = point->pixel;
-    bool inside = pixel[0] >= 0.0f && pixel[0] < (float)camera->width && pixel[1] >= 0.0f &&
-                  pixel[1] < (float)camera->height;
+    bool inside = shown && pixel[0] >= 0.0f && pixel[0] < (float)camera->width &&
+                  pixel[1] >= 0.0f && pixel[1] < (float)camera->height;
     point->state = inside ? look(camera, image, id, point, anchor) : GPU_POINT_OUT_OF_FRAME;
 }
 
@@ -220,14 +230,15 @@ int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_ca
                         frame->actor_count > 1 ? " and its person map" : "");
     const struct gpu_actor *body = &frame->actors[actor];
     uint8_t id = (uint8_t)(actor + 1);
+    const struct gpu_projection projection = gpu_camera_projection(camera);
     for (uint32_t i = 0; i < anchor_count; i++)
-        place(body, id, camera, image, &anchors[i], &points[i]);
+        place(body, id, camera, &projection.lens, image, &anchors[i], &points[i]);
     find_visible(camera, image, id, label);
     struct gpu_buffer scratch = {NULL, 0};
     if (!gpu_buffer_reserve(&scratch, gpu_posed_scratch(body), sizeof(float)))
         return gpu_fail(why, GPU_ENOMEM, "out of memory: %u joints", body->scene->joint_count);
     struct gpu_posed posed = gpu_posed_make(body, false, scratch.memory);
-    bool whole = find_full_box(&posed, camera, label->full_box), done = true;
+    bool whole = find_full_box(&posed, &projection, label->full_box), done = true;
     uint32_t hidden = 0;
     if (!whole || !stands_free(camera, image, id, label->full_box))
         done = gpu_label_hidden(&posed, id, camera, image, label->full_box, &hidden);

@@ -135,14 +135,6 @@ static struct gpu_lens find_lens(const struct gpu_camera *camera) {
     return lens;
 }
 
-void gpu_camera_project(const struct gpu_camera *camera, const float at[3], float pixel[2]) {
-    const struct gpu_lens lens = find_lens(camera);
-    double x = (double)at[0] / (double)at[2], y = (double)at[1] / (double)at[2];
-    distort_point(&lens, &x, &y);
-    pixel[0] = (float)((double)camera->fx * x + (double)camera->cx);
-    pixel[1] = (float)((double)camera->fy * y + (double)camera->cy);
-}
-
 struct gpu_projection gpu_camera_projection(const struct gpu_camera *camera) {
     struct gpu_projection out = {.fx = camera->fx,
                                  .fy = camera->fy,

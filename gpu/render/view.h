@@ -86,10 +86,6 @@ void gpu_camera_shift(const struct gpu_camera *camera, float x, float y,
 void gpu_camera_between(const struct gpu_camera *a, const struct gpu_camera *b, float time,
                         struct gpu_camera *out);
 
-/* Where a point of camera space is in the picture, distorted as its vertices are. Only for z > 0.
- */
-void gpu_camera_project(const struct gpu_camera *camera, const float at[3], float pixel[2]);
-
 /* GPU_OK, or GPU_EINVAL and why. */
 int gpu_camera_check(const struct gpu_camera *camera, char *why);
 int gpu_view_check(const struct gpu_view *view, uint32_t index, char *why);

@@ -39,7 +39,9 @@ function M.project(camera, at)
 end
 
 local function check_camera(view, that)
-  local camera = view.camera
+  local camera, bent = view.camera, false
+  for _, k in ipairs(camera.distortion) do bent = bent or k ~= 0 end
+  that(camera.model == (bent and "brown_conrady" or "pinhole"), "camera.model %s does not go with its distortion", camera.model)
   that(camera.width == view.image.width and camera.height == view.image.height, "the camera's picture has another size than the image")
   local k = { { camera.fx, 0, camera.cx }, { 0, camera.fy, camera.cy }, { 0, 0, 1 } }
   for row = 1, 3 do
@@ -80,6 +82,7 @@ local function check_point(view, person, point, that)
   if not that(point.camera[3] > 0, "%s is behind the camera", name) then return end
   local x, y = M.project(camera, point.camera)
   -- World and camera are rounded: near the camera a rounding error is many pixels.
+  if camera.model ~= "pinhole" and point.state == "out_of_frame" then return end -- a lens has an end, and its polynomial none
   local slack = slack_of.pixel + 2e-5 * math.max(camera.fx, camera.fy) / point.camera[3]
   that(near(x, point.pixel[1], slack) and near(y, point.pixel[2], slack), "%s: pixel is not where its camera point projects to", name)
   local px, py = point.pixel[1], point.pixel[2]

@@ -105,15 +105,17 @@ static void put_matrices(FILE *out, const struct gpu_camera *camera) {
 
 static void put_camera(FILE *out, const struct view_spec *spec) {
     const struct gpu_camera *camera = &spec->camera;
-    static const float none[5];
-    fprintf(out, ",\"camera\":{\"model\":\"pinhole\",\"width\":%u,\"height\":%u", camera->width,
-            camera->height);
+    bool distorted = false;
+    for (int i = 0; i < 5; i++)
+        distorted |= camera->distortion[i] != 0.0f;
+    fprintf(out, ",\"camera\":{\"model\":\"%s\",\"width\":%u,\"height\":%u",
+            distorted ? "brown_conrady" : "pinhole", camera->width, camera->height);
     labels_put_field(out, "fx", (double)camera->fx, 4);
     labels_put_field(out, "fy", (double)camera->fy, 4);
     labels_put_field(out, "cx", (double)camera->cx, 4);
     labels_put_field(out, "cy", (double)camera->cy, 4);
     fputs(",\"distortion\":", out);
-    labels_put_row(out, none, 5, 8);
+    labels_put_row(out, camera->distortion, 5, 8);
     labels_put_field(out, "fov", (double)spec->fov, 4);
     labels_put_field(out, "distance", (double)spec->distance, 4);
     labels_put_field(out, "height_above_ground", (double)spec->height, 4);

@@ -10,15 +10,13 @@
  * character   whose pictures these are: the name that the caller gave, or the first person's body
  * view        name, azimuth (degrees; null: of no ring)
  * frame       number (from 0), time (seconds on the stage's clock)
- * camera      model, width, height, fx fy cx cy, distortion [k1 k2 p1 p2 k3] (Brown-Conrady; all 0:
- *             none), fov (degrees, vertical), distance, height_above_ground, position, K, R, t,
- *             camera_from_world (4x4), projection (3x4: K [R t])
- * people      one object each, in the order of the stage:
- *   id        1, 2, ...: the person's number in maps
- *   person, character, clip (null: rest pose), time (seconds in the clip), frame (of the clip)
- *   box       the pixels that show the person, however little of them; all 0 when none does
- *   full_box  all of the body before the camera, hidden or not, not cut by the frame
- *   area      pixels that show the person
+ * camera      model ("pinhole", "brown_conrady"), width, height, fx fy cx cy, distortion [k1 k2 p1
+ * p2 k3] (as OpenCV's; all 0: none), fov (degrees, vertical), distance, height_above_ground,
+ * position, K, R, t, camera_from_world (4x4), projection (3x4: K [R t]) people      one object
+ * each, in the order of the stage: id        1, 2, ...: the person's number in maps person,
+ * character, clip (null: rest pose), time (seconds in the clip), frame (of the clip) box       the
+ * pixels that show the person, however little of them; all 0 when none does full_box  all of the
+ * body before the camera, hidden or not, not cut by the frame area      pixels that show the person
  *   full_area the pixels that would, if nobody stood before it and the picture had no end
  *   visible   area / full_area, 0..1
  *   landmarks 33, as MediaPipe orders them; each name, pixel (null null: behind the camera),
