@@ -89,6 +89,7 @@ const struct pose_roi cuda_middle = {CUDA_BODY_SIDE / 2.0f, CUDA_BODY_SIDE / 2.0
 std::vector<float> cuda_distances(const struct pose_raw &a, const struct pose_raw &b);
 
 void cuda_check_lanes(cuda_where where);  /* vectors of one lane beside the CPU's */
+void cuda_check_render(cuda_where where); /* pictures beside the CPU's */
 void cuda_check_layers(cuda_where where); /* every kernel, in networks of one or two */
 void cuda_check_nets(cuda_where where);   /* networks by chance, and MediaPipe's */
 void cuda_check_pose(cuda_where where);   /* crops and decoding */

@@ -58,6 +58,7 @@ double cuda_error(const float *a, const float *b, size_t count) {
 
 static void run_all(cuda_where where, bool networks) {
     cuda_check_lanes(where);
+    cuda_check_render(where);
     if (!networks)
         return;
     cuda_check_layers(where);

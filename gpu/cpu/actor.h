@@ -5,6 +5,10 @@
 
 #include "kernels.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { GPU_ACTOR_PORTION = 256 }; /* vertices; a multiple of GPU_PAD */
 
 /* An actor in one of its two moments, ready to be skinned. */
@@ -28,4 +32,7 @@ bool gpu_actor_moves(const struct gpu_actor *actor);
 void gpu_posed_skin(const struct gpu_posed *posed, const struct gpu_kernels *kernels,
                     uint32_t first, uint32_t count, float *out);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

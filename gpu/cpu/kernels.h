@@ -9,6 +9,10 @@
 #include "../render/palette.h"
 #include "../render/shade.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Vertices after projection, [padded_vertices]. */
 struct gpu_projected {
     int32_t *x, *y; /* steps of a GPU_SUBPIXEL-th of a pixel */
@@ -118,4 +122,7 @@ const struct gpu_kernels *gpu_kernels_find(const char *name);
  * not fit their vectors. raster_slow.c */
 void gpu_raster_slow(const struct gpu_raster *job, uint32_t triangle);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

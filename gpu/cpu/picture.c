@@ -176,13 +176,13 @@ static void draw_open(struct picture *picture, int32_t from, int32_t to) {
     picture->timings->shade += gpu_renderer_clock() - start;
 }
 
-/* Looks from where the camera is. (x, y): metres from the lens' middle. */
-static void aim(struct picture *picture, float x, float y) {
-    picture->raster.projection = gpu_camera_projection(&picture->camera);
-    picture->shade.rays = gpu_camera_rays(&picture->camera);
-    picture->shade.pixel_size = 1.0f / sqrtf(picture->camera.fx * picture->camera.fy);
+void gpu_picture_aim(const struct gpu_camera *camera, float x, float y,
+                     struct gpu_projection *projection, struct gpu_shade *shade) {
+    *projection = gpu_camera_projection(camera);
+    shade->rays = gpu_camera_rays(camera);
+    shade->pixel_size = 1.0f / sqrtf(camera->fx * camera->fy);
     if (x != 0.0f || y != 0.0f)
-        gpu_camera_shift(&picture->camera, x, y, &picture->raster.projection, &picture->shade.rays);
+        gpu_camera_shift(camera, x, y, projection, &shade->rays);
 }
 
 /* The whole picture as a pinhole sees it when the shutter opens. */
@@ -190,7 +190,7 @@ static bool draw_sharp(struct picture *picture, bool colors) {
     const int32_t height = (int32_t)picture->camera.height;
     int32_t band;
     double start = gpu_renderer_clock();
-    aim(picture, 0.0f, 0.0f);
+    gpu_picture_aim(&picture->camera, 0.0f, 0.0f, &picture->raster.projection, &picture->shade);
     picture->trace.view = picture->raster.projection;
     picture->trace.view_next =
         gpu_camera_projection(picture->view->camera_next.width > 0 ? &picture->view->camera_next
@@ -250,6 +250,18 @@ static bool add_moment(struct picture *picture, float *slab, int32_t y0, int32_t
     return true;
 }
 
+struct gpu_moment gpu_picture_moment(const struct gpu_view *view, uint32_t samples, uint32_t index,
+                                     float shutter, struct gpu_camera *camera) {
+    struct gpu_moment moment = gpu_moment_find(samples, index);
+    moment.time *= shutter;
+    moment.x *= view->camera.lens_radius;
+    moment.y *= view->camera.lens_radius;
+    *camera = view->camera;
+    if (view->camera_next.width > 0 && moment.time > 0.0f)
+        gpu_camera_between(&view->camera, &view->camera_next, moment.time, camera);
+    return moment;
+}
+
 static bool draw_slab(struct picture *picture, uint32_t samples, float shutter, int32_t y0,
                       int32_t y1) {
     const struct gpu_view *view = picture->view;
@@ -258,14 +270,12 @@ static bool draw_slab(struct picture *picture, uint32_t samples, float shutter, 
     float *slab = picture->renderer->slab.memory;
     memset(slab, 0, (size_t)(y1 - y0) * plane * sizeof *slab);
     for (uint32_t i = 0; i < samples; i++) {
-        const struct gpu_moment moment = gpu_moment_find(samples, i);
-        const float time = moment.time * shutter, radius = view->camera.lens_radius;
+        const struct gpu_moment moment =
+            gpu_picture_moment(view, samples, i, shutter, &picture->camera);
         gpu_pattern_init_single(&picture->patterns[0], samples, i);
-        picture->camera = view->camera;
-        if (view->camera_next.width > 0 && time > 0.0f)
-            gpu_camera_between(&view->camera, &view->camera_next, time, &picture->camera);
-        gpu_people_move(picture->renderer, time);
-        aim(picture, moment.x * radius, moment.y * radius);
+        gpu_people_move(picture->renderer, moment.time);
+        gpu_picture_aim(&picture->camera, moment.x, moment.y, &picture->raster.projection,
+                        &picture->shade);
         if (!add_moment(picture, slab, y0, y1, 1.0f / (float)samples))
             return false;
     }
@@ -306,29 +316,41 @@ static struct gpu_develop describe_sensor(const struct gpu_renderer *renderer,
                                 .seed = {(uint32_t)sensor->seed, (uint32_t)(sensor->seed >> 32)}};
 }
 
+void gpu_picture_describe(const struct gpu_renderer *renderer, const struct gpu_view *view,
+                          struct gpu_shade *shade, struct gpu_develop *develop) {
+    *shade = (struct gpu_shade){.light = &renderer->maps.light,
+                                .backdrop = gpu_backdrop_fit(view->background, view->camera.width,
+                                                             view->camera.height, renderer->srgb)};
+    *develop = describe_sensor(renderer, &view->sensor);
+}
+
+struct gpu_exposure gpu_picture_exposure(const struct gpu_renderer *renderer,
+                                         const struct gpu_view *view, const struct gpu_batch *batch,
+                                         const struct gpu_image *image) {
+    const bool moves = batch->shutter > 0.0f && (renderer->moving || view->camera_next.width > 0);
+    struct gpu_exposure out = {.blurred = (image->rgb != NULL || image->coverage != NULL) &&
+                                          (moves || view->camera.lens_radius > 0.0f),
+                               .shutter = moves ? batch->shutter : 0.0f};
+    out.sharp = !out.blurred || gpu_picture_wants_maps(image);
+    return out;
+}
+
 bool gpu_picture_draw(struct gpu_renderer *renderer, const struct gpu_view *view,
                       const struct gpu_batch *batch, const struct gpu_image *image,
                       struct gpu_timings *timings) {
-    struct picture picture = {
-        .renderer = renderer,
-        .view = view,
-        .camera = view->camera,
-        .image = image,
-        .shade = {.light = &renderer->maps.light,
-                  .backdrop = gpu_backdrop_fit(view->background, view->camera.width,
-                                               view->camera.height, renderer->srgb)},
-        .develop = describe_sensor(renderer, &view->sensor),
-        .passes = gpu_pattern_passes(batch->samples),
-        .row_stride = view->camera.width + GPU_PAD,
-        .timings = timings};
-    const bool moves = batch->shutter > 0.0f && (renderer->moving || view->camera_next.width > 0);
-    const bool blurred = (image->rgb != NULL || image->coverage != NULL) &&
-                         (moves || view->camera.lens_radius > 0.0f);
+    struct picture picture = {.renderer = renderer,
+                              .view = view,
+                              .camera = view->camera,
+                              .image = image,
+                              .passes = gpu_pattern_passes(batch->samples),
+                              .row_stride = view->camera.width + GPU_PAD,
+                              .timings = timings};
+    const struct gpu_exposure exposure = gpu_picture_exposure(renderer, view, batch, image);
+    gpu_picture_describe(renderer, view, &picture.shade, &picture.develop);
     for (uint32_t pass = 0; pass < picture.passes; pass++)
         gpu_pattern_init_pass(&picture.patterns[pass], batch->samples, pass);
     gpu_picture_clear_maps(&picture);
-    if ((!blurred || gpu_picture_wants_maps(image)) &&
-        !draw_sharp(&picture, image->rgb != NULL && !blurred))
+    if (exposure.sharp && !draw_sharp(&picture, image->rgb != NULL && !exposure.blurred))
         return false;
-    return !blurred || draw_blurred(&picture, batch->samples, moves ? batch->shutter : 0.0f);
+    return !exposure.blurred || draw_blurred(&picture, batch->samples, exposure.shutter);
 }

@@ -59,9 +59,6 @@ void gpu_picture_cover(struct picture *picture, int32_t y, const uint32_t *trian
 void gpu_picture_compose(struct picture *picture, int32_t y, float *row);
 void gpu_picture_develop(struct picture *picture, int32_t y, float *row);
 
-/* Whether any map but coverage is wanted. */
-bool gpu_picture_wants_maps(const struct gpu_image *image);
-
 /* Maps of nobody. */
 void gpu_picture_clear_maps(const struct picture *picture);
 

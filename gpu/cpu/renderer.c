@@ -47,13 +47,12 @@ static void find_views(const struct gpu_batch *batch, const struct gpu_image *im
     }
 }
 
-static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *batch, uint32_t index,
-                       const struct gpu_image *images, struct gpu_timings *timings) {
-    const struct gpu_kernels *kernels = renderer->kernels;
+bool gpu_frame_prepare(struct gpu_renderer *renderer, const struct gpu_batch *batch, uint32_t index,
+                       const struct gpu_image *images, struct gpu_timings *timings, bool *any) {
     const struct gpu_frame *frame = &batch->frames[index];
-    bool any, colors, flow;
-    find_views(batch, images, index, &any, &colors, &flow);
-    if (!any)
+    bool colors, flow;
+    find_views(batch, images, index, any, &colors, &flow);
+    if (!*any)
         return true;
     double start = gpu_renderer_clock();
     if (!gpu_people_skin(renderer, frame, flow || batch->shutter > 0.0f))
@@ -61,12 +60,21 @@ static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *ba
     double skinned = gpu_renderer_clock();
     uint32_t size = batch->shadow_size != 0 ? batch->shadow_size : SHADOW_SIZE;
     const struct gpu_projected *scratch = &renderer->people[0].projected; /* room for anybody */
-    if (colors && !gpu_shadow_draw(&renderer->maps, kernels, renderer->casters,
+    if (colors && !gpu_shadow_draw(&renderer->maps, renderer->kernels, renderer->casters,
                                    renderer->person_count, scratch, frame->lighting, size))
         return false;
+    renderer->lit = colors;
     timings->skin += skinned - start;
     timings->shadow += gpu_renderer_clock() - skinned;
-    for (uint32_t i = 0; i < batch->view_count; i++)
+    return true;
+}
+
+static bool draw_frame(struct gpu_renderer *renderer, const struct gpu_batch *batch, uint32_t index,
+                       const struct gpu_image *images, struct gpu_timings *timings) {
+    bool any;
+    if (!gpu_frame_prepare(renderer, batch, index, images, timings, &any))
+        return false;
+    for (uint32_t i = 0; any && i < batch->view_count; i++)
         if (batch->views[i].frame == index &&
             !gpu_picture_draw(renderer, &batch->views[i], batch, &images[i], timings))
             return false;

@@ -6,6 +6,10 @@
 
 #include "kernels.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct gpu_buffer {
     void *memory;
     size_t size;
@@ -37,4 +41,7 @@ bool gpu_shadow_draw(struct gpu_shadow_maps *maps, const struct gpu_kernels *ker
 
 void gpu_shadow_deinit(struct gpu_shadow_maps *maps);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -362,8 +362,11 @@ int describe(char *line, char *why) {
 
 } // namespace
 
+/* render.cu */
+int cuda_renderer_new(struct gpu_render_backend **out, char *why);
+
 extern "C" __attribute__((visibility("default"))) const struct cuda_plugin *stance_cuda_plugin() {
     static const struct cuda_plugin plugin = {CUDA_PLUGIN_VERSION, CUDA_PLUGIN_LAYOUT, backend_new,
-                                              nullptr, describe};
+                                              cuda_renderer_new, describe};
     return &plugin;
 }

@@ -93,4 +93,44 @@ template <class Item> static inline void items_run(const Item &item, uint32_t co
         item(i);
 }
 
+/* -- Rows of items ------------------------------------------------------------------------------
+ */
+
+/* operator()(row, i): the same for several things of different sizes; an item beyond its row's end
+ * returns at once. */
+template <class Item>
+__global__ void __launch_bounds__(ITEM_THREADS)
+    rows_kernel(const Item item, uint32_t rows, uint32_t count) {
+    for (uint32_t row = blockIdx.y; row < rows; row += gridDim.y)
+        for (uint32_t i = blockIdx.x * ITEM_THREADS + threadIdx.x; i < count;
+             i += gridDim.x * ITEM_THREADS)
+            item(row, i);
+}
+
+template <class Item>
+static inline cudaError_t rows_launch(const Item &item, uint32_t rows, uint32_t count,
+                                      cudaStream_t stream) {
+    const uint32_t most = 1u << 16;
+    const uint32_t needed = (count + ITEM_THREADS - 1) / ITEM_THREADS;
+    const dim3 grid(needed < most ? needed : most, rows < 65535 ? rows : 65535);
+    if (rows > 0 && count > 0)
+        rows_kernel<<<grid, ITEM_THREADS, 0, stream>>>(item, rows, count);
+    return cudaPeekAtLastError();
+}
+
+/* item.count() items, which only the device knows. */
+template <class Item>
+__global__ void __launch_bounds__(ITEM_THREADS) counted_kernel(const Item item) {
+    const uint32_t count = item.count();
+    for (uint32_t i = blockIdx.x * ITEM_THREADS + threadIdx.x; i < count;
+         i += gridDim.x * ITEM_THREADS)
+        item(i);
+}
+
+template <class Item>
+static inline cudaError_t counted_launch(const Item &item, uint32_t blocks, cudaStream_t stream) {
+    counted_kernel<<<blocks, ITEM_THREADS, 0, stream>>>(item);
+    return cudaPeekAtLastError();
+}
+
 #endif

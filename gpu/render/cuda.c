@@ -49,9 +49,6 @@ int gpu_render_backend_cuda(struct gpu_render_backend **out, char *why) {
     int code = cuda_plugin_open(&plugin, why);
     if (code != GPU_OK)
         return code;
-    if (plugin->renderer_new == NULL)
-        return gpu_fail(why, GPU_EDEVICE,
-                        "this CUDA plug-in has no render kernels: use cpu or auto");
     struct cuda_renderer *renderer = calloc(1, sizeof *renderer);
     if (renderer == NULL)
         return gpu_fail(why, GPU_ENOMEM, "out of memory");

@@ -1,6 +1,7 @@
 /* scene.c - checks a description and lays it out for the kernels; see scene.h. */
 #include "scene.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,13 +119,18 @@ static uint32_t padded(uint32_t count) {
     return (count + GPU_PAD - 1) / GPU_PAD * GPU_PAD;
 }
 
-static bool allocate(void *slot, size_t count, size_t size) {
+/* Room for an array of the scene's, whose slot in the struct is `slot`; zeros. */
+static bool allocate(struct gpu_scene *scene, void *slot, size_t count, size_t size) {
     size_t bytes = (count * size + 63) / 64 * 64;
-    void *memory = aligned_alloc(64, bytes > 0 ? bytes : 64);
+    bytes = bytes > 0 ? bytes : 64;
+    void *memory = aligned_alloc(64, bytes);
     if (memory == NULL)
         return false;
-    memset(memory, 0, bytes > 0 ? bytes : 64);
+    assert(scene->array_count < GPU_SCENE_ARRAYS);
+    memset(memory, 0, bytes);
     memcpy(slot, &memory, sizeof memory);
+    scene->arrays[scene->array_count++] =
+        (struct gpu_scene_array){(size_t)((char *)slot - (char *)scene), bytes, memory};
     return true;
 }
 
@@ -138,9 +144,9 @@ static bool copy_morphs(struct gpu_scene *scene, const struct gpu_scene_desc *de
     size_t entries = 0;
     for (uint32_t m = 0; m < desc->morph_count; m++)
         entries += count_morph(desc, &desc->morphs[m]);
-    if (!allocate(&scene->morph_first, desc->morph_count + 1, sizeof(uint32_t)) ||
-        !allocate(&scene->morph_vertices, entries, sizeof(uint32_t)) ||
-        !allocate(&scene->morph_deltas, 6 * entries, sizeof(float)))
+    if (!allocate(scene, &scene->morph_first, desc->morph_count + 1, sizeof(uint32_t)) ||
+        !allocate(scene, &scene->morph_vertices, entries, sizeof(uint32_t)) ||
+        !allocate(scene, &scene->morph_deltas, 6 * entries, sizeof(float)))
         return false;
     uint32_t at = 0;
     for (uint32_t m = 0; m < desc->morph_count; m++) {
@@ -162,22 +168,23 @@ static bool copy_morphs(struct gpu_scene *scene, const struct gpu_scene_desc *de
 static bool allocate_all(struct gpu_scene *scene, uint32_t levels, size_t texels) {
     size_t vertices = scene->padded_vertices, triangles = scene->padded_triangles;
     size_t slots = vertices * scene->influences, materials = scene->material_count;
-    bool ok = allocate(&scene->vertices, vertices * GPU_VERTEX_FLOATS, sizeof(float)) &&
-              allocate(&scene->weights, slots, sizeof(float)) &&
-              allocate(&scene->joints, slots, sizeof(uint32_t)) &&
-              allocate(&scene->used, vertices / GPU_PAD, 1) &&
-              allocate(&scene->materials, triangles, sizeof(uint32_t)) &&
-              allocate(&scene->flags, triangles, sizeof(uint32_t)) &&
-              allocate(&scene->parts, triangles, 1) && allocate(&scene->covers, triangles, 1) &&
-              allocate(&scene->material_rows, materials * GPU_MATERIAL_ROW, sizeof(float)) &&
-              allocate(&scene->material_maps, materials * GPU_MAPS, sizeof(int32_t)) &&
-              allocate(&scene->textures, scene->texture_count, sizeof *scene->textures) &&
-              allocate(&scene->level_offset, levels, sizeof(int32_t)) &&
-              allocate(&scene->level_width, levels, sizeof(int32_t)) &&
-              allocate(&scene->level_height, levels, sizeof(int32_t)) &&
-              allocate(&scene->texels, texels, sizeof(uint32_t));
+    bool ok = allocate(scene, &scene->vertices, vertices * GPU_VERTEX_FLOATS, sizeof(float)) &&
+              allocate(scene, &scene->weights, slots, sizeof(float)) &&
+              allocate(scene, &scene->joints, slots, sizeof(uint32_t)) &&
+              allocate(scene, &scene->used, vertices / GPU_PAD, 1) &&
+              allocate(scene, &scene->materials, triangles, sizeof(uint32_t)) &&
+              allocate(scene, &scene->flags, triangles, sizeof(uint32_t)) &&
+              allocate(scene, &scene->parts, triangles, 1) &&
+              allocate(scene, &scene->covers, triangles, 1) &&
+              allocate(scene, &scene->material_rows, materials * GPU_MATERIAL_ROW, sizeof(float)) &&
+              allocate(scene, &scene->material_maps, materials * GPU_MAPS, sizeof(int32_t)) &&
+              allocate(scene, &scene->textures, scene->texture_count, sizeof *scene->textures) &&
+              allocate(scene, &scene->level_offset, levels, sizeof(int32_t)) &&
+              allocate(scene, &scene->level_width, levels, sizeof(int32_t)) &&
+              allocate(scene, &scene->level_height, levels, sizeof(int32_t)) &&
+              allocate(scene, &scene->texels, texels, sizeof(uint32_t));
     for (int c = 0; ok && c < 3; c++)
-        ok = allocate(&scene->corners[c], triangles, sizeof(uint32_t));
+        ok = allocate(scene, &scene->corners[c], triangles, sizeof(uint32_t));
     return ok;
 }
 
@@ -293,6 +300,8 @@ void gpu_material_default(struct gpu_material *material) {
                                       .emissive_texture = -1};
 }
 
+static uint64_t last_id;
+
 int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, char *why) {
     *out = NULL;
     int code = check_counts(desc, why);
@@ -319,6 +328,7 @@ int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, cha
     struct gpu_scene *scene = calloc(1, sizeof *scene);
     if (scene == NULL)
         return gpu_fail(why, GPU_ENOMEM, "out of memory");
+    scene->id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
     scene->vertex_count = desc->vertex_count;
     scene->triangle_count = desc->triangle_count;
     scene->joint_count = desc->joint_count;
@@ -345,25 +355,7 @@ int gpu_scene_new(const struct gpu_scene_desc *desc, struct gpu_scene **out, cha
 void gpu_scene_free(struct gpu_scene *scene) {
     if (scene == NULL)
         return;
-    free(scene->texels);
-    free(scene->level_height);
-    free(scene->level_width);
-    free(scene->level_offset);
-    free(scene->textures);
-    free(scene->material_maps);
-    free(scene->material_rows);
-    free(scene->covers);
-    free(scene->parts);
-    free(scene->flags);
-    free(scene->materials);
-    for (int c = 0; c < 3; c++)
-        free(scene->corners[c]);
-    free(scene->morph_deltas);
-    free(scene->morph_vertices);
-    free(scene->morph_first);
-    free(scene->used);
-    free(scene->joints);
-    free(scene->weights);
-    free(scene->vertices);
+    for (uint32_t i = 0; i < scene->array_count; i++)
+        free(scene->arrays[i].memory);
     free(scene);
 }

@@ -50,7 +50,18 @@ enum gpu_material_slot {
 
 enum gpu_map { GPU_MAP_COLOR, GPU_MAP_ROUGH, GPU_MAP_NORMAL, GPU_MAP_EMISSIVE, GPU_MAPS };
 
+/* One of a scene's arrays, so that a backend with memory of its own can copy them all. */
+struct gpu_scene_array {
+    size_t slot, bytes; /* the pointer's place in struct gpu_scene; what it points to */
+    void *memory;
+};
+
+enum { GPU_SCENE_ARRAYS = 32 };
+
 struct gpu_scene {
+    uint64_t id; /* no other scene of this process has, or will have, the same */
+    struct gpu_scene_array arrays[GPU_SCENE_ARRAYS];
+    uint32_t array_count;
     uint32_t vertex_count, triangle_count, joint_count, material_count, texture_count, morph_count;
     uint32_t padded_vertices, padded_triangles;
     uint32_t influences; /* 1..8, as many as any vertex needs */
