@@ -79,7 +79,7 @@ struct cpu_machine {
 /* Everything that a view can be drawn to. */
 struct maps {
     std::vector<uint8_t> rgb, person, part, cover;
-    std::vector<float> depth, coverage;
+    std::vector<float> depth, coverage, normal, flow;
     std::vector<uint32_t> triangle;
 
     struct gpu_image image(const struct gpu_camera &camera) {
@@ -90,6 +90,8 @@ struct maps {
         cover.assign(pixels, 7);
         depth.assign(pixels, 7);
         coverage.assign(pixels, 7);
+        normal.assign(3 * pixels, 7);
+        flow.assign(2 * pixels, 7);
         triangle.assign(pixels, 7);
         struct gpu_image out = {};
         out.rgb = rgb.data();
@@ -99,6 +101,8 @@ struct maps {
         out.part = part.data();
         out.cover = cover.data();
         out.coverage = coverage.data();
+        out.normal = normal.data();
+        out.flow = flow.data();
         return out;
     }
 };
@@ -117,6 +121,8 @@ void compare(const char *name, const maps &mine, const maps &theirs) {
     } exact[] = {{"triangles", count_other(mine.triangle, theirs.triangle)},
                  {"depths", count_other(mine.depth, theirs.depth)},
                  {"coverage", count_other(mine.coverage, theirs.coverage)},
+                 {"normals", count_other(mine.normal, theirs.normal)},
+                 {"flows", count_other(mine.flow, theirs.flow)},
                  {"people", count_other(mine.person, theirs.person)},
                  {"parts", count_other(mine.part, theirs.part)},
                  {"covers", count_other(mine.cover, theirs.cover)}};

@@ -33,11 +33,12 @@
 
 enum {
     RENDER_MACHINES = 2,
-    RENDER_PIECES = 256,      /* in a chunk, at most */
-    RENDER_DRAWS = 2048,      /* likewise; GPU_MAX_ACTORS and more */
-    RENDER_OUTPUTS = 7,       /* maps of a piece */
-    RENDER_PIXEL_BYTES = 18,  /* of all of them */
-    RENDER_WAITING = 1 << 18, /* portions of large triangles */
+    RENDER_PIECES = 256,     /* in a chunk, at most */
+    RENDER_DRAWS = 1 << 14,  /* likewise; a piece has one a layer and person, */
+    RENDER_MOVES = 1 << 13,  /* and perhaps one of these */
+    RENDER_OUTPUTS = 9,      /* maps of a piece */
+    RENDER_PIXEL_BYTES = 38, /* of all of them */
+    RENDER_WAITING = 1 << 18 /* portions of large triangles */
 };
 
 /* A map that comes back: its place in the results, and where it goes. */
@@ -56,16 +57,17 @@ struct render_part {
 /* What all views of a frame share in a chunk: places in its pack, and the machine's scenes. */
 struct render_frame {
     size_t light;
-    size_t vertices[GPU_MAX_ACTORS];
+    size_t vertices[GPU_MAX_ACTORS], next[GPU_MAX_ACTORS];
     const struct gpu_scene *scenes[GPU_MAX_ACTORS];
 };
 
 /* Some views' worth of work, from packing to its results. */
 struct render_chunk {
     render_pack pack;
-    size_t draws, pieces, pattern; /* places */
-    size_t list, count;            /* in scratch; among the zeros */
-    uint32_t draw_count, piece_count, most_vertices, most_triangles, most_pixels, output_count;
+    size_t draws, moves, pieces, passes, singles; /* places; singles: 0 where there are none yet */
+    size_t list, count;                           /* in scratch; among the zeros */
+    uint32_t draw_count, move_count, piece_count, output_count;
+    uint32_t most_vertices, most_triangles, most_pixels;
     render_output outputs[RENDER_PIECES * RENDER_OUTPUTS];
     bool busy;
 };
@@ -109,13 +111,16 @@ static inline size_t pack_daylight(render_pack *pack, const struct gpu_daylight 
 
 /* False where the machine has no room for a scene. */
 template <class Machine>
-bool pack_frame(render_pack *pack, Machine &machine, const struct gpu_renderer *cpu, bool colors,
+bool pack_frame(render_pack *pack, Machine &machine, const struct gpu_renderer *cpu,
                 render_frame *out, char *why) {
-    out->light = colors ? pack_daylight(pack, &cpu->maps.light) : 0;
+    out->light = cpu->lit ? pack_daylight(pack, &cpu->maps.light) : 0;
     for (uint32_t i = 0; i < cpu->person_count; i++) {
         const struct gpu_skinned *person = &cpu->people[i];
-        const size_t floats = (size_t)person->scene->padded_vertices * GPU_VERTEX_FLOATS;
-        out->vertices[i] = pack_add(pack, person->vertices, floats * sizeof(float));
+        const size_t size =
+            (size_t)person->scene->padded_vertices * GPU_VERTEX_FLOATS * sizeof(float);
+        out->next[i] = out->vertices[i] = pack_add(pack, person->start, size);
+        if (person->next != person->start)
+            out->next[i] = pack_add(pack, person->next, size);
         out->scenes[i] = machine.scene(person->scene, why);
         if (out->scenes[i] == nullptr)
             return false;
@@ -123,37 +128,152 @@ bool pack_frame(render_pack *pack, Machine &machine, const struct gpu_renderer *
     return true;
 }
 
-/* Packs a view's shading at `at`, for a person (gpu_renderer.people), or for nobody: UINT32_MAX. */
+/* Packs what shading is told at `at`, but for a person's scene and vertices. */
 static inline void pack_shade(render_pack *pack, size_t at, const struct gpu_shade &from,
-                              const render_frame &frame, uint32_t person) {
+                              const render_frame &frame) {
     const struct gpu_backdrop &behind = from.backdrop;
     struct gpu_shade *to = pack_at<struct gpu_shade>(pack, at);
     if (to == nullptr)
         return;
     *to = from;
-    if (person != UINT32_MAX)
-        to->scene = frame.scenes[person];
     if (from.light != nullptr)
         pack_point(pack, PACK_SLOT(at, struct gpu_shade, light), frame.light);
     pack_array_once(pack, PACK_SLOT(at, struct gpu_shade, backdrop.rgba), behind.rgba,
                     (size_t)behind.width * (size_t)behind.height * 4);
     pack_array_once(pack, PACK_SLOT(at, struct gpu_shade, backdrop.linear), behind.linear,
                     256 * sizeof(float));
-    if (person != UINT32_MAX)
-        pack_point(pack, PACK_SLOT(at, struct gpu_shade, vertices), frame.vertices[person]);
+}
+
+/* -- Layers -------------------------------------------------------------------------------------
+ */
+
+/* A layer of a part, before it is packed. */
+struct packed_layer {
+    const render_part *part;
+    const struct gpu_renderer *cpu;
+    const render_frame *frame;
+    struct gpu_projection projection;
+    struct gpu_shade shade;
+    size_t pattern, samples; /* places: in the contents, among the zeros */
+    float time;
+};
+
+struct packed_place {
+    size_t at;
+    pack_region region;
+};
+
+/* Where a person's vertices are at the layer's time. */
+static inline packed_place pack_moved(render_chunk *chunk, const packed_layer &layer,
+                                      uint32_t index) {
+    const struct gpu_skinned *person = &layer.cpu->people[index];
+    const uint32_t floats = person->scene->padded_vertices * GPU_VERTEX_FLOATS;
+    const size_t from = layer.frame->vertices[index];
+    if (person->next == person->start || layer.time <= 0.0f)
+        return packed_place{from, PACK_CONTENTS};
+    render_pack *pack = &chunk->pack;
+    const size_t out = pack_room(pack, PACK_SCRATCH, floats * sizeof(float));
+    const size_t at = chunk->moves + chunk->move_count++ * sizeof(render_move);
+    render_move *move = pack_at<render_move>(pack, at);
+    if (move != nullptr) {
+        move->count = floats;
+        move->time = layer.time;
+    }
+    pack_point(pack, PACK_SLOT(at, render_move, from), from);
+    pack_point(pack, PACK_SLOT(at, render_move, to), layer.frame->next[index]);
+    pack_point(pack, PACK_SLOT(at, render_move, out), out, PACK_SCRATCH);
+    return packed_place{out, PACK_SCRATCH};
+}
+
+/* One person of a layer, as triangles. */
+static inline void pack_draw(render_chunk *chunk, const packed_layer &layer, uint32_t index,
+                             packed_place place) {
+    render_pack *pack = &chunk->pack;
+    const struct gpu_skinned *person = &layer.cpu->people[index];
+    const size_t at = pack_add(pack, nullptr, sizeof(render_draw));
+    const size_t size = person->scene->padded_vertices * sizeof(float);
+    render_draw *draw = pack_at<render_draw>(pack, at);
+    if (draw == nullptr)
+        return;
+    draw->job.scene = layer.frame->scenes[index];
+    draw->job.projection = layer.projection;
+    draw->job.x1 = (int32_t)layer.part->view->camera.width;
+    draw->job.y0 = layer.part->y0;
+    draw->job.y1 = layer.part->y1;
+    draw->job.first = person->first;
+    pack_point(pack, chunk->draws + chunk->draw_count++ * sizeof(render_draw *), at);
+    pack_point(pack, PACK_SLOT(at, render_draw, samples), layer.samples, PACK_ZEROS);
+    pack_point(pack, PACK_SLOT(at, render_draw, job.vertices), place.at, place.region);
+    pack_point(pack, PACK_SLOT(at, render_draw, job.pattern), layer.pattern);
+    const size_t slots[3] = {PACK_SLOT(at, render_draw, job.projected.x),
+                             PACK_SLOT(at, render_draw, job.projected.y),
+                             PACK_SLOT(at, render_draw, job.projected.w)};
+    for (size_t slot : slots)
+        pack_point(pack, slot, pack_room(pack, PACK_SCRATCH, size), PACK_SCRATCH);
+    chunk->most_vertices = std::max(chunk->most_vertices, person->scene->padded_vertices);
+    chunk->most_triangles = std::max(chunk->most_triangles, person->scene->triangle_count);
+}
+
+/* Packs a layer at `at`. */
+static inline void pack_layer(render_chunk *chunk, size_t at, const packed_layer &layer) {
+    render_pack *pack = &chunk->pack;
+    const uint32_t count = layer.cpu->person_count;
+    const size_t people = pack_add(pack, nullptr, count * sizeof(render_person));
+    pack_point(pack, PACK_SLOT(at, render_layer, pattern), layer.pattern);
+    pack_point(pack, PACK_SLOT(at, render_layer, samples), layer.samples, PACK_ZEROS);
+    pack_point(pack, PACK_SLOT(at, render_layer, people), people);
+    pack_shade(pack, PACK_SLOT(at, render_layer, shade), layer.shade, *layer.frame);
+    for (uint32_t i = 0; i < count; i++) {
+        const size_t slot = people + i * sizeof(render_person);
+        const packed_place place = pack_moved(chunk, layer, i);
+        pack_shade(pack, PACK_SLOT(slot, render_person, shade), layer.shade, *layer.frame);
+        render_person *person = pack_at<render_person>(pack, slot);
+        if (person == nullptr)
+            return;
+        person->first = layer.cpu->people[i].first;
+        person->shade.scene = layer.frame->scenes[i];
+        pack_point(pack, PACK_SLOT(slot, render_person, shade.vertices), place.at, place.region);
+        pack_point(pack, PACK_SLOT(slot, render_person, next), layer.frame->next[i]);
+        pack_draw(chunk, layer, i, place);
+    }
 }
 
 /* -- Parts --------------------------------------------------------------------------------------
  */
 
+/* What a part is made of. */
+struct render_recipe {
+    struct gpu_exposure exposure;
+    uint32_t samples, sharp, blurred; /* layers */
+};
+
+static inline render_recipe find_recipe(const struct gpu_renderer *cpu,
+                                        const struct gpu_batch *batch, const struct gpu_view *view,
+                                        const struct gpu_image *image) {
+    render_recipe out;
+    out.exposure = gpu_picture_exposure(cpu, view, batch, image);
+    out.samples = batch->samples;
+    out.sharp = out.exposure.sharp ? gpu_pattern_passes(batch->samples) : 0;
+    out.blurred = out.exposure.blurred ? batch->samples : 0;
+    return out;
+}
+
+/* Bytes of a pixel there. */
+static inline size_t recipe_pixel(const render_recipe &recipe) {
+    const size_t samples = (recipe.sharp > 0 ? recipe.samples : 0) + recipe.blurred;
+    return samples * sizeof(render_sample) + RENDER_PIXEL_BYTES;
+}
+
 /* Memory that a part takes there beside its frame, roughly. */
-static inline size_t part_memory(const render_part &part, const struct gpu_renderer *cpu) {
-    size_t vertices = 0;
+static inline size_t part_memory(const render_part &part, const render_recipe &recipe,
+                                 const struct gpu_renderer *cpu) {
+    size_t vertices = 0, layers = recipe.sharp + recipe.blurred;
     for (uint32_t i = 0; i < cpu->person_count; i++)
         vertices += cpu->people[i].scene->padded_vertices;
-    const size_t pixels = (size_t)(part.y1 - part.y0) * part.view->camera.width;
-    return pixels * (cpu->pattern.samples * sizeof(render_sample) + RENDER_PIXEL_BYTES) +
-           vertices * 3 * sizeof(float) + (64 << 10);
+    return (size_t)(part.y1 - part.y0) * part.view->camera.width * recipe_pixel(recipe) +
+           layers * vertices * 3 * sizeof(float) +
+           recipe.blurred * vertices * (cpu->moving ? GPU_VERTEX_FLOATS * sizeof(float) : 0) +
+           layers * (64 << 10);
 }
 
 static inline void pack_output(render_chunk *chunk, size_t slot, const render_part &part, void *to,
@@ -168,94 +288,106 @@ static inline void pack_output(render_chunk *chunk, size_t slot, const render_pa
     pack_point(&chunk->pack, slot, out.at, PACK_RESULTS);
 }
 
-/* One person of a part, as triangles. */
-static inline void pack_draw(render_chunk *chunk, const render_part &part,
-                             const struct gpu_skinned *person, const render_frame &frame,
-                             uint32_t index, size_t samples) {
-    render_pack *pack = &chunk->pack;
-    const struct gpu_camera *camera = &part.view->camera;
-    const size_t at = chunk->draws + chunk->draw_count++ * sizeof(render_draw);
-    const size_t vertices = person->scene->padded_vertices;
-    render_draw *draw = pack_at<render_draw>(pack, at);
-    if (draw == nullptr)
-        return;
-    draw->job.scene = frame.scenes[index];
-    draw->job.projection = gpu_camera_projection(camera);
-    draw->job.x1 = (int32_t)camera->width;
-    draw->job.y0 = part.y0;
-    draw->job.y1 = part.y1;
-    draw->job.first = person->first;
-    pack_point(pack, PACK_SLOT(at, render_draw, samples), samples, PACK_ZEROS);
-    pack_point(pack, PACK_SLOT(at, render_draw, job.vertices), frame.vertices[index]);
-    pack_point(pack, PACK_SLOT(at, render_draw, job.pattern), chunk->pattern);
-    const size_t slots[3] = {PACK_SLOT(at, render_draw, job.projected.x),
-                             PACK_SLOT(at, render_draw, job.projected.y),
-                             PACK_SLOT(at, render_draw, job.projected.w)};
-    for (size_t slot : slots)
-        pack_point(pack, slot, pack_room(pack, PACK_SCRATCH, vertices * sizeof(float)),
-                   PACK_SCRATCH);
-    chunk->most_vertices = std::max(chunk->most_vertices, person->scene->padded_vertices);
-    chunk->most_triangles = std::max(chunk->most_triangles, person->scene->triangle_count);
+/* Patterns of the passes, or of single samples, packed once a chunk. */
+static inline size_t pack_pattern(render_chunk *chunk, uint32_t samples, bool single,
+                                  uint32_t index) {
+    size_t *place = single ? &chunk->singles : &chunk->passes;
+    if (*place == 0) {
+        const uint32_t count = single ? samples : gpu_pattern_passes(samples);
+        *place = pack_add(&chunk->pack, nullptr, count * sizeof(struct gpu_pattern));
+        struct gpu_pattern *patterns = pack_at<struct gpu_pattern>(&chunk->pack, *place);
+        for (uint32_t i = 0; patterns != nullptr && i < count; i++)
+            if (single)
+                gpu_pattern_init_single(&patterns[i], samples, i);
+            else
+                gpu_pattern_init_pass(&patterns[i], samples, i);
+    }
+    return *place + index * sizeof(struct gpu_pattern);
+}
+
+static inline void pack_layers(render_chunk *chunk, size_t layers, const render_part &part,
+                               const render_recipe &recipe, const struct gpu_renderer *cpu,
+                               const render_frame &frame, const struct gpu_shade &shade) {
+    const size_t pixels = (size_t)(part.y1 - part.y0) * part.view->camera.width;
+    packed_layer layer = {};
+    layer.part = &part;
+    layer.cpu = cpu;
+    layer.frame = &frame;
+    for (uint32_t l = 0; l < recipe.sharp + recipe.blurred; l++) {
+        const bool single = l >= recipe.sharp;
+        const uint32_t index = single ? l - recipe.sharp : l;
+        struct gpu_camera camera = part.view->camera;
+        struct gpu_moment moment = {};
+        if (single)
+            moment = gpu_picture_moment(part.view, recipe.samples, index, recipe.exposure.shutter,
+                                        &camera);
+        layer.shade = shade;
+        gpu_picture_aim(&camera, moment.x, moment.y, &layer.projection, &layer.shade);
+        layer.time = moment.time;
+        layer.pattern = pack_pattern(chunk, recipe.samples, single, index);
+        const uint32_t samples = single ? 1 : recipe.samples / recipe.sharp;
+        layer.samples =
+            pack_room(&chunk->pack, PACK_ZEROS, pixels * samples * sizeof(render_sample));
+        pack_layer(chunk, layers + l * sizeof(render_layer), layer);
+    }
 }
 
 static inline void pack_part(render_chunk *chunk, const render_part &part,
-                             const struct gpu_renderer *cpu, const render_frame &frame) {
+                             const render_recipe &recipe, const struct gpu_renderer *cpu,
+                             const render_frame &frame) {
     render_pack *pack = &chunk->pack;
+    const struct gpu_view *view = part.view;
     const struct gpu_image *image = part.image;
     const size_t at = chunk->pieces + chunk->piece_count++ * sizeof(render_piece);
-    const size_t pixels = (size_t)(part.y1 - part.y0) * part.view->camera.width;
-    const size_t people = pack_add(pack, nullptr, cpu->person_count * sizeof(render_person));
-    const size_t samples =
-        pack_room(pack, PACK_ZEROS, pixels * cpu->pattern.samples * sizeof(render_sample));
-    struct gpu_shade shade = {};
-    struct gpu_develop develop = {};
-    if (image->rgb != nullptr)
-        gpu_picture_shade(cpu, part.view, &shade, &develop);
+    const size_t layers =
+        pack_add(pack, nullptr, (recipe.sharp + recipe.blurred) * sizeof(render_layer));
+    struct gpu_shade shade;
+    struct gpu_develop develop;
+    gpu_picture_describe(cpu, view, &shade, &develop);
+    if (!cpu->lit)
+        shade.light = nullptr;
     render_piece *piece = pack_at<render_piece>(pack, at);
     if (piece == nullptr)
         return;
-    piece->width = part.view->camera.width;
-    piece->height = part.view->camera.height;
+    piece->width = view->camera.width;
+    piece->height = view->camera.height;
     piece->y0 = part.y0;
     piece->y1 = part.y1;
+    piece->sharp = recipe.sharp;
+    piece->blurred = recipe.blurred;
     piece->person_count = cpu->person_count;
+    piece->view = gpu_camera_projection(&view->camera);
+    piece->view_next =
+        gpu_camera_projection(view->camera_next.width > 0 ? &view->camera_next : &view->camera);
     piece->develop = develop;
-    pack_point(pack, PACK_SLOT(at, render_piece, pattern), chunk->pattern);
-    pack_point(pack, PACK_SLOT(at, render_piece, samples), samples, PACK_ZEROS);
-    pack_point(pack, PACK_SLOT(at, render_piece, people), people);
+    pack_point(pack, PACK_SLOT(at, render_piece, layers), layers);
     pack_array_once(pack, PACK_SLOT(at, render_piece, develop.tone), develop.tone, GPU_TONE_BYTES);
-    pack_shade(pack, PACK_SLOT(at, render_piece, shade), shade, frame, UINT32_MAX);
-    for (uint32_t i = 0; i < cpu->person_count; i++) {
-        const size_t slot = people + i * sizeof(render_person);
-        pack_shade(pack, PACK_SLOT(slot, render_person, shade), shade, frame, i);
-        render_person *person = pack_at<render_person>(pack, slot);
-        if (person == nullptr)
-            return;
-        person->first = cpu->people[i].first;
-        person->shade.scene = frame.scenes[i];
-        pack_draw(chunk, part, &cpu->people[i], frame, i, samples);
-    }
+    pack_layers(chunk, layers, part, recipe, cpu, frame, shade);
     pack_output(chunk, PACK_SLOT(at, render_piece, rgb), part, image->rgb, 3);
     pack_output(chunk, PACK_SLOT(at, render_piece, depth), part, image->depth, 4);
     pack_output(chunk, PACK_SLOT(at, render_piece, coverage), part, image->coverage, 4);
+    pack_output(chunk, PACK_SLOT(at, render_piece, normal), part, image->normal, 12);
+    pack_output(chunk, PACK_SLOT(at, render_piece, flow), part, image->flow, 8);
     pack_output(chunk, PACK_SLOT(at, render_piece, triangle), part, image->triangle, 4);
     pack_output(chunk, PACK_SLOT(at, render_piece, person), part, image->person, 1);
     pack_output(chunk, PACK_SLOT(at, render_piece, part), part, image->part, 1);
     pack_output(chunk, PACK_SLOT(at, render_piece, cover), part, image->cover, 1);
-    chunk->most_pixels = std::max(chunk->most_pixels, (uint32_t)pixels);
+    chunk->most_pixels = std::max(chunk->most_pixels,
+                                  (uint32_t)((uint32_t)(part.y1 - part.y0) * view->camera.width));
 }
 
 /* -- Chunks -------------------------------------------------------------------------------------
  */
 
-static inline void chunk_begin(render_chunk *chunk, const struct gpu_renderer *cpu) {
+static inline void chunk_begin(render_chunk *chunk) {
     render_pack *pack = &chunk->pack;
     pack_clear(pack);
-    chunk->draw_count = chunk->piece_count = chunk->output_count = 0;
+    chunk->draw_count = chunk->move_count = chunk->piece_count = chunk->output_count = 0;
     chunk->most_vertices = chunk->most_triangles = chunk->most_pixels = 0;
-    chunk->draws = pack_add(pack, nullptr, RENDER_DRAWS * sizeof(render_draw));
     chunk->pieces = pack_add(pack, nullptr, RENDER_PIECES * sizeof(render_piece));
-    chunk->pattern = pack_add(pack, &cpu->pattern, sizeof cpu->pattern);
+    chunk->draws = pack_add(pack, nullptr, RENDER_DRAWS * sizeof(render_draw *));
+    chunk->moves = pack_add(pack, nullptr, RENDER_MOVES * sizeof(render_move));
+    chunk->passes = chunk->singles = 0; /* where pieces are */
     chunk->count = pack_room(pack, PACK_ZEROS, sizeof(uint32_t));
     chunk->list = pack_room(pack, PACK_SCRATCH, RENDER_WAITING * sizeof(render_waiting));
 }
@@ -274,12 +406,15 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
     pack_write(pack, staging, memory);
     GPU_TRY(machine.send(size, why));
     GPU_TRY(machine.clear(memory + pack_begin(pack, PACK_ZEROS), pack->used[PACK_ZEROS], why));
-    const render_draw *draws = reinterpret_cast<const render_draw *>(memory + chunk->draws);
+    const render_draw *const *draws =
+        reinterpret_cast<const render_draw *const *>(memory + chunk->draws);
+    const render_moves moves = {reinterpret_cast<const render_move *>(memory + chunk->moves)};
     uint8_t *const scratch = memory + pack_begin(pack, PACK_SCRATCH);
     const render_list list = {
         reinterpret_cast<uint32_t *>(memory + pack_begin(pack, PACK_ZEROS) + chunk->count),
         RENDER_WAITING, reinterpret_cast<render_waiting *>(scratch + chunk->list)};
     chunk->busy = true;
+    GPU_TRY(machine.rows(moves, chunk->move_count, chunk->most_vertices * GPU_VERTEX_FLOATS, why));
     GPU_TRY(machine.rows(render_project{draws}, chunk->draw_count, chunk->most_vertices, why));
     GPU_TRY(
         machine.rows(render_triangles{draws, list}, chunk->draw_count, chunk->most_triangles, why));
@@ -328,56 +463,52 @@ template <class Machine> struct render_walk {
         return chunk_launch(machines[now], &chunks[now], why);
     }
 
-    int add(const render_part &part, bool colors) {
+    bool fits(const render_chunk &chunk, const render_part &part,
+              const render_recipe &recipe) const {
+        const uint32_t draws = (recipe.sharp + recipe.blurred) * cpu->person_count;
+        return chunk.piece_count < RENDER_PIECES && chunk.draw_count + draws <= RENDER_DRAWS &&
+               chunk.move_count + draws <= RENDER_MOVES &&
+               pack_begin(&chunk.pack, PACK_REGIONS) + part_memory(part, recipe, cpu) <=
+                   machines[turn].budget();
+    }
+
+    int add(const render_part &part, const render_recipe &recipe) {
+        if (open && !fits(chunks[turn], part, recipe))
+            GPU_TRY(launch());
         render_chunk *chunk = &chunks[turn];
-        if (open) {
-            const size_t used = pack_begin(&chunk->pack, PACK_REGIONS);
-            if (chunk->piece_count == RENDER_PIECES ||
-                chunk->draw_count + cpu->person_count > RENDER_DRAWS ||
-                used + part_memory(part, cpu) > machines[turn].budget())
-                GPU_TRY(launch());
-        }
-        chunk = &chunks[turn];
         if (!open) {
             GPU_TRY(chunk_collect(machines[turn], chunk, why));
-            chunk_begin(chunk, cpu);
+            chunk_begin(chunk);
             open = true;
         }
-        if (!packed && !pack_frame(&chunk->pack, machines[turn], cpu, colors, &frame, why))
+        if (!packed && !pack_frame(&chunk->pack, machines[turn], cpu, &frame, why))
             return machines[turn].error;
         packed = true;
-        pack_part(chunk, part, cpu, frame);
+        pack_part(chunk, part, recipe, cpu, frame);
         return GPU_OK;
     }
 
-    int view(uint32_t index, bool colors) {
-        const struct gpu_camera *camera = &batch->views[index].camera;
-        const int32_t height = (int32_t)camera->height;
-        const size_t row =
-            camera->width * (batch->samples * sizeof(render_sample) + RENDER_PIXEL_BYTES);
-        const int32_t rows = (int32_t)std::min(
-            (size_t)height, std::max((size_t)1, machines[turn].budget() / 4 / row));
-        for (int32_t y = 0; y < height; y += rows)
-            GPU_TRY(
-                add({&batch->views[index], &images[index], y, std::min(y + rows, height)}, colors));
+    int view(uint32_t index) {
+        const struct gpu_view *view = &batch->views[index];
+        const render_recipe recipe = find_recipe(cpu, batch, view, &images[index]);
+        const int32_t height = (int32_t)view->camera.height;
+        const size_t row = view->camera.width * recipe_pixel(recipe);
+        const size_t rows = std::max((size_t)1, machines[turn].budget() / 4 / row);
+        const int32_t step = (int32_t)std::min((size_t)height, rows);
+        for (int32_t y = 0; y < height; y += step)
+            GPU_TRY(add({view, &images[index], y, std::min(y + step, height)}, recipe));
         return GPU_OK;
     }
 
     int all() {
         for (uint32_t f = 0; f < batch->frame_count; f++) {
-            bool any = false, colors = false;
-            for (uint32_t i = 0; i < batch->view_count; i++) {
-                any |= batch->views[i].frame == f;
-                colors |= batch->views[i].frame == f && images[i].rgb != nullptr;
-            }
+            bool any = false;
             packed = false;
-            if (!any)
-                continue;
-            if (!gpu_frame_prepare(cpu, &batch->frames[f], colors, batch->shadow_size, timings))
+            if (!gpu_frame_prepare(cpu, batch, f, images, timings, &any))
                 return gpu_fail(why, GPU_ENOMEM, "out of memory while preparing frame %u", f);
-            for (uint32_t i = 0; i < batch->view_count; i++)
+            for (uint32_t i = 0; any && i < batch->view_count; i++)
                 if (batch->views[i].frame == f)
-                    GPU_TRY(view(i, colors));
+                    GPU_TRY(view(i));
         }
         return launch();
     }
@@ -388,7 +519,6 @@ template <class Machine>
 int render_batch(Machine *machines, render_chunk *chunks, struct gpu_renderer *cpu,
                  const struct gpu_batch *batch, const struct gpu_image *images,
                  struct gpu_timings *timings, char *why) {
-    gpu_pattern_init(&cpu->pattern, batch->samples);
     render_walk<Machine> walk = {};
     walk.machines = machines;
     walk.chunks = chunks;

@@ -207,10 +207,10 @@ CUDA_ANY static inline int64_t render_slow(const render_draw &draw, uint32_t tri
 
 /* Rows: draws; items: vertices. */
 struct render_project {
-    const render_draw *draws;
+    const render_draw *const *draws;
 
     CUDA_ANY void operator()(uint32_t row, uint32_t i) const {
-        const struct gpu_raster &job = draws[row].job;
+        const struct gpu_raster &job = draws[row]->job;
         if (i >= job.scene->padded_vertices)
             return;
         const float *vertex = job.vertices + (size_t)i * GPU_VERTEX_FLOATS;
@@ -223,7 +223,7 @@ struct render_project {
 
 /* Rows: draws; items: triangles. */
 struct render_triangles {
-    const render_draw *draws;
+    const render_draw *const *draws;
     struct render_list list;
 
     CUDA_ANY bool defer(uint32_t row, uint32_t i, int64_t pixels) const {
@@ -241,7 +241,7 @@ struct render_triangles {
     }
 
     CUDA_ANY void operator()(uint32_t row, uint32_t i) const {
-        const render_draw &draw = draws[row];
+        const render_draw &draw = *draws[row];
         if (i >= draw.job.scene->triangle_count)
             return;
         struct triangle_setup t;
@@ -262,7 +262,7 @@ struct render_triangles {
 
 /* Items: RENDER_TEAM for each portion in the list. */
 struct render_portions {
-    const render_draw *draws;
+    const render_draw *const *draws;
     struct render_list list;
 
     CUDA_ANY uint32_t count() const {
@@ -273,7 +273,7 @@ struct render_portions {
         const render_waiting &waiting = list.items[i / RENDER_TEAM];
         if (waiting.portion == UINT32_MAX)
             return;
-        const render_draw &draw = draws[waiting.draw];
+        const render_draw &draw = *draws[waiting.draw];
         const int64_t first = (int64_t)waiting.portion * RENDER_PORTION;
         struct triangle_setup t;
         triangle_set_up(&draw.job, waiting.triangle, &t);
