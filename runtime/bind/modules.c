@@ -5,6 +5,7 @@
     X(console)                                                                                     \
     X(crypto)                                                                                      \
     X(db)                                                                                          \
+    X(encode)                                                                                      \
     X(fiber)                                                                                       \
     X(fs)                                                                                          \
     X(host)                                                                                        \

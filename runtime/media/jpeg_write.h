@@ -13,4 +13,8 @@
 int jpeg_encode(const struct image *image, int quality, uint8_t **out, size_t *size,
                 struct err *err);
 
+/* The same of RGB (channels 3) or RGBX (4) rows without padding. */
+int jpeg_encode_pixels(const uint8_t *pixels, uint32_t width, uint32_t height, uint32_t channels,
+                       int quality, uint8_t **out, size_t *size, struct err *err);
+
 #endif

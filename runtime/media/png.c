@@ -14,7 +14,7 @@ enum {
     SIGNATURE_SIZE = 8,
     CHUNK_EXTRA = 12, /* length, type, checksum */
     HEADER_DATA = 13,
-    HEAD_SIZE = SIGNATURE_SIZE + CHUNK_EXTRA + HEADER_DATA + CHUNK_EXTRA + 1,
+    HEAD_SIZE = SIGNATURE_SIZE + CHUNK_EXTRA + HEADER_DATA,
     SIDE_MAX = 1 << 20,
 };
 
@@ -98,8 +98,8 @@ static void write_row(const uint8_t *row, const uint8_t *above, size_t size, siz
 }
 
 /* All rows filtered, ready to be compressed; malloc'ed. */
-static uint8_t *filter_rows(const struct png_source *source, size_t *size) {
-    size_t row_size = (size_t)source->width * source->channels;
+static uint8_t *filter_rows(const struct png_source *source, bool deep, size_t *size) {
+    size_t step = source->channels * (deep ? 2 : 1), row_size = source->width * step;
     size_t stride = source->stride != 0 ? source->stride : row_size;
     uint8_t *rows = malloc((row_size + 1) * source->height);
     uint8_t *scratch = calloc(FILTER_COUNT + 1, row_size);
@@ -111,7 +111,7 @@ static uint8_t *filter_rows(const struct png_source *source, size_t *size) {
     const uint8_t *above = scratch + FILTER_COUNT * row_size; /* zeros before the first row */
     for (uint32_t y = 0; y < source->height; y++) {
         const uint8_t *row = source->pixels + y * stride;
-        write_row(row, above, row_size, source->channels, scratch, rows + (row_size + 1) * y);
+        write_row(row, above, row_size, step, scratch, rows + (row_size + 1) * y);
         above = row;
     }
     free(scratch);
@@ -134,22 +134,40 @@ static uint8_t *frame_chunk(uint8_t *chunk, const char *type, size_t size) {
     return put_u32(chunk + 8 + size, libdeflate_crc32(0, chunk + 4, size + 4));
 }
 
-static uint8_t *put_header(uint8_t *out, const struct png_source *source) {
+/* What stands before the pixels' chunk. */
+static size_t head_size(const struct png_source *source, const struct png_grey *grey) {
+    return HEAD_SIZE + (source->channels > 1 ? CHUNK_EXTRA + 1 : 0) +
+           (grey->palette != NULL ? CHUNK_EXTRA + 3 * (size_t)grey->count : 0);
+}
+
+static uint8_t *put_header(uint8_t *out, const struct png_source *source,
+                           const struct png_grey *grey) {
     memcpy(out, "\x89PNG\r\n\x1a\n", SIGNATURE_SIZE);
     out += SIGNATURE_SIZE;
     uint8_t *data = put_u32(put_u32(out + 8, source->width), source->height);
-    data[0] = 8;                             /* bits a channel */
-    data[1] = source->channels == 4 ? 6 : 2; /* RGBA, RGB */
-    data[2] = data[3] = data[4] = 0;         /* deflate, adaptive filters, not interlaced */
+    data[0] = grey->deep ? 16 : 8; /* bits a channel */
+    data[1] = grey->palette != NULL ? 3 : source->channels == 4 ? 6 : source->channels == 3 ? 2 : 0;
+    data[2] = data[3] = data[4] = 0; /* deflate, adaptive filters, not interlaced */
     out = frame_chunk(out, "IHDR", HEADER_DATA);
-    out[8] = 0; /* perceptual intent */
-    return frame_chunk(out, "sRGB", 1);
+    if (source->channels > 1) {
+        out[8] = 0; /* perceptual intent */
+        out = frame_chunk(out, "sRGB", 1);
+    }
+    if (grey->palette == NULL)
+        return out;
+    memcpy(out + 8, grey->palette, 3 * (size_t)grey->count);
+    return frame_chunk(out, "PLTE", 3 * (size_t)grey->count);
 }
 
-static int check_source(const struct png_source *source, int level, struct err *err) {
-    if (source->channels != 3 && source->channels != 4)
-        return err_set(err, ERR_INVALID, "a PNG has 3 or 4 channels here, not %u",
+static int check_source(const struct png_source *source, const struct png_grey *grey, int level,
+                        struct err *err) {
+    if (source->channels != 1 && source->channels != 3 && source->channels != 4)
+        return err_set(err, ERR_INVALID, "a PNG has 1, 3 or 4 channels here, not %u",
                        source->channels);
+    if ((grey->deep || grey->palette != NULL) && source->channels != 1)
+        return err_set(err, ERR_INVALID, "a PNG of 16 bits or with a palette has 1 channel here");
+    if (grey->palette != NULL && (grey->deep || grey->count == 0 || grey->count > 256))
+        return err_set(err, ERR_INVALID, "a PNG's palette has 1 to 256 colours of 8 bits");
     if (source->width == 0 || source->height == 0 || source->width > SIDE_MAX ||
         source->height > SIDE_MAX || (uint64_t)source->width * source->height > (1u << 28))
         return err_set(err, ERR_INVALID, "a PNG of %u x %u pixels cannot be written", source->width,
@@ -179,19 +197,26 @@ static size_t compress_rows(const uint8_t *rows, size_t size, int level, size_t 
 
 int png_encode(const struct png_source *source, int level, uint8_t **out, size_t *size,
                struct err *err) {
-    int rc = check_source(source, level, err);
+    const struct png_grey plain = {.deep = false};
+    return png_encode_grey(source, &plain, level, out, size, err);
+}
+
+int png_encode_grey(const struct png_source *source, const struct png_grey *grey, int level,
+                    uint8_t **out, size_t *size, struct err *err) {
+    int rc = check_source(source, grey, level, err);
     if (rc != 0)
         return rc;
     size_t rows_size = 0, packed = 0;
-    uint8_t *rows = filter_rows(source, &rows_size), *file = NULL;
+    uint8_t *rows = filter_rows(source, grey->deep, &rows_size), *file = NULL;
     if (rows != NULL)
-        packed = compress_rows(rows, rows_size, level, HEAD_SIZE + 8, 4 + CHUNK_EXTRA, &file);
+        packed = compress_rows(rows, rows_size, level, head_size(source, grey) + 8, 4 + CHUNK_EXTRA,
+                               &file);
     free(rows);
     if (packed == 0) {
         free(file);
         return err_set(err, ERR_NO_MEMORY, "no memory to write a PNG");
     }
-    uint8_t *chunk = put_header(file, source);
+    uint8_t *chunk = put_header(file, source, grey);
     chunk = frame_chunk(chunk, "IDAT", packed);
     chunk = frame_chunk(chunk, "IEND", 0);
     *size = (size_t)(chunk - file);
