@@ -58,8 +58,18 @@ static double least_bytes(const struct body *body, const struct gpu_label *label
            body_samples * 2.0 + SIDE * SIDE * (3.0 + 4.0);
 }
 
+/* What is measured. */
+struct bench_case {
+    uint32_t triangles, samples;
+    bool textured;
+    enum { PICTURE, LABELS, LENS } mode; /* with depth; maps alone; out of focus */
+};
+
+static const char *const modes[] = {"picture", "labels", "lens"};
+
 /* A body and a ring of cameras around it. */
 struct ring {
+    const struct bench_case *what;
     struct body body;
     struct gpu_scene *scene;
     struct gpu_renderer *renderer;
@@ -69,11 +79,12 @@ struct ring {
     struct gpu_label label;
 };
 
-static void ring_init(struct ring *ring, const char *backend, uint32_t triangles, bool textured) {
+static void ring_init(struct ring *ring, const char *backend, const struct bench_case *what) {
     char why[GPU_WHY_SIZE];
     const float target[3] = {0, 0.9f, 0};
     memset(ring, 0, sizeof *ring);
-    body_init_person(&ring->body, triangles, textured);
+    ring->what = what;
+    body_init_person(&ring->body, what->triangles, what->textured);
     body_pose(0.2f, ring->pose);
     if (gpu_scene_new(&ring->body.desc, &ring->scene, why) != GPU_OK ||
         gpu_renderer_new(backend, &ring->renderer, why) != GPU_OK)
@@ -82,8 +93,11 @@ static void ring_init(struct ring *ring, const char *backend, uint32_t triangles
         float angle = 6.2831853f * (float)i / VIEWS;
         const float eye[3] = {3.5f * sinf(angle), 1.6f, 3.5f * cosf(angle)};
         gpu_camera_look_at(&ring->views[i].camera, eye, target, 0.7f, SIDE, SIDE);
-        ring->images[i].rgb = malloc(3 * SIDE * SIDE);
+        ring->views[i].camera.lens_radius = what->mode == LENS ? 0.03f : 0.0f;
+        ring->views[i].camera.focus = 3.0f;
+        ring->images[i].rgb = what->mode == LABELS ? NULL : malloc(3 * SIDE * SIDE);
         ring->images[i].depth = malloc(SIDE * SIDE * sizeof(float));
+        ring->images[i].person = malloc(SIDE * SIDE);
     }
 }
 
@@ -91,6 +105,7 @@ static void ring_deinit(struct ring *ring) {
     for (int i = 0; i < VIEWS; i++) {
         free(ring->images[i].rgb);
         free(ring->images[i].depth);
+        free(ring->images[i].person);
     }
     gpu_renderer_free(ring->renderer);
     gpu_scene_free(ring->scene);
@@ -107,7 +122,7 @@ static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
                                     .frame_count = 1,
                                     .views = ring->views,
                                     .frames = &frame,
-                                    .samples = 4};
+                                    .samples = ring->what->samples};
     gpu_lighting_default(&lighting);
     if (gpu_render(ring->renderer, &batch, ring->images, timings, why) != GPU_OK)
         abort();
@@ -120,11 +135,10 @@ static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
     timings->label += now() - start;
 }
 
-static struct figures measure(const char *backend, uint32_t triangles, bool textured,
-                              double speed) {
+static struct figures measure(const char *backend, const struct bench_case *what, double speed) {
     static double times[5][ROUNDS];
     struct ring ring;
-    ring_init(&ring, backend, triangles, textured);
+    ring_init(&ring, backend, what);
     for (int round = -2; round < ROUNDS; round++) { /* two to warm up */
         struct gpu_timings t = {0};
         ring_draw(&ring, &t);
@@ -144,34 +158,40 @@ static struct figures measure(const char *backend, uint32_t triangles, bool text
 }
 
 int bench_run(const char *path) {
-    static const uint32_t sizes[] = {11000, 30000, 50000};
+    static const struct bench_case cases[] = {
+        {30000, 4, true, PICTURE},  {11000, 4, false, PICTURE}, {50000, 4, false, PICTURE},
+        {50000, 4, true, PICTURE},  {30000, 1, true, PICTURE},  {30000, 16, false, PICTURE},
+        {30000, 16, true, PICTURE}, {30000, 64, true, PICTURE}, {30000, 4, true, LABELS},
+        {30000, 16, true, LABELS},  {30000, 16, true, LENS},
+    };
     FILE *file = fopen(path, "w");
     if (file == NULL) {
         perror(path);
         return 1;
     }
     double speed = copy_speed();
-    fprintf(file, "{\"bench\":\"gpu_render\",\"unit\":\"ms CPU a view\",\"side\":%d,\"samples\":4,",
-            SIDE);
+    const char *const *backends = check_backends();
+    fprintf(file, "{\"bench\":\"gpu_render\",\"unit\":\"ms CPU a view\",\"side\":%d,", SIDE);
     fprintf(file, "\"views_a_pose\":%d,\"copy_gb_s\":%.1f,\"runs\":[", VIEWS, speed * 1e-9);
-    printf("%-13s %9s %8s %6s %6s %6s %6s %6s %6s %6s\n", "backend", "triangles", "textured",
-           "skin", "shadow", "raster", "shade", "total", "label", "floor");
+    printf("%-13s %9s %8s %7s %8s %6s %6s %6s %6s %6s %6s %6s\n", "backend", "triangles",
+           "textured", "samples", "mode", "skin", "shadow", "raster", "shade", "total", "label",
+           "floor");
     const char *separator = "";
-    for (int b = 0; check_backends()[b] != NULL; b++) {
-        const char *backend = check_backends()[b];
-        for (int i = 0; i < 6; i++) {
-            uint32_t triangles = sizes[i / 2];
-            bool textured = i % 2 == 1;
-            struct figures f = measure(backend, triangles, textured, speed);
-            printf("%-13s %9u %8s %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f\n", backend, triangles,
-                   textured ? "yes" : "no", f.skin, f.shadow, f.raster, f.shade, f.total, f.label,
-                   f.floor);
+    for (int b = 0; backends[b] != NULL; b++) {
+        bool widest = backends[b + 1] == NULL; /* the others: one case */
+        for (size_t i = 0; i < (widest ? sizeof cases / sizeof cases[0] : 1); i++) {
+            const struct bench_case *what = &cases[i];
+            struct figures f = measure(backends[b], what, speed);
+            printf("%-13s %9u %8s %7u %8s %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f %6.3f\n", backends[b],
+                   what->triangles, what->textured ? "yes" : "no", what->samples, modes[what->mode],
+                   f.skin, f.shadow, f.raster, f.shade, f.total, f.label, f.floor);
             fprintf(file,
-                    "%s\n{\"backend\":\"%s\",\"triangles\":%u,\"textured\":%s,\"skin\":%.4f,"
-                    "\"shadow\":%.4f,\"raster\":%.4f,\"shade\":%.4f,\"total\":%.4f,\"label\":%.4f,"
-                    "\"floor\":%.4f}",
-                    separator, backend, triangles, textured ? "true" : "false", f.skin, f.shadow,
-                    f.raster, f.shade, f.total, f.label, f.floor);
+                    "%s\n{\"backend\":\"%s\",\"triangles\":%u,\"textured\":%s,\"samples\":%u,"
+                    "\"mode\":\"%s\",\"skin\":%.4f,\"shadow\":%.4f,\"raster\":%.4f,"
+                    "\"shade\":%.4f,\"total\":%.4f,\"label\":%.4f,\"floor\":%.4f}",
+                    separator, backends[b], what->triangles, what->textured ? "true" : "false",
+                    what->samples, modes[what->mode], f.skin, f.shadow, f.raster, f.shade, f.total,
+                    f.label, f.floor);
             separator = ",";
         }
     }
