@@ -36,6 +36,15 @@ static inline uint32_t emit(const struct gpu_pattern *pattern, const vi *ids, ui
     return (uint32_t)__builtin_popcount(vm_bits(first));
 }
 
+/* Whether any sample of a whole vector of pixels shows anybody. Most do not: this costs a load each
+ * instead of a gather. */
+static inline bool any_shown(const uint32_t *triangles, uint32_t samples) {
+    vi any = vi_load(triangles);
+    for (uint32_t i = 1; i < samples; i++)
+        any |= vi_load(triangles + (size_t)i * GPU_LANES);
+    return vm_bits(vi_equal(any, vi_set1(0))) != (uint32_t)((1ull << GPU_LANES) - 1);
+}
+
 uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint32_t *triangles,
                                    uint32_t width, int32_t x0, int32_t y,
                                    const struct gpu_fragments *out, float *coverage);
@@ -47,6 +56,11 @@ uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint
     const vi zero = vi_set1(0);
     uint32_t count = 0;
     for (uint32_t start = 0; start < width; start += GPU_LANES) {
+        if (start + GPU_LANES <= width &&
+            !any_shown(triangles + (size_t)start * samples, samples)) {
+            vf_store(coverage + start, vf_set1(0.0f));
+            continue;
+        }
         vi column = vi_iota() + vi_set1((int32_t)start), ids[MAX_SAMPLES], any = zero;
         vi inside = vi_min(column, vi_set1((int32_t)width - 1)); /* read nothing beyond the row */
         for (uint32_t s = 0; s < samples; s++) {
@@ -74,4 +88,41 @@ uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint
             coverage[i] = share[i - start];
     }
     return count;
+}
+
+void GPU_KERNEL(gpu_nearest)(const struct gpu_nearest *job, const float *depth,
+                             const uint32_t *triangles, uint32_t width);
+
+void GPU_KERNEL(gpu_nearest)(const struct gpu_nearest *job, const float *depth,
+                             const uint32_t *triangles, uint32_t width) {
+    const uint32_t samples = job->samples;
+    for (uint32_t start = 0; start < width; start += GPU_LANES) {
+        const size_t first = (size_t)start * samples;
+        if (job->pass > 0 && start + GPU_LANES <= width && !any_shown(triangles + first, samples))
+            continue;
+        vi column = vi_iota() + vi_set1((int32_t)start), best = vi_set1(0);
+        vi at = vi_min(column, vi_set1((int32_t)width - 1)) * vi_set1((int32_t)samples);
+        vf w = vf_set1(0.0f);
+        if (start + GPU_LANES > width || any_shown(triangles + first, samples)) {
+            for (uint32_t s = 0; s < samples; s++) {
+                vf here = vf_gather(depth + s, at);
+                vm nearer = vf_less(w, here);
+                w = vf_select(nearer, here, w);
+                best = vi_select(nearer, vi_set1((int32_t)s), best);
+            }
+        }
+        vi triangle =
+            vi_select(vf_less(vf_set1(0.0f), w), vi_gather(triangles, at + best), vi_set1(0));
+        best = best | vi_set1((int32_t)(job->pass << 4));
+        if (job->pass > 0) {
+            vf before = vf_load(job->w + start);
+            vm nearer = vf_less(before, w);
+            w = vf_select(nearer, w, before);
+            triangle = vi_select(nearer, triangle, vi_load(job->triangle + start));
+            best = vi_select(nearer, best, vi_load(job->sample + start));
+        }
+        vf_store(job->w + start, w);
+        vi_store(job->triangle + start, triangle);
+        vi_store(job->sample + start, best);
+    }
 }

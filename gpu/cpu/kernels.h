@@ -59,6 +59,14 @@ struct gpu_fragments {
     float *red, *green, *blue; /* out: linear light, before the weight */
 };
 
+/* The nearest samples of a row's pixels, over all passes; [width + GPU_PAD]. */
+struct gpu_nearest {
+    uint32_t samples, pass;
+    float *w;
+    uint32_t *triangle; /* 1 + index; 0: nobody */
+    uint32_t *sample;   /* pass << 4 | sample */
+};
+
 /* Points of the maps of one person; now: with its rays and vertices. */
 struct gpu_trace {
     struct gpu_shade now;
@@ -103,6 +111,9 @@ struct gpu_kernels {
     /* Reads and writes whole vectors: the arrays are padded to GPU_PAD. */
     void (*shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                   uint32_t count);
+    /* Takes a pass' row of samples in; the first pass begins anew. */
+    void (*nearest)(const struct gpu_nearest *job, const float *depth, const uint32_t *triangles,
+                    uint32_t width);
     /* Normals (camera space) and flow (pixels) at points; either may be NULL. Whole vectors, too.
      */
     void (*trace)(const struct gpu_trace *job, const struct gpu_fragments *points, uint32_t count,

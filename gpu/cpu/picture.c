@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    BAND_SAMPLES = 1 << 20, /* of 8 bytes each */
+    BAND_SAMPLES = 1 << 17, /* of 8 bytes each: half of a usual second-level cache */
     SLAB_FLOATS = 1 << 23,
 };
 

@@ -30,38 +30,26 @@ void gpu_picture_clear_maps(const struct picture *picture) {
         memset(image->normal, 0, 3 * pixels * sizeof *image->normal);
 }
 
-struct nearest {
-    float *w;
-    uint32_t *triangle, *sample; /* 1 + index; pass << 4 | sample */
-};
-
-static struct nearest nearest_row(const struct picture *picture, int32_t y) {
+static struct gpu_nearest nearest_row(const struct picture *picture, int32_t y) {
     size_t row = picture->passes > 1 ? (size_t)(y - picture->raster.y0) : 0;
     float *w = picture->nearest + 3 * row * picture->row_stride;
     uint32_t *words = (uint32_t *)w;
-    return (struct nearest){w, words + picture->row_stride, words + 2 * picture->row_stride};
+    return (struct gpu_nearest){.samples = picture->raster.pattern->samples,
+                                .w = w,
+                                .triangle = words + picture->row_stride,
+                                .sample = words + 2 * picture->row_stride};
 }
 
 void gpu_picture_find_nearest(struct picture *picture, int32_t y, uint32_t pass, const float *depth,
                               const uint32_t *triangles) {
-    struct nearest out = nearest_row(picture, y);
-    uint32_t samples = picture->raster.pattern->samples;
-    uint32_t width = (uint32_t)(picture->raster.x1 - picture->raster.x0);
-    for (uint32_t x = 0; x < width; x++) {
-        const float *w = depth + (size_t)x * samples;
-        uint32_t best = 0;
-        for (uint32_t s = 1; s < samples; s++)
-            best = w[s] > w[best] ? s : best;
-        if (pass == 0 || w[best] > out.w[x]) {
-            out.w[x] = w[best];
-            out.triangle[x] = triangles[(size_t)x * samples + best];
-            out.sample[x] = pass << 4 | best;
-        }
-    }
+    struct gpu_nearest job = nearest_row(picture, y);
+    job.pass = pass;
+    picture->renderer->kernels->nearest(&job, depth, triangles,
+                                        (uint32_t)(picture->raster.x1 - picture->raster.x0));
 }
 
 /* Lists the row's people: everybody's triangle and the place of the sample that shows it. */
-static uint32_t list(struct picture *picture, int32_t y, const struct nearest *nearest) {
+static uint32_t list(struct picture *picture, int32_t y, const struct gpu_nearest *nearest) {
     const struct gpu_fragments *f = &picture->fragments;
     uint32_t count = 0, width = (uint32_t)(picture->raster.x1 - picture->raster.x0);
     const float step = 1.0f / (float)GPU_SUBPIXEL;
@@ -115,7 +103,7 @@ static void write_ids(const struct picture *picture, size_t at, uint32_t person,
 void gpu_picture_write_maps(struct picture *picture, int32_t y) {
     const struct gpu_image *image = picture->image;
     const struct gpu_fragments *f = &picture->fragments;
-    struct nearest nearest = nearest_row(picture, y);
+    struct gpu_nearest nearest = nearest_row(picture, y);
     size_t row = (size_t)y * picture->camera.width, x0 = (size_t)picture->raster.x0;
     uint32_t width = (uint32_t)(picture->raster.x1 - picture->raster.x0);
     for (uint32_t x = 0; image->depth != NULL && x < width; x++)

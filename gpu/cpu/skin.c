@@ -254,6 +254,8 @@ uint32_t GPU_KERNEL(gpu_fragments)(const struct gpu_pattern *pattern, const uint
                                    const struct gpu_fragments *out, float *coverage);
 void GPU_KERNEL(gpu_shade)(const struct gpu_shade *job, const struct gpu_fragments *fragments,
                            uint32_t count);
+void GPU_KERNEL(gpu_nearest)(const struct gpu_nearest *job, const float *depth,
+                             const uint32_t *triangles, uint32_t width);
 void GPU_KERNEL(gpu_trace)(const struct gpu_trace *job, const struct gpu_fragments *points,
                            uint32_t count, float *const normal[3], float *const flow[2]);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
@@ -271,6 +273,7 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .raster = GPU_KERNEL(gpu_raster),
     .fragments = GPU_KERNEL(gpu_fragments),
     .shade = GPU_KERNEL(gpu_shade),
+    .nearest = GPU_KERNEL(gpu_nearest),
     .trace = GPU_KERNEL(gpu_trace),
     .compose = GPU_KERNEL(gpu_compose),
     .develop = GPU_KERNEL(gpu_develop),
