@@ -128,7 +128,8 @@ function M.all()
   for _, script in ipairs(host.scripts()) do
     local name = script.path:match "^retarget/rigs/([%w_-]+)%.lua$"
     if name then
-      local table_, made, why = require("retarget.rigs." .. name), nil, nil
+      local table_ = require("retarget.rigs." .. name)
+      local made, why
       if type(table_) == "table" and table_.words then
         made, why = expand_words(table_)
         out.words = made

@@ -3,9 +3,9 @@
 ---     local report = assert(dataset_check.folder("output:walk"))
 ---     for _, problem in ipairs(report.problems) do print(problem.file, problem.message) end
 ---
---- Looked at are all files beneath it that hold a view's labels (`NAME.json`, stance.label_check), that their picture is beside the
---- folder's root under the name which they tell, readable and of their size, and the COCO file, where there is one: that its
---- annotations are the people of the labels. Other files are passed over.
+--- Looked at are all files beneath it that hold labels of views (`NAME.json`, or lines of `NAME.ndjson`; stance.label_check), that
+--- their picture is beside the folder's root under the name which they tell, readable and of their size, and the COCO file, where
+--- there is one: that its annotations are the people of the labels. Other files are passed over.
 local fiber, fs, image, json = require "fiber", require "fs", require "image", require "json"
 local label_check = require "stance.label_check"
 
@@ -107,6 +107,16 @@ function M.folder(folder, options)
       if message then problem(name, message) else report.pictures = report.pictures + 1 end
     end
   end
+  local function look_at_lines(name)
+    local text, reason = fs.read(folder .. "/" .. name, file_limit)
+    if not text then return problem(name, reason.message) end
+    for line in text:gmatch "[^\n]+" do
+      local ok, value = pcall(json.decode, line)
+      if not ok or type(value) ~= "table" then problem(name, "a line is no JSON")
+      elseif value.schema == "stance.view" then look_at_view(name, value) end
+      fiber.yield()
+    end
+  end
   local coco
   for _, name in ipairs(names) do
     if name:match "%.json$" then
@@ -115,6 +125,8 @@ function M.folder(folder, options)
       elseif value.schema == "stance.view" then look_at_view(name, value)
       elseif name == "labels.coco.json" then coco = value end
       fiber.yield()
+    elseif name:match "%.ndjson$" then
+      look_at_lines(name)
     end
   end
   if coco then
@@ -128,6 +140,15 @@ function M.folder(folder, options)
     end
   end
   if report.views == 0 then problem(".", "there are no labels of views in this folder") end
+  return report
+end
+
+--- For `stance render --verify`: the report, or what reading the folder failed with is raised.
+---@param folder string
+---@return stance.dataset_check.report
+function M.verify(folder)
+  local report, why = M.folder(folder)
+  if not report then error(why, 0) end
   return report
 end
 

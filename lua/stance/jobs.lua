@@ -154,6 +154,11 @@ function Jobs:submit(submission)
   local params
   params, why = workflow.params:check(submission.params or {}, { at = "params" })
   if not params then return nil, why end
+  if workflow.admit then
+    local admitted
+    admitted, why = workflow.admit(params)
+    if not admitted then return nil, why end
+  end
   local now, clock, job_type = time.now(), self.clock(), submission.job_type
   self:learn_limit(job_type, workflow)
   local job = {

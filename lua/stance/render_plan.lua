@@ -1,47 +1,78 @@
 --- render_plan.lua - what a render job will do: names of folders, batches of views, and how far it is. No effects.
 local M = {}
 
---- The names of the characters' folders: the files' names without ending, safe in any file system, each once.
----@param files string[]
+--- A name that is safe as a file's in any file system.
+---@param name string
+---@return string
+function M.safe(name)
+  local safe = name:gsub("[^%w._-]", "_"):gsub("^%.+", "_"):sub(1, 100)
+  return safe ~= "" and safe or "view"
+end
+
+--- Safe names, each once.
+---@param names string[]
 ---@return string[]
-function M.names(files)
-  local names, taken = {}, {}
-  for i, file in ipairs(files) do
-    local stem = file:match "([^/\\]*)[/\\]*$":gsub("(.)%.[^.]*$", "%1"):gsub("[^%w._-]", "_"):gsub("^%.+", "_")
-    local base = stem ~= "" and stem:sub(1, 100) or "character"
-    local name, count = base, 1
+function M.unique(names)
+  local out, taken = {}, {}
+  for i, given in ipairs(names) do
+    local base, count = M.safe(given), 1
+    local name = base
     while taken[name:lower()] do -- some file systems do not tell A from a
       count = count + 1
       name = base .. "-" .. count
     end
-    taken[name:lower()] = true
-    names[i] = name
+    taken[name:lower()], out[i] = true, name
   end
-  return names
+  return out
+end
+
+--- The names of the characters' folders: the files' names without ending, safe in any file system, each once.
+---@param files string[]
+---@return string[]
+function M.names(files)
+  local stems = {}
+  for i, file in ipairs(files) do
+    local stem = file:match "([^/\\]*)[/\\]*$":gsub("(.)%.[^.]*$", "%1")
+    stems[i] = stem ~= "" and stem or "character"
+  end
+  return M.unique(stems)
+end
+
+---@class stance.render_plan.set whose pictures go into one folder
+---@field name string
+---@field files string[] of those who are in them
+
+--- The sets of a job: each character alone, or all together.
+---@param files string[]
+---@param together? boolean
+---@return stance.render_plan.set[]
+function M.sets(files, together)
+  local names, sets = M.names(files), {}
+  if together and #files > 1 then return { { name = "together", files = files } } end
+  for i, file in ipairs(files) do sets[i] = { name = names[i], files = { file } } end
+  return sets
 end
 
 ---@class stance.render_plan.batch
 ---@field key string "mannequin/0-3"
----@field character integer its number
----@field file string
----@field name string the character's name
+---@field set integer its number
+---@field name string the set's
 ---@field first integer the first view, from 1
 ---@field last integer
 ---@field before integer views in all earlier batches
 
---- The batches of a job, character by character.
----@param files string[]
----@param names string[]
----@param angles integer views a character
+--- The batches of a job, set by set.
+---@param sets stance.render_plan.set[]
+---@param views integer of a set
 ---@param size integer views a batch
 ---@return stance.render_plan.batch[]
-function M.batches(files, names, angles, size)
+function M.batches(sets, views, size)
   local out, before = {}, 0
-  for c, file in ipairs(files) do
-    for first = 1, angles, size do
-      local last = math.min(first + size - 1, angles)
-      out[#out + 1] = { key = ("%s/%d-%d"):format(names[c], first - 1, last - 1), character = c, file = file,
-        name = names[c], first = first, last = last, before = before }
+  for number, set in ipairs(sets) do
+    for first = 1, views, size do
+      local last = math.min(first + size - 1, views)
+      out[#out + 1] = { key = ("%s/%d-%d"):format(set.name, first - 1, last - 1), set = number, name = set.name,
+        first = first, last = last, before = before }
       before = before + last - first + 1
     end
   end

@@ -1,8 +1,8 @@
 --- workflows.lua - finds workflow scripts by job type and checks their shape.
 ---
 --- A workflow is workflows/<type>.lua, a script without side effects that returns a table: `name`, `version`, `params` (a
---- schema of stance.schema), `run(job, params)`, and optionally `estimate(params)`, `check()`, `migrate(state, from_version)`
---- (stance.migration), `retries`, `timeout` (seconds), `concurrency` (jobs of this type at once).
+--- schema of stance.schema), `run(job, params)`, and optionally `admit(params)`, `estimate(params)`, `check()`,
+--- `migrate(state, from_version)` (stance.migration), `retries`, `timeout` (seconds), `concurrency` (jobs of this type at once).
 local host = require "host"
 local err = require "stance.err"
 
@@ -13,6 +13,7 @@ local M = {}
 ---@field version integer
 ---@field params table schema of its parameters
 ---@field run fun(job: stance.job, params: table): any
+---@field admit? fun(params: table): any, table|nil may a job with these be accepted? nil and an error refuse it; in the host, so quick
 ---@field estimate? fun(params: table): table
 ---@field check? fun(): boolean|nil, string|nil is what it needs there? nil and the reason, or an error, keep its generation out
 ---@field migrate? fun(state: { params: table, steps: table<string, any> }, from_version: integer): table|nil
@@ -22,7 +23,7 @@ local M = {}
 
 local shape = {
   name = { "string", true }, version = { "number", true }, params = { "table", true }, run = { "function", true },
-  estimate = { "function" }, check = { "function" }, migrate = { "function" },
+  admit = { "function" }, estimate = { "function" }, check = { "function" }, migrate = { "function" },
   retries = { "number" }, timeout = { "number" }, concurrency = { "number" },
 }
 

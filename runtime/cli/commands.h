@@ -21,6 +21,7 @@ int cli_pose_child(int argc, char **argv);
 int cli_profile(int argc, char **argv);
 int cli_render(int argc, char **argv);
 int cli_render_child(int argc, char **argv);
+int cli_render_verify(int argc, char **argv);
 int cli_rollback(int argc, char **argv);
 int cli_serve(int argc, char **argv);
 int cli_status(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/params.h"
 #include "cli/trace.h"
 
 /* What the subcommands may be given; each takes the part it knows. */
@@ -34,41 +35,10 @@ static struct job_options given;
 
 /* -- submit ------------------------------------------------------------------------------------ */
 
-static json_t *read_params(const char *from) {
-    json_error_t error;
-    bool standard = strcmp(from, "-") == 0;
-    json_t *params = standard ? json_loadf(stdin, 0, &error) : json_load_file(from, 0, &error);
-    if (!params) {
-        out_fail(EXIT_USAGE, "%s: %s (line %d)", standard ? "standard input" : from, error.text,
-                 error.line);
-    } else if (!json_is_object(params)) {
-        out_fail(EXIT_USAGE, "%s: params are one JSON object", from);
-        json_decref(params);
-        params = NULL;
-    }
-    return params;
-}
-
-/* k=v: v as JSON where it is JSON (8, true, [512,512]), else as text. */
-static int add_param(json_t *params, const char *pair) {
-    const char *equals = strchr(pair, '=');
-    if (!equals || equals == pair) {
-        return out_fail(EXIT_USAGE, "--param takes name=value, not \"%s\"", pair);
-    }
-    char *name = memory_need(strndup(pair, (size_t)(equals - pair)));
-    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY, NULL);
-    if (!value) {
-        value = json_string(equals + 1);
-    }
-    int result = value ? json_object_set_new(params, name, value) : -1;
-    free(name);
-    return result < 0 ? out_fail(EXIT_USAGE, "--param %s: not UTF-8", pair) : EXIT_OK;
-}
-
 static json_t *make_submission(const char *type) {
-    json_t *params = given.params ? read_params(given.params) : json_object();
+    json_t *params = given.params ? params_read(given.params) : json_object();
     for (size_t i = 0; params && i < given.param.count; i++) {
-        if (add_param(params, given.param.items[i]) != EXIT_OK) {
+        if (params_add(params, given.param.items[i]) != EXIT_OK) {
             json_decref(params);
             return NULL;
         }

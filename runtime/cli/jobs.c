@@ -76,8 +76,9 @@ struct folder {
 
 struct follower {
     struct bars *bars;
-    long angles;   /* pictures a character; 0: no such job, one bar for all of it */
-    long long seq; /* of the last event seen */
+    size_t folders_made; /* by a job that draws: one a character; 0: one bar for all of it */
+    long pictures;       /* in each, once it is known */
+    long long seq;       /* of the last event seen */
     bool over;
     size_t folder_count;
     struct folder folders[FOLDER_MAX];
@@ -89,10 +90,17 @@ static double seconds_now(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* A view's own picture, not one with a skeleton drawn on it. */
+static bool is_picture(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && !strstr(name, ".debug.") &&
+           (strcmp(dot, ".png") == 0 || strcmp(dot, ".jpg") == 0 || strcmp(dot, ".webp") == 0);
+}
+
 static void count_picture(struct follower *follower, const char *name) {
     const char *slash = strchr(name, '/');
     size_t length = slash ? (size_t)(slash - name) : 0, i = 0;
-    if (length == 0 || length >= FOLDER_NAME || !strstr(slash, ".png")) {
+    if (length == 0 || length >= FOLDER_NAME || !is_picture(slash)) {
         return;
     }
     while (i < follower->folder_count && (strncmp(follower->folders[i].name, name, length) != 0 ||
@@ -108,16 +116,21 @@ static void count_picture(struct follower *follower, const char *name) {
         follower->folder_count++;
     }
     folder->pictures++;
-    bars_set(follower->bars, folder->name, folder->pictures, follower->angles);
+    if (follower->pictures > 0) {
+        bars_set(follower->bars, folder->name, folder->pictures, follower->pictures);
+    }
 }
 
 static void show_progress(struct follower *follower, const char *type, const json_t *data) {
-    if (follower->angles > 0 && strcmp(type, "job.artifact") == 0) {
-        count_picture(follower, jobs_text(data, "name"));
-    } else if (follower->angles == 0 && strcmp(type, "job.progress") == 0) {
+    bool is_progress = strcmp(type, "job.progress") == 0;
+    long total = lround(json_number_value(json_object_get(data, "total")));
+    if (is_progress && follower->folders_made > 0) {
+        follower->pictures = total / (long)follower->folders_made;
+    } else if (is_progress) {
         bars_set(follower->bars, "progress",
-                 lround(json_number_value(json_object_get(data, "done"))),
-                 lround(json_number_value(json_object_get(data, "total"))));
+                 lround(json_number_value(json_object_get(data, "done"))), total);
+    } else if (follower->folders_made > 0 && strcmp(type, "job.artifact") == 0) {
+        count_picture(follower, jobs_text(data, "name"));
     }
 }
 
@@ -157,6 +170,18 @@ static int follow(struct client *client, const char *job_id, struct follower *fo
     return code;
 }
 
+/* How many folders of pictures a job makes, where that can be told from its parameters. */
+static size_t folders_of(const json_t *manifest) {
+    const json_t *params = json_object_get(manifest, "params");
+    if (strcmp(jobs_text(manifest, "job_type"), "render") != 0 ||
+        strcmp(jobs_text(params, "image"), "none") == 0) {
+        return 0;
+    }
+    return json_is_true(json_object_get(params, "together"))
+               ? 1
+               : json_array_size(json_object_get(params, "characters"));
+}
+
 int jobs_follow(struct client *client, const char *job_id, bool bars, double seconds,
                 json_t **manifest) {
     struct follower follower = {0};
@@ -166,8 +191,7 @@ int jobs_follow(struct client *client, const char *job_id, bool bars, double sec
         return code;
     }
     follower.bars = bars ? bars_new(stderr) : NULL;
-    follower.angles =
-        json_integer_value(json_object_get(json_object_get(*manifest, "params"), "angles"));
+    follower.folders_made = folders_of(*manifest);
     code = follow(client, job_id, &follower, deadline, manifest);
     bars_free(follower.bars);
     return code;

@@ -1,107 +1,23 @@
 /* render.c - `stance render`: characters in, labelled pictures out, with or without a running host.
  */
-#include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/fetch.h"
 #include "cli/jobs.h"
-#include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/private_host.h"
+#include "cli/render_params.h"
 
 enum { EXIT_INTERRUPTED = 130 };
 
-/* What an option holds that was not given: no number that a person means. Numbers have NAN. */
-#define NOT_GIVEN LONG_MIN
-
 struct request {
-    const char *url, *characters, *size, *clip, *output, *key;
-    long angles;
-    double time, distance, height, timeout;
-    bool wait, force, json;
+    const char *url, *output, *key;
+    double timeout;
+    bool wait, force, json, verify;
 };
-
-/* -- What is asked for ------------------------------------------------------------------------- */
-
-/* A file's absolute path; a name without "/" and "." that is no file is one of the host's own
- * characters. */
-static char *character_of(const char *operand) {
-    char real[PATH_MAX];
-    if (realpath(operand, real)) {
-        return memory_need(strdup(real));
-    }
-    if (operand[0] == '/' || !strpbrk(operand, "/.")) {
-        return memory_need(strdup(operand));
-    }
-    char *folder = memory_need(getcwd(NULL, 0));
-    char *path =
-        memory_printf("%s/%s", folder, strncmp(operand, "./", 2) == 0 ? operand + 2 : operand);
-    free(folder);
-    return path;
-}
-
-static void add_character(json_t *characters, const char *operand) {
-    char *path = character_of(operand);
-    json_array_append_new(characters, json_string(path));
-    free(path);
-}
-
-static json_t *make_characters(const struct request *request, char **files, int count) {
-    json_t *characters = json_array();
-    for (int i = 0; i < count; i++) {
-        add_character(characters, files[i]);
-    }
-    char *names = memory_need(strdup(request->characters ? request->characters : ""));
-    for (char *rest = names, *name; (name = strtok_r(rest, ",", &rest));) {
-        add_character(characters, name);
-    }
-    free(names);
-    return characters;
-}
-
-static int add_size(json_t *params, const char *size) {
-    char *end;
-    long width = strtol(size, &end, 10), height = width;
-    if (*end == 'x' || *end == 'X') {
-        height = strtol(end + 1, &end, 10);
-    }
-    if (*end || width < 1 || height < 1) {
-        return out_fail(EXIT_USAGE, "--size takes WIDTHxHEIGHT, as 512x512, not \"%s\"", size);
-    }
-    json_object_set_new(params, "size", json_pack("[i, i]", (int)width, (int)height));
-    return EXIT_OK;
-}
-
-/* The submission; NULL when an option makes no sense, which is said. What was not given is left to
- * the workflow. */
-static json_t *make_submission(const struct request *request, char **files, int count) {
-    json_t *params = json_pack("{s:o}", "characters", make_characters(request, files, count));
-    if (request->size && add_size(params, request->size) != EXIT_OK) {
-        json_decref(params);
-        return NULL;
-    }
-    if (request->angles != NOT_GIVEN) {
-        json_object_set_new(params, "angles", json_integer(request->angles));
-    }
-    if (request->clip) {
-        json_object_set_new(params, "clip", json_string(request->clip));
-    }
-    if (!isnan(request->time)) {
-        json_object_set_new(params, "time", json_real(request->time));
-    }
-    if (!isnan(request->distance)) {
-        json_object_set_new(params, "distance", json_real(request->distance));
-    }
-    if (!isnan(request->height)) {
-        json_object_set_new(params, "height", json_real(request->height));
-    }
-    return json_pack("{s:s, s:o}", "job_type", "render", "params", params);
-}
 
 /* -- Doing it ---------------------------------------------------------------------------------- */
 
@@ -222,62 +138,66 @@ static int render(const struct request *request, const json_t *submission) {
     return code;
 }
 
+static struct request given;
+
+static const struct option own[] = {
+    {"output", 'o', OPTION_TEXT, &given.output, "DIR", "wait, and put the files here"},
+    {"wait", 'w', OPTION_FLAG, &given.wait, NULL, "wait, and put the files into stance-output/ID"},
+    {"timeout", 0, OPTION_NUMBER, &given.timeout, "SECONDS", "wait at most so long"},
+    {"force", 'f', OPTION_FLAG, &given.force, NULL,
+     "replace files that are there with other content"},
+    {"key", 'k', OPTION_TEXT, &given.key, "KEY", "idempotency key: the same key submits once"},
+    {"url", 0, OPTION_TEXT, &given.url, "URL",
+     "the host (default: $STANCE_URL, " CLIENT_DEFAULT_URL ")"},
+    {"json", 0, OPTION_FLAG, &given.json, NULL, "one JSON object"},
+    {"verify", 0, OPTION_FLAG, &given.verify, NULL, "instead: look whether folders are sound"},
+    {NULL, 0, OPTION_FLAG, NULL, NULL, NULL},
+};
+
+static const char examples[] =
+    "  stance render mannequin --wait\n"
+    "  stance render walk.fbx knight.glb --output pictures\n"
+    "  stance render body.vrm --angles 36 --size 1024x1024 --clip Walk --time 0.5 -o out\n"
+    "  stance render body.glb --motion dance.bvh --frames 0:120:10 --samples 16 -o out\n"
+    "  stance render a.glb b.glb --together --cameras sphere:count=200 --look random -o out\n"
+    "  stance render a.glb -p maps='[\"depth\",\"part\"]' -p image=jpeg --numpy -o out";
+
 int cli_render(int argc, char **argv) {
-    struct request request = {.angles = NOT_GIVEN, .time = NAN, .distance = NAN, .height = NAN};
-    int count = 0;
-    const struct option options[] = {
-        {"characters", 'c', OPTION_TEXT, &request.characters, "A,B",
-         "more characters, by name or file"},
-        {"angles", 'a', OPTION_INTEGER, &request.angles, "N", "views around each (default 8)"},
-        {"size", 's', OPTION_TEXT, &request.size, "WxH", "of a picture (default 512x512)"},
-        {"clip", 0, OPTION_TEXT, &request.clip, "NAME",
-         "which of the file's motions, by name or number (default: a calm one)"},
-        {"time", 't', OPTION_NUMBER, &request.time, "SECONDS", "when in the motion"},
-        {"distance", 0, OPTION_NUMBER, &request.distance, "METRES", "of the camera (default 3.5)"},
-        {"height", 0, OPTION_NUMBER, &request.height, "METRES", "of the camera (default 1.6)"},
-        {"output", 'o', OPTION_TEXT, &request.output, "DIR", "wait, and put the files here"},
-        {"wait", 'w', OPTION_FLAG, &request.wait, NULL,
-         "wait, and put the files into stance-output/ID"},
-        {"timeout", 0, OPTION_NUMBER, &request.timeout, "SECONDS", "wait at most so long"},
-        {"force", 'f', OPTION_FLAG, &request.force, NULL,
-         "replace files that are there with other content"},
-        {"key", 'k', OPTION_TEXT, &request.key, "KEY",
-         "idempotency key: the same key submits once"},
-        {"url", 0, OPTION_TEXT, &request.url, "URL",
-         "the host (default: $STANCE_URL, " CLIENT_DEFAULT_URL ")"},
-        {"json", 0, OPTION_FLAG, &request.json, NULL, "one JSON object"},
-        {NULL, 0, OPTION_FLAG, NULL, NULL, NULL},
-    };
+    struct option options[RENDER_OPTIONS_MAX + sizeof own / sizeof *own];
+    size_t count = render_options(options);
+    memcpy(options + count, own, sizeof own);
     const struct usage usage = {
-        "render",
-        "  stance render mannequin --wait\n"
-        "  stance render walk.fbx knight.glb --output pictures\n"
-        "  stance render body.vrm --angles 36 --size 1024x1024 --clip Walk --time 0.5 -o out",
-        "FILE...",
-        "Draws each character (FBX, glTF, GLB, VRM; `mannequin` is built in) from all around, with "
-        "labels.\n"
-        "Without a running host it starts one for this job, waits, fetches the files, and stops "
-        "it.\n"
-        "Exit code 1: some characters failed; 8: the job did.",
-        options,
-        0,
-        -1,
+        .command = "render",
+        .examples = examples,
+        .operands = "FILE...",
+        .about = "Draws each character (FBX, glTF, GLB, VRM; `mannequin` is built in) from all "
+                 "around, with labels.\n"
+                 "Without a running host it starts one for this job, waits, fetches the files, "
+                 "and stops it.\n"
+                 "Exit code 1: some characters failed; 8: the job did.",
+        .options = options,
+        .most = -1,
     };
     if (argc > 1 && strcmp(argv[1], "--child") == 0) {
         return cli_render_child(argc, argv);
     }
-    int code = options_parse(&usage, argc, argv, &count);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--verify") == 0) {
+            return cli_render_verify(argc, argv);
+        }
+    }
+    int operands;
+    int code = options_parse(&usage, argc, argv, &operands);
     if (code != OPTIONS_GO_ON) {
         return code;
     }
-    if (count == 0 && !request.characters) {
-        return options_misuse(&usage, "needs a FILE, or --characters");
+    json_t *params = render_params(argv + 1, operands, &code);
+    if (!params) {
+        return code == OPTIONS_GO_ON ? options_misuse(&usage, "needs a FILE, or --characters")
+                                     : code;
     }
-    json_t *submission = make_submission(&request, argv + 1, count);
-    if (!submission) {
-        return EXIT_USAGE;
-    }
-    code = render(&request, submission);
+    json_t *submission = json_pack("{s:s, s:o}", "job_type", "render", "params", params);
+    code = render(&given, submission);
     json_decref(submission);
     return code;
 }

@@ -22,7 +22,7 @@ describe("render_plan", function()
   describe("batches", function()
     it("go character by character, with keys that tell their views", function()
       local keys, before = {}, {}
-      for i, batch in ipairs(plan.batches({ "a.fbx", "b.fbx" }, { "a", "b" }, 6, 4)) do
+      for i, batch in ipairs(plan.batches(plan.sets { "a.fbx", "b.fbx" }, 6, 4)) do
         keys[i], before[i] = batch.key, batch.before
       end
       assert.same({ "a/0-3", "a/4-5", "b/0-3", "b/4-5" }, keys)
@@ -31,7 +31,7 @@ describe("render_plan", function()
   end)
 
   describe("counter", function()
-    local batches = plan.batches({ "a", "b" }, { "a", "b" }, 8, 4)
+    local batches = plan.batches(plan.sets { "a", "b" }, 8, 4)
 
     it("counts what is through", function()
       local count = plan.counter()

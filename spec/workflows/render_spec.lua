@@ -138,6 +138,148 @@ describe("workflow render", function()
     assert.is_truthy(err.message:find("moonwalk", 1, true))
   end)
 
+  local function admit(fields) return workflow.admit(assert(workflow.params:check(params(fields)))) end
+
+  it("refuses at once what could never be drawn, and says why", function()
+    for why, fields in pairs {
+      ["cameras.kind must be one of framed, grid, path, random, ring, sphere, not cube"] = { cameras = { kind = "cube" } },
+      ["cameras must be an object with a kind or a file"] = { cameras = "sphere" },
+      ["frames 9:1 are none"] = { frames = "9:1" },
+      ["look must be studio, random or an object, not moody"] = { look = "moody" },
+      ["at most 64 characters stand together"] = { together = true, characters = (function()
+        local many = {}
+        for i = 1, 65 do many[i] = "mannequin" end
+        return many
+      end)() },
+    } do
+      local ok, err = admit(fields)
+      assert.is_nil(ok)
+      assert.equal(why, err.message)
+    end
+    assert.is_true(admit { cameras = { kind = "random", count = 3 }, frames = "0:9:3", look = "random" })
+  end)
+
+  it("refuses a job for Blender where there is none", function()
+    local blender_views = require "stance.blender_views"
+    local check = blender_views.check
+    finally(function() blender_views.check = check end)
+    blender_views.check = function() return nil, { code = "unsupported", message = "Blender is not here" } end
+    assert.equal("Blender is not here", select(2, admit { engine = "blender" }).message)
+  end)
+
+  local function labels_of(name) return json.decode(read(host, name)) end
+
+  it("puts characters together into the same pictures", function()
+    local result = assert(host.run(params { characters = { "mannequin", "mannequin" }, together = true, angles = 2 }))
+    assert.same({ 2, 1, "together" }, { result.images, #result.characters, result.characters[1].name })
+    local front = labels_of "together/front.json"
+    assert.equal(2, #front.people)
+    local left, right = front.people[1].pose.root.position, front.people[2].pose.root.position
+    assert.is_true(math.abs(right[1] - left[1] - 1.2) < 1e-3)
+    assert.equal(4, #json.decode(read(host, "labels.coco.json")).annotations)
+  end)
+
+  it("draws several moments, each with all its cameras", function()
+    local result = assert(host.run(params { clip = "walk", frames = "0:20:10", angles = 3 }))
+    assert.equal(6, result.images)
+    local first, second = labels_of "mannequin/view_120_0001.json", labels_of "mannequin/view_120_0002.json"
+    assert.is_true(second.frame.time > first.frame.time)
+    assert.is_true(math.abs(first.people[1].landmarks[28].world[3] - second.people[1].landmarks[28].world[3]) > 0.01)
+    assert.same({ images = 12 }, workflow.estimate(assert(workflow.params:check { characters = { "a", "b" }, frames = "0:20:10",
+      angles = 3 })))
+  end)
+
+  it("plays a motion of another file", function()
+    local glb = assert(require("scene").mannequin { stature = 1.2 })
+    local result = assert(host.run(params { motion = file("child.glb", glb) .. "#walk", time = 0.3, angles = 1 }))
+    assert.equal("motion child#walk", result.characters[1].shows)
+    local ours = labels_of("mannequin/front.json").people[1].landmarks
+    local other = fake_host()
+    assert(other.run(params { clip = "walk", time = 0.3, angles = 1 }))
+    local theirs = json.decode(read(other, "mannequin/front.json")).people[1].landmarks
+    for i, mark in ipairs(ours) do -- the same body in the same stride, its feet held
+      for k = 2, 3 do assert.is_true(math.abs(mark.world[k] - theirs[i].world[k]) < 0.06, mark.name) end
+    end
+  end)
+
+  describe("takes cameras", function()
+    it("of a kind", function()
+      assert(host.run(params { cameras = { kind = "sphere", count = 5 } }))
+      assert.is_not_nil(host.artifacts["mannequin/view_5.json"])
+    end)
+
+    it("by chance, which a seed decides", function()
+      local other, third = fake_host(), fake_host()
+      local fields = { cameras = { kind = "random", count = 3 }, look = "random", seed = 11 }
+      assert(host.run(params(fields)))
+      assert(other.run(params(fields)))
+      fields.seed = 12
+      assert(third.run(params(fields)))
+      for _, name in ipairs { "mannequin/view_1.png", "mannequin/view_3.json" } do
+        assert.equal(host.artifacts[name].hash, other.artifacts[name].hash)
+        assert.not_equal(host.artifacts[name].hash, third.artifacts[name].hash)
+      end
+    end)
+
+    it("of a file, under names that are safe", function()
+      local path = file("rig.json", json.encode { { name = "../door", position = { 0, 1, 4 }, target = { 0, 1, 0 } },
+        { name = "../door", position = { 3, 1, 0 }, target = { 0, 1, 0 } } })
+      assert(host.run(params { cameras = { file = path } }))
+      assert.is_not_nil(host.artifacts["mannequin/__door.png"] and host.artifacts["mannequin/__door-2.png"])
+      assert.is_not_nil(host.artifacts["cameras.json"])
+      assert.equal(2, #json.decode(read(host, "labels.coco.json")).images)
+    end)
+
+    it("of a file that is none, and says which field is wrong", function()
+      local path = file("rig.json", json.encode { { position = { 0, 1 } } })
+      local result, err = host.run(params { cameras = { file = path } })
+      assert.is_nil(result)
+      assert.is_truthy(err.message:find("rig.json", 1, true))
+    end)
+  end)
+
+  describe("keeps", function()
+    it("labels alone", function()
+      local result = assert(host.run(params { image = "none", angles = 2 }))
+      assert.is_nil(host.artifacts["mannequin/front.png"])
+      assert.is_nil(host.artifacts["contact-sheet.png"])
+      assert.equal(2, result.images)
+      assert.is_not_nil(host.artifacts["mannequin/front.json"])
+    end)
+
+    it("JPEG pictures", function()
+      assert(host.run(params { image = "jpeg", angles = 1 }))
+      assert.equal("jpeg", image.kind(read(host, "mannequin/front.jpg")))
+      assert.equal("mannequin/front.jpg", labels_of("mannequin/front.json").image.file)
+    end)
+
+    it("a line a view instead of a file", function()
+      local other = fake_host()
+      assert(host.run(params { save_json = false, angles = 3, batch = 2 }))
+      assert(other.run(params { angles = 3, batch = 2 }))
+      assert.is_nil(host.artifacts["mannequin/view_000.json"])
+      assert.equal(host.artifacts["labels.coco.json"].hash, other.artifacts["labels.coco.json"].hash)
+      assert.equal(host.artifacts["contact-sheet.png"].hash, other.artifacts["contact-sheet.png"].hash)
+      local lines = 0
+      for line in read(host, "labels/mannequin-0-1.ndjson"):gmatch "[^\n]+" do
+        assert.equal("stance.view", json.decode(line).schema)
+        lines = lines + 1
+      end
+      assert.equal(2, lines)
+    end)
+
+    it("maps, overlays and arrays", function()
+      assert(host.run(params { angles = 1, maps = { "depth", "person", "normal", "flow" }, save_debug_images = true,
+        save_numpy = true, skeleton_format = "coco_17" }))
+      local depth = read(host, "mannequin/front.depth.npy")
+      assert.is_truthy(depth:find("'descr': '<f4', 'fortran_order': False, 'shape': (96, 96), }", 1, true))
+      assert.is_truthy(read(host, "mannequin/front.flow.npy"):find("(96, 96, 2)", 1, true))
+      assert.not_equal(host.artifacts["mannequin/front.png"].hash, host.artifacts["mannequin/front.debug.png"].hash)
+      assert.is_truthy(read(host, "keypoints_2d.npy"):find("(1, 1, 17, 4)", 1, true))
+      assert.equal("mannequin/front.png\n", read(host, "views.txt"))
+    end)
+  end)
+
   it("keeps what was asked for in the COCO file", function()
     assert(host.run(params { angles = 1, seed = 5, character_params = { gender = "female", age = 30 } }))
     local info = json.decode(read(host, "labels.coco.json")).info

@@ -1,4 +1,4 @@
---- The CMU motions' skeleton in Acclaim's own files (ASF).
+--- rigs/asf.lua - The CMU motions' skeleton in Acclaim's own files (ASF).
 return {
   name = "asf",
   bones = {

@@ -1,4 +1,4 @@
---- 3ds Max's Biped ("Bip01 L Thigh", "Bip001 ...") and Valve's ("ValveBiped.Bip01_L_Thigh").
+--- rigs/biped.lua - 3ds Max's Biped ("Bip01 L Thigh", "Bip001 ...") and Valve's ("ValveBiped.Bip01_L_Thigh").
 return {
   name = "biped",
   prefixes = { "Bip", "ValveBiped.Bip" },

@@ -1,4 +1,4 @@
---- CesiumMan, Khronos' sample: 19 joints with names of its own, arms that count down from the shoulder.
+--- rigs/cesium.lua - CesiumMan, Khronos' sample: 19 joints with names of its own, arms that count down from the shoulder.
 return {
   name = "cesium",
   bones = {

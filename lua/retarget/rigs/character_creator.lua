@@ -1,4 +1,4 @@
---- Reallusion's Character Creator.
+--- rigs/character_creator.lua - Reallusion's Character Creator.
 return {
   name = "character creator",
   prefixes = { "CC_Base_" },

@@ -1,4 +1,4 @@
---- The CMU motions' skeleton, as BVH has it and as MakeHuman's rig of that name does.
+--- rigs/cmu.lua - The CMU motions' skeleton, as BVH has it and as MakeHuman's rig of that name does.
 return {
   name = "cmu",
   bones = {

@@ -1,4 +1,4 @@
---- Daz Studio's Genesis, whose hips lie above the pelvis.
+--- rigs/daz.lua - Daz Studio's Genesis, whose hips lie above the pelvis.
 return {
   name = "daz",
   bones = {

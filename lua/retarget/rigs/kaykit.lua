@@ -1,4 +1,4 @@
---- KayKit: five trunk bones at most, no fingers; the hand's bone lies in the palm, the wrist's where hands begin.
+--- rigs/kaykit.lua - KayKit: five trunk bones at most, no fingers; the hand's bone lies in the palm, the wrist's where hands begin.
 return {
   name = "kaykit",
   bones = {

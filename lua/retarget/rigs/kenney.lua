@@ -1,4 +1,4 @@
---- Kenney's characters: Mixamo's limbs on Unity's trunk, beside controls that carry skin too.
+--- rigs/kenney.lua - Kenney's characters: Mixamo's limbs on Unity's trunk, beside controls that carry skin too.
 return {
   name = "kenney",
   bones = {

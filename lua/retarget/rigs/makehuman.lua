@@ -1,4 +1,4 @@
---- MakeHuman's default rig, with two bones a limb and the spine counted from above.
+--- rigs/makehuman.lua - MakeHuman's default rig, with two bones a limb and the spine counted from above.
 return {
   name = "makehuman",
   bones = {

@@ -1,4 +1,4 @@
---- Mixamo, and what uses its names: Ready Player Me, HumanIK ("Character1_"), MakeHuman's Mixamo rig. Its prefix may be
+--- rigs/mixamo.lua - Mixamo, and what uses its names: Ready Player Me, HumanIK ("Character1_"), MakeHuman's Mixamo rig. Its prefix may be
 --- missing, or carry a number where a scene held several ("mixamorig1:").
 return {
   name = "mixamo",

@@ -1,4 +1,4 @@
---- Quaternius: the older packs, whose feet hang on controls beside the legs, and whose hands are mostly mittens.
+--- rigs/quaternius.lua - Quaternius: the older packs, whose feet hang on controls beside the legs, and whose hands are mostly mittens.
 return {
   name = "quaternius",
   bones = {

@@ -1,5 +1,5 @@
---- Blender's Rigify: the deforming bones ("DEF-"), the originals ("ORG-"), or the bare metarig. Its spine begins at the hips
---- and ends in the head.
+--- rigs/rigify.lua - Blender's Rigify: the deforming bones ("DEF-"), the originals ("ORG-"), or the bare metarig.
+--- Its spine begins at the hips and ends in the head.
 return {
   name = "rigify",
   prefixes = { "DEF-", "ORG-" },

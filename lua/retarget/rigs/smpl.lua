@@ -1,4 +1,4 @@
---- SMPL and SMPL-X: joints called by the joint, not by the bone that begins there; its "foot" is the ball of the foot.
+--- rigs/smpl.lua - SMPL and SMPL-X: joints called by the joint, not by the bone that begins there; its "foot" is the ball of the foot.
 return {
   name = "smpl",
   prefixes = { "m_avg_", "f_avg_" },

@@ -1,4 +1,4 @@
---- Unreal Engine's mannequin, MakeHuman's game engine rig, and the many that follow them.
+--- rigs/unreal.lua - Unreal Engine's mannequin, MakeHuman's game engine rig, and the many that follow them.
 return {
   name = "unreal",
   bones = {

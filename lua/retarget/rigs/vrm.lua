@@ -1,4 +1,4 @@
---- VRM's and Unity's own names of the humanoid, where a file has no list of its bones.
+--- rigs/vrm.lua - VRM's and Unity's own names of the humanoid, where a file has no list of its bones.
 return {
   name = "humanoid names",
   bones = {

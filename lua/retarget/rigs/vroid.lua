@@ -1,4 +1,4 @@
---- VRoid Studio: "J_Bip_C_Hips", "J_Bip_L_UpperArm", "J_Adj_L_FaceEye".
+--- rigs/vroid.lua - VRoid Studio: "J_Bip_C_Hips", "J_Bip_L_UpperArm", "J_Adj_L_FaceEye".
 return {
   name = "vroid",
   bones = {
