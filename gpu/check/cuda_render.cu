@@ -114,6 +114,8 @@ template <class T> size_t count_other(const std::vector<T> &mine, const std::vec
     return other;
 }
 
+size_t colors, colors_off;
+
 void compare(const char *name, const maps &mine, const maps &theirs) {
     const struct {
         const char *map;
@@ -132,6 +134,8 @@ void compare(const char *name, const maps &mine, const maps &theirs) {
     int worst = 0;
     for (size_t i = 0; i < mine.rgb.size(); i++)
         worst = std::max(worst, std::abs(mine.rgb[i] - theirs.rgb[i]));
+    colors += mine.rgb.size();
+    colors_off += count_other(mine.rgb, theirs.rgb);
     check_that(worst <= 1, "%s: a colour is %d steps from the CPU's", name, worst);
 }
 
@@ -147,12 +151,17 @@ struct stage {
     std::vector<struct gpu_lighting> lighting;
     std::vector<struct gpu_frame> frames;
     std::vector<struct gpu_view> views;
+    std::vector<std::vector<float>> later; /* poses one frame later */
+    std::vector<uint8_t> pixels;
+    struct gpu_texture background;
+    struct gpu_environment *environment;
     struct gpu_batch batch;
 
-    stage() : batch() {
+    stage() : background(), environment(nullptr), batch() {
     }
     stage(const stage &) = delete;
     ~stage() {
+        gpu_environment_free(environment);
         for (struct gpu_scene *scene : scenes)
             gpu_scene_free(scene);
         for (struct body &body : bodies)
@@ -189,6 +198,10 @@ struct stage {
             poses.push_back(pose);
             struct gpu_actor actor = {};
             actor.scene = scenes[which];
+            actor.skinning = cuda_below(2) == 0 ? GPU_SKIN_LINEAR : GPU_SKIN_DUAL_QUATERNION;
+            later.push_back(pose);
+            for (uint32_t j = 0; j < joints; j++)
+                later.back()[12 * j + 3] += 0.2f * scale * (cuda_random() - 0.3f);
             actors.back().push_back(actor);
         }
         struct gpu_lighting light;
@@ -209,8 +222,10 @@ struct stage {
     const struct gpu_batch *finish(uint32_t samples) {
         size_t pose = 0;
         for (size_t f = 0; f < actors.size(); f++) {
-            for (struct gpu_actor &actor : actors[f])
+            for (struct gpu_actor &actor : actors[f]) {
+                actor.pose_next = cuda_below(3) > 0 ? later[pose].data() : nullptr;
                 actor.pose = poses[pose++].data();
+            }
             struct gpu_frame frame = {};
             frame.actor_count = (uint32_t)actors[f].size();
             frame.actors = actors[f].data();
@@ -261,6 +276,12 @@ int draw_emulated(const struct gpu_batch *batch, const struct gpu_image *images,
     return render_batch(machines, chunks, cpu_renderer(), batch, images, &timings, why);
 }
 
+int draw(cuda_where where, const struct gpu_batch *batch, const struct gpu_image *images,
+         size_t budget, char *why) {
+    return where == ON_CPU ? draw_emulated(batch, images, budget, why)
+                           : gpu_render(device_renderer(), batch, images, nullptr, why);
+}
+
 void compare_batch(cuda_where where, const char *name, const struct gpu_batch *batch,
                    size_t budget) {
     char why[GPU_WHY_SIZE] = "";
@@ -272,11 +293,85 @@ void compare_batch(cuda_where where, const char *name, const struct gpu_batch *b
     }
     int code = gpu_render(cpu_renderer(), batch, from.data(), nullptr, why);
     if (code == GPU_OK)
-        code = where == ON_CPU ? draw_emulated(batch, to.data(), budget, why)
-                               : gpu_render(device_renderer(), batch, to.data(), nullptr, why);
+        code = draw(where, batch, to.data(), budget, why);
     check_that(code == GPU_OK, "%s: %s", name, why);
     for (uint32_t i = 0; code == GPU_OK && i < batch->view_count; i++)
         compare(name, mine[i], theirs[i]);
+}
+
+/* Light of every kind. */
+void light_up(struct stage &stage) {
+    char why[GPU_WHY_SIZE];
+    std::vector<float> sky(3 * 32 * 16);
+    for (float &value : sky)
+        value = cuda_random() * cuda_random() * 3.0f;
+    check_that(gpu_environment_new(sky.data(), 32, 16, &stage.environment, why) == GPU_OK,
+               "environment: %s", why);
+    for (struct gpu_lighting &light : stage.lighting) {
+        light.light_count = cuda_below(GPU_MAX_LIGHTS + 1);
+        for (uint32_t i = 0; i < light.light_count; i++) {
+            struct gpu_light &lamp = light.lights[i];
+            for (int c = 0; c < 3; c++) {
+                lamp.position[c] = 4.0f * cuda_random() - 2.0f;
+                lamp.direction[c] = cuda_random() - 0.5f;
+                lamp.color[c] = cuda_random();
+            }
+            lamp.radius = 0.2f * cuda_random();
+            lamp.cone = cuda_below(2) == 0 ? 3.1415927f : 0.2f + cuda_random();
+            lamp.blend = cuda_random();
+        }
+        light.tone = (enum gpu_tone)cuda_below(GPU_TONE_COUNT);
+        light.exposure = 0.5f + cuda_random();
+        if (cuda_below(2) == 0)
+            continue;
+        light.environment = stage.environment;
+        light.environment_turn = 6.0f * cuda_random();
+        light.environment_strength = cuda_random();
+        light.environment_visible = cuda_below(2) == 0;
+    }
+}
+
+/* Materials of all kinds, with maps. */
+void dress(struct body &body) {
+    for (uint32_t m = 0; m < body.desc.material_count; m++) {
+        struct gpu_material &material = body.table[m];
+        material.metallic = cuda_random();
+        material.roughness = cuda_random();
+        material.normal_scale = 2.0f * cuda_random();
+        material.occlusion_strength = cuda_random();
+        material.emissive[m % 3] = cuda_below(3) == 0 ? cuda_random() : 0.0f;
+        if (body.desc.texture_count < 2)
+            continue;
+        material.metal_rough_texture = (int32_t)cuda_below(3) - 1;
+        material.normal_texture = (int32_t)cuda_below(3) - 1;
+        material.emissive_texture = (int32_t)cuda_below(3) - 1;
+    }
+}
+
+/* What a camera can do beyond a pinhole, and what stands behind everything. */
+void equip(struct stage &stage) {
+    stage.pixels.resize(4 * 40 * 30);
+    for (uint8_t &byte : stage.pixels)
+        byte = (uint8_t)cuda_below(256);
+    stage.background.width = 40;
+    stage.background.height = 30;
+    stage.background.rgba = stage.pixels.data();
+    for (struct gpu_view &view : stage.views) {
+        struct gpu_camera &camera = view.camera;
+        if (cuda_below(2) == 0)
+            for (int i = 0; i < 5; i++)
+                camera.distortion[i] = (cuda_random() - 0.6f) * (i == 2 || i == 3 ? 0.02f : 0.2f);
+        camera.focus = 1.0f + 4.0f * cuda_random();
+        camera.lens_radius = cuda_below(2) == 0 ? 0.1f * cuda_random() : 0.0f;
+        if (cuda_below(2) == 0) {
+            view.camera_next = camera;
+            view.camera_next.camera_from_world[3] += 0.1f;
+        }
+        view.sensor.shot_noise = cuda_below(2) == 0 ? 0.05f * cuda_random() : 0.0f;
+        view.sensor.read_noise = cuda_below(2) == 0 ? 0.05f * cuda_random() : 0.0f;
+        view.sensor.seed = cuda_below(1u << 30);
+        view.background = cuda_below(3) == 0 ? &stage.background : nullptr;
+    }
 }
 
 /* -- Cases --------------------------------------------------------------------------------------
@@ -347,6 +442,61 @@ void check_wild(cuda_where where, uint64_t seed) {
     compare_batch(where, "wild scene", stage.finish(counts[seed / 2 % 4]), 1 << 20);
 }
 
+/* All that can be asked of a picture, by chance. */
+void check_everything(cuda_where where, uint32_t samples) {
+    struct stage stage;
+    struct body body;
+    body_init_person(&body, 1500, true);
+    dress(body);
+    stage.add_body(body);
+    body_init_person(&body, 500, false);
+    dress(body);
+    stage.add_body(body);
+    for (uint32_t f = 0; f < 2; f++)
+        stage.add_frame(1 + cuda_below(3), 1.0f);
+    light_up(stage);
+    for (uint32_t i = 0; i < 4; i++)
+        stage.add_view(look(4.0f * cuda_random() - 2.0f, 2.0f * cuda_random(), 3.0f, 0.9f, 0.9f,
+                            20 + cuda_below(60), 20 + cuda_below(60)),
+                       cuda_below(2));
+    equip(stage);
+    stage.finish(samples);
+    stage.batch.shutter = cuda_below(2) == 0 ? cuda_random() : 0.0f;
+    compare_batch(where, "everything", &stage.batch, 1 << 20);
+}
+
+/* What is not asked for is neither drawn nor touched. */
+void check_wishes(cuda_where where) {
+    struct stage stage;
+    struct body body;
+    body_init_person(&body, 800, true);
+    stage.add_body(body);
+    stage.add_frame(1, 0.0f);
+    stage.add_view(look(0.5f, 1.5f, 2.5f, 0.9f, 0.9f, 60, 50), 0);
+    const struct gpu_batch *batch = stage.finish(8);
+    for (uint32_t wish = 0; wish < 512; wish += 1 + cuda_below(20)) {
+        char why[GPU_WHY_SIZE] = "";
+        maps mine, theirs;
+        struct gpu_image to = mine.image(stage.views[0].camera);
+        struct gpu_image from = theirs.image(stage.views[0].camera);
+        for (struct gpu_image *image : {&to, &from}) {
+            image->rgb = wish & 1 ? image->rgb : nullptr;
+            image->depth = wish & 2 ? image->depth : nullptr;
+            image->triangle = wish & 4 ? image->triangle : nullptr;
+            image->person = wish & 8 ? image->person : nullptr;
+            image->part = wish & 16 ? image->part : nullptr;
+            image->cover = wish & 32 ? image->cover : nullptr;
+            image->normal = wish & 64 ? image->normal : nullptr;
+            image->flow = wish & 128 ? image->flow : nullptr;
+            image->coverage = wish & 256 ? image->coverage : nullptr;
+        }
+        check_that(gpu_render(cpu_renderer(), batch, &from, nullptr, why) == GPU_OK &&
+                       draw(where, batch, &to, 64 << 20, why) == GPU_OK,
+                   "some maps: %s", why);
+        compare("some maps", mine, theirs);
+    }
+}
+
 } // namespace
 
 void cuda_check_render(cuda_where where) {
@@ -357,6 +507,12 @@ void cuda_check_render(cuda_where where) {
     check_people(where, 4, 64 << 20);
     check_people(where, 16, 256 << 10);
     check_people(where, 1, 1);
+    for (uint32_t samples : {1u, 4u, 8u, 16u, 32u, 64u})
+        for (int i = 0; i < (where == ON_CPU ? 2 : 20); i++)
+            check_everything(where, samples);
+    check_wishes(where);
     for (uint64_t seed = 0; seed < (where == ON_CPU ? 24 : 200); seed++)
         check_wild(where, seed);
+    printf("  %-18s %zu of %zu colours are a step from the CPU's\n", "pictures", colors_off,
+           colors);
 }

@@ -82,14 +82,14 @@ static inline size_t pack_daylight(render_pack *pack, const struct gpu_daylight 
     const size_t at = pack_add(pack, light, sizeof *light);
     pack_array(pack, PACK_SLOT(at, struct gpu_daylight, lighting), light->lighting,
                sizeof *light->lighting);
-    pack_array(pack, PACK_SLOT(at, struct gpu_daylight, gloss_table), light->gloss_table,
-               GPU_GLOSS_TABLE * sizeof(float));
+    pack_array_once(pack, PACK_SLOT(at, struct gpu_daylight, gloss_table), light->gloss_table,
+                    GPU_GLOSS_TABLE * sizeof(float));
     if (light->environment != nullptr) {
         const struct gpu_environment *from = light->environment;
         const size_t environment = pack_add(pack, from, sizeof *from);
         pack_point(pack, PACK_SLOT(at, struct gpu_daylight, environment), environment);
-        pack_array(pack, PACK_SLOT(environment, struct gpu_environment, texels), from->texels,
-                   (size_t)from->texel_count * 3 * sizeof(float));
+        pack_array_once(pack, PACK_SLOT(environment, struct gpu_environment, texels), from->texels,
+                        (size_t)from->texel_count * 3 * sizeof(float));
     }
     const size_t casts = pack_add(pack, light->casts, light->cast_count * sizeof *light->casts);
     pack_point(pack, PACK_SLOT(at, struct gpu_daylight, casts), casts);
