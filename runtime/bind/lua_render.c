@@ -154,9 +154,9 @@ static int render_cameras(lua_State *L) {
     struct stage *stage = stage_of_arguments(&fields);
     struct ring_task *task = calloc(1, sizeof *task);
     struct view_spec *specs = calloc(options.views, sizeof *specs);
-    if (task == NULL || specs == NULL)
+    if (specs == NULL)
         lua_fields_fail(&fields, ERR_NO_MEMORY, "no memory for a ring");
-    if (fields.rc != 0) {
+    if (fields.rc != 0 || task == NULL) {
         stage_release(stage);
         free(task);
         free(specs);

@@ -294,9 +294,9 @@ static void start_for(struct drawing *drawing, const struct request *request) {
     draw_batch(drawing, batch);
     if (drawing->batches[batch].state != SLOT_DONE || request->wanted.want != WANT_FILE)
         return;
-    if (picture->state == SLOT_DONE) /* it has another file */
-        encode_picture(picture, encoding);
-    else if (picture->state == SLOT_EMPTY && encoding->format == VIEW_RGBA)
+    bool alone = picture->state == SLOT_DONE || /* it has another file */
+                 (picture->state == SLOT_EMPTY && encoding->format == VIEW_RGBA);
+    if (alone)
         encode_picture(picture, encoding);
     else
         encode_batch(drawing, batch, encoding);

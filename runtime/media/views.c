@@ -31,6 +31,7 @@ struct views {
     struct views_options options;
     char backend[16];
     uint32_t count;
+    uint64_t view_memory;        /* bytes a view */
     struct view_spec *specs;     /* [count] */
     struct view_result *results; /* [count] */
 };
@@ -133,11 +134,18 @@ static uint64_t largest_view(const struct view_spec *specs, uint32_t count) {
     return most;
 }
 
-/* A pixel takes seven bytes here and many more in the renderer: large pictures are drawn one by
- * one. */
-static uint32_t fit_batch(const struct view_spec *specs, uint32_t count, uint32_t batch) {
-    uint64_t fit = VIEWS_BATCH_PIXELS / largest_view(specs, count);
-    return fit < 1 ? 1 : fit < batch ? (uint32_t)fit : batch;
+/* Bytes of the largest view's picture and maps. The renderer takes many more a pixel, so large
+ * pictures are drawn one by one. */
+static uint64_t view_memory(const struct view_spec *specs, uint32_t count, unsigned maps) {
+    uint64_t size = 3;
+    for (int map = 0; map < VIEW_MAPS; map++)
+        size += maps & 1u << map ? view_map_kinds[map].size : 0;
+    return size * largest_view(specs, count);
+}
+
+static uint32_t fit(uint64_t memory, uint32_t wanted) {
+    uint64_t most = VIEWS_MEMORY / memory;
+    return most < 1 ? 1 : most < wanted ? (uint32_t)most : wanted;
 }
 
 int views_new(struct stage *stage, const struct view_spec *specs, uint32_t count,
@@ -154,7 +162,8 @@ int views_new(struct stage *stage, const struct view_spec *specs, uint32_t count
     views->options.maps |= VIEW_MAPS_LABELS;
     if (options->samples == 0)
         views->options.samples = 4;
-    views->options.batch = fit_batch(specs, count, options->batch != 0 ? options->batch : 4);
+    views->view_memory = view_memory(specs, count, views->options.maps);
+    views->options.batch = fit(views->view_memory, options->batch != 0 ? options->batch : 4);
     const char *backend = options->backend != NULL ? options->backend : "auto";
     memcpy(views->backend, backend, strlen(backend) + 1);
     views->options.backend = views->backend;
@@ -506,8 +515,7 @@ uint32_t views_batch_size(const struct views *views) {
 }
 
 uint32_t views_batches_that_fit(const struct views *views) {
-    uint64_t pixels = largest_view(views->specs, views->count) * views->options.batch;
-    return pixels < VIEWS_BATCH_PIXELS ? (uint32_t)(VIEWS_BATCH_PIXELS / pixels) : 1;
+    return fit(views->view_memory * views->options.batch, VIEWS_MAX);
 }
 
 const struct stage *views_stage(const struct views *views) {

@@ -24,7 +24,11 @@
 
 struct views;
 
-enum { VIEWS_MAX = 4096, VIEWS_MAX_BATCH = 64, VIEWS_BATCH_PIXELS = 32 << 20 };
+enum {
+    VIEWS_MAX = 4096,
+    VIEWS_MAX_BATCH = 64,
+    VIEWS_MEMORY = 288 << 20, /* bytes of pictures and maps that are to be held at once */
+};
 
 /* -- Maps -------------------------------------------------------------------------------------- */
 
@@ -58,7 +62,7 @@ extern const struct view_map_kind view_map_kinds[VIEW_MAPS];
 struct views_options {
     uint32_t samples; /* a pixel: 1, 4, 8, 16, 32 or 64; 0: 4 */
     uint32_t
-        batch; /* views drawn at once; 0: 4. Fewer where they have more than VIEWS_BATCH_PIXELS */
+        batch; /* views drawn at once; 0: 4. Fewer where they would need more than VIEWS_MEMORY */
     const char *backend; /* as gpu_renderer_new; NULL: "auto" */
     unsigned maps;       /* further ones than VIEW_MAPS_LABELS: bits 1 << enum view_map */
     float shutter;       /* 0..1 of the time to the next frame that it is open; 0: no motion blur */
@@ -108,8 +112,8 @@ const struct stage *views_stage(const struct views *views);
 const struct view_spec *views_spec(const struct views *views, uint32_t view);
 const struct view_result *views_result(const struct views *views, uint32_t view);
 
-/* How many batches may be in memory at once, so that they have no more than VIEWS_BATCH_PIXELS; at
- * least 1. */
+/* How many batches may be in memory at once, so that they need no more than VIEWS_MEMORY; at least
+ * 1. */
 uint32_t views_batches_that_fit(const struct views *views);
 
 /* A map of a drawn view: kind.size bytes a pixel, rows from the top; NULL: not drawn. */

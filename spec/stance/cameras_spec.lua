@@ -123,6 +123,13 @@ describe("cameras", function()
       near_point({ 1, 0, 1 }, set:at(2).position)
     end)
 
+    it("know where they are a frame later", function()
+      local set = cameras.path { count = 4, target = { 0, 0, 0 }, fps = 10, points = { { position = { 0, 0, 1 }, time = 1 },
+        { position = { 3, 0, 1 }, time = 4 } } }
+      near_point({ 1.1, 0, 1 }, set:at(2).next.position)
+      near_point({ 0, 0, 0 }, set:at(2).next.target)
+    end)
+
     it("refuse times that do not rise", function()
       assert.error_matches(function()
         cameras.path { count = 2, target = { 0, 0, 0 }, points = { { position = { 0, 0, 1 }, time = 1 },

@@ -23,14 +23,40 @@ end
 ---@field roll? number
 ---@field time? number seconds of the stage, rising; all points have one, or none has
 
+--- Where the way is at a moment of its knots' time, as a camera.
+local function stand(options, knots, at)
+  local points, i = options.points, 1
+  while i < #knots - 1 and at >= knots[i + 1] do i = i + 1 end
+  local t = (at - knots[i]) / (knots[i + 1] - knots[i])
+  local function along(value) return spline(knots, value, i, t) end
+  local position, target = {}, {}
+  for k = 1, 3 do
+    position[k] = along(function(p) return points[p].position[k] end)
+    target[k] = along(function(p) return (points[p].target or options.target)[k] end)
+  end
+  return { position = position, target = target, fov = along(function(p) return points[p].fov or options.fov or 50 end),
+    roll = along(function(p) return points[p].roll or options.roll or 0 end) }
+end
+
+---@class stance.path_options
+---@field points stance.path_point[]
+---@field count integer
+---@field target? stance.point
+---@field fov? number default 50
+---@field roll? number
+---@field size? integer[]
+---@field lens? table
+---@field time? number of all, where the points have none
+---@field fps? number where points have times: the camera's next place, a frame later, goes with it, for flow and motion blur
+
 --- Cameras along a smooth way through points. With times each camera stands where the way is at its moment, and takes its
 --- picture then; without, they are spread evenly over the points.
----@param options { points: stance.path_point[], count: integer, target?: stance.point, fov?: number, size?: integer[], lens?: table }
+---@param options stance.path_options
 ---@return stance.camera_set
 function M.path(options)
   local points = options.points
   if type(points) ~= "table" or #points < 2 then error("a path needs two points or more", 2) end
-  local knots = {}
+  local knots, count = {}, options.count
   for i, at in ipairs(points) do
     boxes.point(at.position, ("points[%d].position"):format(i))
     boxes.point(at.target or options.target, ("points[%d].target (or one of the path)"):format(i))
@@ -38,22 +64,14 @@ function M.path(options)
     knots[i] = at.time or i - 1
     if i > 1 and knots[i] <= knots[i - 1] then error(("points[%d].time must be later than the one before"):format(i), 2) end
   end
-  local fov = options.fov or 50
-  return set.set(options.count, function(index)
-    local at = options.count > 1 and knots[1] + (knots[#knots] - knots[1]) * (index - 1) / (options.count - 1) or knots[1]
-    local i = 1
-    while i < #knots - 1 and at >= knots[i + 1] do i = i + 1 end
-    local t = (at - knots[i]) / (knots[i + 1] - knots[i])
-    local function along(value) return spline(knots, value, i, t) end
-    local position, target = {}, {}
-    for k = 1, 3 do
-      position[k] = along(function(p) return points[p].position[k] end)
-      target[k] = along(function(p) return (points[p].target or options.target)[k] end)
+  return set.set(count, function(index)
+    local at = count > 1 and knots[1] + (knots[#knots] - knots[1]) * (index - 1) / (count - 1) or knots[1]
+    local camera = stand(options, knots, at)
+    camera.size, camera.lens, camera.time = options.size, options.lens, options.time
+    if points[1].time then
+      camera.time = at
+      camera.next = options.fps and stand(options, knots, at + 1 / options.fps) or nil
     end
-    local camera = { position = position, target = target, size = options.size, lens = options.lens,
-      fov = along(function(p) return points[p].fov or fov end) }
-    camera.roll = along(function(p) return points[p].roll or options.roll or 0 end)
-    camera.time = points[1].time and at or options.time
     return camera
   end)
 end
