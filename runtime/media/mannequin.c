@@ -19,6 +19,7 @@ static const struct glb_material MATERIALS[TONE_COUNT] = {
     [TONE_EXTREMITY] = {.name = "beech",
                         .base_color = {0.90F, 0.83F, 0.74F, 1},
                         .roughness = 0.44F},
+    [TONE_EYE] = {.name = "eyes", .base_color = {0.05F, 0.035F, 0.03F, 1}, .roughness = 0.3F},
 };
 
 /* Everything that is made on the way to the file. */

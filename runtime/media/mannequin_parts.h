@@ -51,7 +51,7 @@ void mannequin_rig_init(struct mannequin_rig *rig);
 
 /* -- Pieces (mannequin_trunk.c, mannequin_limbs.c) --------------------------------------------- */
 
-enum mannequin_tone { TONE_BODY, TONE_JOINT, TONE_EXTREMITY, TONE_COUNT };
+enum mannequin_tone { TONE_BODY, TONE_JOINT, TONE_EXTREMITY, TONE_EYE, TONE_COUNT };
 
 /* Where pieces are put while the mannequin is built. */
 struct mannequin_build {

@@ -226,6 +226,40 @@ static void add_neck(struct mannequin_build *build) {
     mannequin_add_ball(build, BONE_HEAD, UP, 0.043F, 28);
 }
 
+/* A bead on the head: an ellipsoid with half axes side, up and front. */
+static void add_bead(struct mannequin_build *build, enum mannequin_tone tone, const float at[3],
+                     const float half[3], uint32_t segments) {
+    struct lathe_ring rings[9] = {{0}};
+    for (int i = 0; i < 9; i++) {
+        float angle = (float)i * 0.392699082F; /* an eighth of half a turn */
+        float wide = i % 8 ? sinf(angle) : 0;
+        rings[i] = (struct lathe_ring){.at = -half[1] * cosf(angle),
+                                       .side = half[0] * wide,
+                                       .front = half[2] * wide,
+                                       .back = half[2] * wide};
+    }
+    struct lathe_part part = mannequin_part(build, rings, COUNT(rings), segments);
+    part.frame = mannequin_frame(build, BONE_HEAD, UP, FORWARD);
+    memcpy(part.frame.origin, at, sizeof part.frame.origin);
+    part.turn *= 2; /* small things need few rows */
+    lathe_turn(&build->mesh[tone], &part);
+}
+
+/* Eyes, nose, mouth and ears tell front from back, to people and to pose networks. */
+static void add_face(struct mannequin_build *build) {
+    static const float nose[3] = {0, 1.606F, 0.083F}, mouth[3] = {0, 1.572F, 0.0735F};
+    add_bead(build, TONE_BODY, nose, (const float[3]){0.0105F, 0.024F, 0.018F}, 16);
+    add_bead(build, TONE_JOINT, mouth, (const float[3]){0.021F, 0.0048F, 0.0085F}, 16);
+    for (float side = 1; side >= -1; side -= 2) {
+        const float eye[3] = {side * 0.031F, 1.638F, 0.0715F};
+        const float brow[3] = {side * 0.032F, 1.657F, 0.0725F};
+        const float ear[3] = {side * 0.0745F, 1.624F, -0.004F};
+        add_bead(build, TONE_EYE, eye, (const float[3]){0.0125F, 0.0085F, 0.0105F}, 16);
+        add_bead(build, TONE_JOINT, brow, (const float[3]){0.017F, 0.0032F, 0.0095F}, 16);
+        add_bead(build, TONE_BODY, ear, (const float[3]){0.0115F, 0.025F, 0.0165F}, 16);
+    }
+}
+
 void mannequin_add_trunk(struct mannequin_build *build) {
     add_piece(build, BONE_HIPS, TONE_BODY, mannequin_part(build, PELVIS, COUNT(PELVIS), 48));
     add_waist(build);
@@ -236,4 +270,5 @@ void mannequin_add_trunk(struct mannequin_build *build) {
     struct lathe_part head = mannequin_part(build, HEAD, COUNT(HEAD), 48);
     head.shape = carve_face;
     add_piece(build, BONE_HEAD, TONE_BODY, head);
+    add_face(build);
 }

@@ -49,7 +49,8 @@ static void put_joints(struct scene *scene) {
 }
 
 /* Where a thigh is much shorter than its shin, the joint that it turns about lies low in the leg;
- * the hip is then where the thigh would be as long as the shin, and goes with the pelvis. */
+ * the hip is then where the thigh would have nine tenths of the shin's length, which is where pose
+ * networks see it, and goes with the pelvis. */
 static void raise_hips(struct scene *scene) {
     const int *node = scene->rig.joint;
     for (int side = 0; side < 2; side++) {
@@ -60,7 +61,7 @@ static void raise_hips(struct scene *scene) {
         struct vec knee = place(scene, lower), thigh = vec_sub(place(scene, upper), knee);
         double shin = vec_distance(knee, place(scene, foot)), length = vec_length(thigh);
         if (length > 0 && length < 0.8 * shin)
-            landmark_set(scene, LANDMARK_HIP + side, vec_add(knee, vec_scale(thigh, shin / length)),
+            landmark_set(scene, LANDMARK_HIP + side, vec_add(knee, vec_scale(thigh, 0.9 * shin / length)),
                          node[RIG_HIPS]);
     }
 }

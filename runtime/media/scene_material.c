@@ -6,10 +6,11 @@
  * ones have the roughness 1 - glossiness and no metal.
  *
  * FBX knows Phong and Lambert. Roughness is 1 - sqrt(shininess) / 10 and metal the reflection
- * factor, as Blender has it (which writes them so, too); Lambert has no gloss: roughness 1. A
- * picture takes the place of the colour. Pictures of shininess are taken for roughness, as Blender
- * does, but where their name says gloss: then inverted. Bump maps count where their name says that
- * they are normals. Opacities of FBX are often rubbish: only a map makes holes. */
+ * factor (where the reflection has a colour), as Blender has it (which writes them so, too);
+ * Lambert has no gloss: roughness 1. A picture takes the place of the colour. Pictures of shininess
+ * are taken for roughness, as Blender does, but where their name says gloss: then inverted. Bump
+ * maps count where their name says that they are normals. Opacities of FBX are often rubbish: only
+ * a map makes holes. */
 #include <assimp/material.h>
 #include <assimp/scene.h>
 #include <stdlib.h>
@@ -96,7 +97,10 @@ static void read_gloss(const struct aiMaterial *from, bool gltf, struct gpu_mate
             get_number(from, "$mat.shininess", &shininess);
         out->roughness =
             model == aiShadingMode_Gouraud ? 1 : 1 - sqrtf(clamp(shininess, 0, 100)) / 10;
-        if (get_number(from, "$mat.reflectivity", &value))
+        struct aiColor4D reflects = {1, 1, 1, 1};
+        aiGetMaterialColor(from, AI_MATKEY_COLOR_REFLECTIVE, &reflects);
+        if (reflects.r + reflects.g + reflects.b > 0 &&
+            get_number(from, "$mat.reflectivity", &value))
             out->metallic = clamp(value, 0, 1);
         return;
     }
