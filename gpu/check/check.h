@@ -10,6 +10,9 @@
 void check_that(bool ok, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void check_skip(const char *why);
 
+/* How often anything here has asked for memory. */
+size_t check_allocations(void);
+
 /* Pictures of one view that free themselves with pictures_free. */
 struct pictures {
     uint32_t width, height;

@@ -44,6 +44,10 @@ void *__wrap_aligned_alloc(size_t align, size_t size) {
     return __real_aligned_alloc(align, size);
 }
 
+size_t check_allocations(void) {
+    return calls;
+}
+
 static void check_sessions(void) {
     struct gpu_pose_options options;
     gpu_pose_options_default(&options);

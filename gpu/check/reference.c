@@ -169,7 +169,7 @@ struct places {
 };
 
 static void find_places(struct places *places, uint32_t count) {
-    places->count = count;
+    *places = (struct places){.count = count};
     for (uint32_t pass = 0, s = 0; pass < gpu_pattern_passes(count); pass++) {
         struct gpu_pattern pattern;
         gpu_pattern_init_pass(&pattern, count, pass);
