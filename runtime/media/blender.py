@@ -238,16 +238,30 @@ class Body:
 # -- The stage ----------------------------------------------------------------------------------------------------------
 
 
+def add_lamp(scene, kind, color, power, towards, position=(0, 0, 0)):
+    """`color` is that of what white sends back; `power` is Blender's number for white that sends 1 back."""
+    lamp = bpy.data.lights.new("lamp", kind)
+    strongest = max(color) or 1
+    lamp.color = [c / strongest for c in color]
+    lamp.energy = strongest * power
+    thing = bpy.data.objects.new("lamp", lamp)
+    scene.collection.objects.link(thing)
+    thing.location = UP @ Vector(position)
+    thing.rotation_euler = (UP.to_3x3() @ Vector(towards)).to_track_quat("Z", "Y").to_euler()
+    return lamp
+
+
 def set_light(scene, light):
-    """The sun, the sky by where a face looks, the picture behind everything, the ground."""
-    sun = bpy.data.lights.new("sun", "SUN")
-    strongest = max(light["sun_color"]) or 1
-    sun.color = [c / strongest for c in light["sun_color"]]
-    sun.energy = strongest * math.pi  # irradiance; stance leaves the pi of diffuse light out
-    sun.angle = light["sun_angle"]
-    lamp = bpy.data.objects.new("sun", sun)
-    scene.collection.objects.link(lamp)
-    lamp.rotation_euler = (UP.to_3x3() @ Vector(light["sun_direction"])).to_track_quat("Z", "Y").to_euler()
+    """The sun, lamps, the sky by where a face looks, the picture behind everything, the ground."""
+    add_lamp(scene, "SUN", light["sun_color"], math.pi, light["sun_direction"]).angle = light["sun_angle"]
+    for told in light["lamps"]:
+        spot = told["cone"] < math.pi / 2
+        lamp = add_lamp(scene, "SPOT" if spot else "POINT", told["color"], 4 * math.pi ** 2,
+                        [-x for x in told["direction"]], told["position"])
+        lamp.shadow_soft_size = told["radius"]
+        lamp.use_shadow = False
+        if spot:
+            lamp.spot_size, lamp.spot_blend = 2 * told["cone"], told["blend"]
     scene.world = bpy.data.worlds.new("sky")
     scene.world.color = light["background_bottom"]  # all of it that Workbench shows
     scene.world.use_nodes = True
@@ -361,7 +375,7 @@ def set_output(scene, job):
     render.image_settings.file_format = "PNG"
     render.image_settings.color_mode = "RGBA" if job["transparent"] else "RGB"
     render.image_settings.color_depth, render.image_settings.compression = "8", 15
-    choose(tone, "view_transform", *(("Filmic", "AgX") if job["tone"] == "filmic" else ("Standard",)))
+    choose(tone, "view_transform", *(("Filmic", "AgX") if job["light"]["tone"] == "filmic" else ("Standard",)))
     tone.exposure = math.log2(max(job["light"]["exposure"], 1e-6))
 
 

@@ -153,20 +153,32 @@ static json_t *describe_view(struct writing *w, const struct gpu_view *view, uin
                      "camera_from_world", row(c->camera_from_world, 12));
 }
 
+static json_t *describe_lamp(const struct gpu_light *lamp) {
+    return json_pack("{s:o, s:o, s:o, s:f, s:f, s:f}", "position", row(lamp->position, 3),
+                     "direction", row(lamp->direction, 3), "color", row(lamp->color, 3), "radius",
+                     (double)lamp->radius, "cone", (double)lamp->cone, "blend",
+                     (double)lamp->blend);
+}
+
+/* One light for all frames: the first one's. */
 static json_t *describe_light(const struct blender_job *job) {
     struct gpu_lighting light;
     const struct gpu_batch *batch = job->batch;
     gpu_lighting_default(&light);
     if (batch->frame_count > 0 && batch->frames[0].lighting != NULL)
         light = *batch->frames[0].lighting;
-    return json_pack("{s:o, s:o, s:f, s:o, s:o, s:f, s:b, s:f, s:o, s:o, s:o}", "sun_direction",
-                     row(light.sun_direction, 3), "sun_color", row(light.sun_color, 3), "sun_angle",
-                     (double)light.shadow_softness, "sky_color", row(light.sky_color, 3),
-                     "bounce_color", row(light.bounce_color, 3), "exposure", (double)light.exposure,
-                     "ground", light.ground && !job->transparent, "ground_y",
-                     (double)light.ground_y, "ground_color", row(light.ground_color, 3),
-                     "background_top", row(light.background_top, 3), "background_bottom",
-                     row(light.background_bottom, 3));
+    json_t *lamps = json_array();
+    for (uint32_t i = 0; i < light.light_count; i++)
+        json_array_append_new(lamps, describe_lamp(&light.lights[i]));
+    return json_pack(
+        "{s:o, s:o, s:f, s:o, s:o, s:f, s:b, s:f, s:o, s:o, s:o, s:o, s:s}", "sun_direction",
+        row(light.sun_direction, 3), "sun_color", row(light.sun_color, 3), "sun_angle",
+        (double)light.shadow_softness, "sky_color", row(light.sky_color, 3), "bounce_color",
+        row(light.bounce_color, 3), "exposure", (double)light.exposure, "ground",
+        light.ground && !job->transparent, "ground_y", (double)light.ground_y, "ground_color",
+        row(light.ground_color, 3), "background_top", row(light.background_top, 3),
+        "background_bottom", row(light.background_bottom, 3), "lamps", lamps, "tone",
+        light.tone == GPU_TONE_FILMIC ? "filmic" : "standard");
 }
 
 /* -- The whole --------------------------------------------------------------------------------- */
@@ -211,6 +223,15 @@ static int check(const struct blender_job *job, struct err *err) {
     if (job->samples < 1 || job->samples > SAMPLES_MAX)
         return err_set(err, ERR_INVALID, "Blender takes 1 to %d samples a pixel, not %u",
                        SAMPLES_MAX, job->samples);
+    const struct gpu_batch *batch = job->batch;
+    for (uint32_t i = 0; i < batch->frame_count; i++)
+        if (batch->frames[i].lighting != NULL && batch->frames[i].lighting->environment != NULL)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "light from a picture all around is not drawn by Blender here");
+    for (uint32_t i = 0; i < batch->view_count; i++)
+        if (batch->views[i].background != NULL)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "background pictures are not drawn by Blender here");
     return 0;
 }
 
@@ -228,7 +249,7 @@ int blender_job_write(const struct blender_job *job, const char *folder, struct 
     w.poses = create(&w, name);
     if (w.poses == NULL)
         return w.err->code;
-    all = json_pack("{s:s, s:I, s:I, s:I, s:b, s:s, s:o}", "engine", job->engine, "samples",
+    all = json_pack("{s:s, s:I, s:I, s:I, s:b, s:o}", "engine", job->engine, "samples",
                     (json_int_t)job->samples, "threads",
                     (json_int_t)(job->threads > 0 ? job->threads
                                  : cores > 0      ? cores
