@@ -328,6 +328,10 @@ def set_camera(scene, camera, view):
     lens.shift_x = (width / 2 - view["cx"]) / width
     lens.shift_y = (view["cy"] - height / 2) / width * across / down
     lens.clip_start, lens.clip_end = view["near"], 1e4
+    lens.dof.use_dof = view["lens_radius"] > 0
+    if lens.dof.use_dof:
+        lens.dof.focus_distance = view["focus"]
+        lens.dof.aperture_fstop = lens.lens / 1000 / (2 * view["lens_radius"])
     camera.matrix_world = UP @ matrix(view["camera_from_world"]).inverted() @ FACING
 
 

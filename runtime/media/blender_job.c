@@ -146,10 +146,11 @@ static json_t *describe_view(struct writing *w, const struct gpu_view *view, uin
                 w->job->batch->frame_count);
         return NULL;
     }
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o}", "frame",
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o}", "frame",
                      (json_int_t)view->frame, "width", (json_int_t)c->width, "height",
                      (json_int_t)c->height, "fx", (double)c->fx, "fy", (double)c->fy, "cx",
                      (double)c->cx, "cy", (double)c->cy, "near", (double)c->near_plane,
+                     "lens_radius", (double)c->lens_radius, "focus", (double)c->focus,
                      "camera_from_world", row(c->camera_from_world, 12));
 }
 
@@ -228,10 +229,17 @@ static int check(const struct blender_job *job, struct err *err) {
         if (batch->frames[i].lighting != NULL && batch->frames[i].lighting->environment != NULL)
             return err_set(err, ERR_UNSUPPORTED,
                            "light from a picture all around is not drawn by Blender here");
-    for (uint32_t i = 0; i < batch->view_count; i++)
+    for (uint32_t i = 0; i < batch->view_count; i++) {
         if (batch->views[i].background != NULL)
             return err_set(err, ERR_UNSUPPORTED,
                            "background pictures are not drawn by Blender here");
+        for (int k = 0; k < 5; k++)
+            if (batch->views[i].camera.distortion[k] != 0)
+                return err_set(err, ERR_UNSUPPORTED,
+                               "Blender's cameras have no lens distortion: leave it out");
+    }
+    if (batch->shutter > 0)
+        return err_set(err, ERR_UNSUPPORTED, "motion blur is not drawn by Blender here");
     return 0;
 }
 
@@ -254,8 +262,8 @@ int blender_job_write(const struct blender_job *job, const char *folder, struct 
                     (json_int_t)(job->threads > 0 ? job->threads
                                  : cores > 0      ? cores
                                                   : 1),
-                    "seed", (json_int_t)job->seed, "transparent", job->transparent, "tone",
-                    "standard", "light", describe_light(job));
+                    "seed", (json_int_t)job->seed, "transparent", job->transparent, "light",
+                    describe_light(job));
     if (all == NULL)
         rc = err_set(w.err, ERR_NO_MEMORY, "no memory to tell Blender its job");
     if (rc == 0)

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "media/look.h"
 #include "media/stage.h"
 
 /* The batch of all views: a frame for each time that they show. */
@@ -56,7 +57,9 @@ static int whole_init(struct whole *whole, const struct views *views,
         int frame = frame_at(whole, stage, spec->time, err);
         if (frame < 0)
             return frame;
-        whole->views[i] = (struct gpu_view){.camera = spec->camera, .frame = (uint32_t)frame};
+        whole->views[i] = (struct gpu_view){.camera = spec->camera,
+                                            .frame = (uint32_t)frame,
+                                            .background = look_background(stage_look(stage))};
     }
     return 0;
 }

@@ -95,6 +95,36 @@ describe("blender", function()
     it("draws the silhouettes of our views by " .. engine, function() agrees("mannequin", "walk", { 0, 0.4 }, engine) end)
   end
 
+  it("shows several people where they stand", function()
+    local body = assert(scene.open "mannequin")
+    local who = assert(render.stage { actors = {
+      { body = body, clip = "walk", time = 0.2, position = { -0.5, 0, 0 }, yaw = 40 },
+      { body = body, clip = "idle", position = { 0.4, 0, -0.6 }, yaw = -120 },
+    } })
+    local options = { angles = 2, size = { size, size }, samples = 16, picture = false, maps = { "coverage" } }
+    options.cameras = assert(render.cameras(who, options))
+    local least = 1
+    local ways = { engine = "workbench", samples = 1, transparent = true }
+    assert(draw(assert(render.views(who, options)), { "mannequin", "mannequin" }, ways, function(view, png)
+      least = math.min(least, overlap(view, png))
+    end))
+    assert.is_true(least >= 0.985, ("IoU %.4f"):format(least))
+    fails("invalid", "2 bodies are drawn, and 1 files", assert(render.views(who, options)), { "mannequin" })
+  end)
+
+  it("refuses what it would draw otherwise than we do", function()
+    local body, path = assert(scene.open "mannequin"), os.tmpname() .. ".png"
+    local cameras = { { position = { 0, 1.6, 3.5 }, target = { 0, 0.9, 0 }, size = { 64, 64 } } }
+    local file = assert(io.open(path, "wb"))
+    file:write((assert(assert(render.views(body, { cameras = cameras })):view(1):png())))
+    file:close()
+    for name, pattern in pairs { background = "background pictures", environment = "picture all around" } do
+      local look = { [name] = path }
+      fails("unsupported", pattern, assert(render.views(body, { cameras = cameras, look = look })), { "mannequin" })
+    end
+    os.remove(path)
+  end)
+
   it("shows each character in each of its clips and moments as we do", function()
     if not assets then return pending "STANCE_ASSETS is not set" end
     for _, entry in ipairs(assert(fs.list(assets .. "/characters"))) do
