@@ -328,7 +328,8 @@ static int push_labels(lua_State *L, const struct drawing *drawing, uint32_t vie
                        const struct wanted *wanted) {
     const struct view_result *result = views_result(drawing->views, view);
     const struct labels_names names = {wanted->image, wanted->character};
-    const char *body = scene_name(stage_actor(views_stage(drawing->views), 0)->scene);
+    const struct stage *stage = views_stage(drawing->views);
+    const char *body = stage_actor_count(stage) > 0 ? scene_name(stage_actor(stage, 0)->scene) : "";
     char *head;
     size_t size;
     struct err err;

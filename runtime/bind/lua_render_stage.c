@@ -149,9 +149,9 @@ static void read_actors(struct lua_fields *fields, int index, struct task *task)
         return;
     }
     size_t count = lua_objlen(L, -1);
-    if (count < 1 || count > GPU_MAX_ACTORS)
-        lua_fields_fail(fields, ERR_INVALID, "a stage has 1 to %d actors, not %zu", GPU_MAX_ACTORS,
-                        count);
+    if (count > GPU_MAX_ACTORS)
+        lua_fields_fail(fields, ERR_INVALID, "a stage has at most %d actors, not %zu",
+                        GPU_MAX_ACTORS, count);
     for (uint32_t i = 0; fields->rc == 0 && i < count; i++) {
         lua_rawgeti(L, -1, (int)i + 1);
         if (lua_istable(L, -1))
@@ -292,11 +292,13 @@ static int read_number(lua_State *L, const struct stage *stage, double number) {
 static int stage_point_method(lua_State *L) {
     const struct stage *stage = check_stage(L);
     const char *name = luaL_checkstring(L, 2);
-    double time = luaL_optnumber(L, 3, 0);
-    int actor = read_number(L, stage, luaL_optnumber(L, 4, 1));
+    double time = luaL_optnumber(L, 3, 0), number = luaL_optnumber(L, 4, 1);
     float point[3];
     struct err err;
-    if (stage_point(stage, actor < 0 ? 0 : (uint32_t)actor, name, time, point, &err) != 0)
+    if (!(number >= 1 && number <= stage_actor_count(stage)) || number != floor(number))
+        return vm_failf(L, ERR_NOT_FOUND, "there is no actor %g: the stage has %u", number,
+                        stage_actor_count(stage));
+    if (stage_point(stage, (uint32_t)number - 1, name, time, point, &err) != 0)
         return vm_fail(L, &err);
     push_numbers(L, point, 3);
     return 1;

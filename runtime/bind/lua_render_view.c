@@ -147,8 +147,8 @@ static int views_gc(lua_State *L) {
 
 static int views_tostring(lua_State *L) {
     const struct views *views = drawing_views(check_drawing(L, 1));
-    lua_pushfstring(L, "views (%d of %s)", (int)views_count(views),
-                    stage_actor(views_stage(views), 0)->person);
+    lua_pushfstring(L, "views (%d of %d people)", (int)views_count(views),
+                    (int)stage_actor_count(views_stage(views)));
     return 1;
 }
 
@@ -196,7 +196,8 @@ static int views_close(lua_State *L) {
 }
 
 static int views_clip_method(lua_State *L) {
-    lua_pushstring(L, stage_actor_clip(views_stage(drawing_views(check_drawing(L, 1))), 0));
+    const struct stage *stage = views_stage(drawing_views(check_drawing(L, 1)));
+    lua_pushstring(L, stage_actor_count(stage) > 0 ? stage_actor_clip(stage, 0) : NULL);
     return 1;
 }
 

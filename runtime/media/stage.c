@@ -62,8 +62,9 @@ static int check_actor(const struct stage_actor *actor, uint32_t number, struct 
 
 static int check(const struct stage_actor *actors, uint32_t count, double rate, struct err *err) {
     int rc = 0;
-    if (count < 1 || count > GPU_MAX_ACTORS)
-        rc = err_set(err, ERR_INVALID, "a stage has 1 to %d actors, not %u", GPU_MAX_ACTORS, count);
+    if (count > GPU_MAX_ACTORS)
+        rc = err_set(err, ERR_INVALID, "a stage has at most %d actors, not %u", GPU_MAX_ACTORS,
+                     count);
     if (rc == 0 && rate != 0 && !(rate >= 0.01 && rate <= most_rate))
         rc = err_set(err, ERR_INVALID, "a stage has 0.01 to %g frames a second", most_rate);
     for (uint32_t i = 0; rc == 0 && i < count; i++)
@@ -103,7 +104,7 @@ int stage_new(const struct stage_actor *actors, uint32_t count, struct look *loo
     if (stage == NULL)
         return err_set(err, ERR_NO_MEMORY, "no memory for a stage");
     atomic_init(&stage->holders, 1);
-    stage->actors = calloc(count, sizeof *stage->actors);
+    stage->actors = calloc(count + 1, sizeof *stage->actors);
     rc = stage->actors == NULL ? err_set(err, ERR_NO_MEMORY, "no memory for %u actors", count)
          : look == NULL        ? look_new(NULL, &stage->look, err)
                                : 0;
@@ -302,13 +303,13 @@ static void fill_actor(const struct stage *stage, uint32_t number, double time, 
 
 int stage_moment_init(struct stage_moment *moment, const struct stage *stage, double time,
                       bool next, struct err *err) {
-    size_t count = 0;
+    size_t count = 1;
     for (uint32_t i = 0; i < stage->count; i++) {
         const struct scene *scene = stage->actors[i].scene;
         count += (size_t)scene_joint_count(scene) * 12 + scene_morph_count(scene);
     }
     *moment = (struct stage_moment){.time = time};
-    moment->actors = calloc(stage->count, sizeof *moment->actors);
+    moment->actors = calloc(stage->count + 1, sizeof *moment->actors);
     moment->numbers = malloc(count * (next ? 2 : 1) * sizeof *moment->numbers);
     if (moment->actors == NULL || moment->numbers == NULL) {
         stage_moment_deinit(moment);

@@ -1,10 +1,10 @@
 /* stage.h - who is in the pictures, where, in which movement, under which light.
  *
- * A stage has actors, each a body (media/scene.h) with its clip or a motion that is bound to it
- * (media/motion.h), at a place of its own, and one look (media/look.h). It has a clock: at the time
- * t of the stage an actor is at start + t x speed seconds of its clip; before the clip's beginning
- * it stands as at the beginning, after its end as at the end, unless it loops. The stage lasts
- * until all of each clip was shown.
+ * A stage has actors (or none: an empty one), each a body (media/scene.h) with its clip or a motion
+ * that is bound to it (media/motion.h), at a place of its own, and one look (media/look.h). It has
+ * a clock: at the time t of the stage an actor is at start + t x speed seconds of its clip; before
+ * the clip's beginning it stands as at the beginning, after its end as at the end, unless it loops.
+ * The stage lasts until all of each clip was shown.
  *
  * Places are in metres and radians on the common ground: yaw turns an actor to its left (it faces
  * +z at 0, +x at a quarter turn), then it is moved to `position`.

@@ -290,7 +290,7 @@ static int make_room(struct views *views, struct draft *draft, struct err *err) 
         const struct gpu_camera *camera = &draft->views[i].camera;
         size_t pixels = (size_t)camera->width * camera->height;
         drop_result(result);
-        result->people = calloc(people, sizeof *result->people);
+        result->people = calloc(people + 1, sizeof *result->people);
         bool whole = result->people != NULL;
         for (int map = 0; map < VIEW_MAPS; map++)
             if (views->options.maps & 1u << map) {

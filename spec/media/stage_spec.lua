@@ -284,7 +284,6 @@ describe("a stage", function()
 
   for name, case in pairs {
     ["nobody"] = { {}, "a stage needs actors" },
-    ["an empty list"] = { { actors = {} }, "1 to 64 actors" },
     ["an actor without a body"] = { { actors = { {} } }, "actors[1].body must be a body" },
     ["what is no actor"] = { { actors = { 5 } }, "actors[1] must be a table" },
     ["a clip that there is not"] = { { actors = { { clip = "moonwalk" } } }, "has no clip moonwalk" },
@@ -325,6 +324,18 @@ describe("a stage", function()
       assert.is_nil(none)
       assert.matches(bad[3], err.message)
     end
+  end)
+
+  it("may be empty", function()
+    local stage = assert(render.stage { actors = {} })
+    for view in render.ring(stage, { angles = 2, size = small, samples = 1 }) do
+      local labels = json.decode((assert(view:labels())))
+      assert.same({}, labels.people)
+      assert.equal(96 * 96, count(bytes_of(view, "person"), 0))
+      assert.is_string(view:png())
+    end
+    assert.same({ min = { 0, 0, 0 }, max = { 0, 0, 0 } }, (assert(stage:box())))
+    assert.is_nil(stage:point "nose")
   end)
 
   it("outlives nothing that was closed", function()

@@ -98,7 +98,7 @@ M.formats = {}
 ---@field person? string who it is, for labels; default the body's name
 
 ---@class stance.stage_options
----@field actors stance.actor[] 1 to 64
+---@field actors stance.actor[] at most 64; none: an empty stage
 ---@field look? stance.look_options|stance.look
 ---@field fps? number frames a second, for what compares with the next frame; default that of the quickest clip
 
