@@ -33,6 +33,7 @@ local params = t.object {
   motion = t.path { optional = true, doc = "FILE[#CLIP] that the characters play: BVH, AMC, or a clip of a character's file" },
   in_place = t.boolean { default = false, doc = "motion: without its way over the ground" },
   mirror = t.boolean { default = false, doc = "motion: left and right exchanged" },
+  face_front = t.boolean { default = true, doc = "motion: turned so that it begins facing the front camera" },
   feet = t.boolean { default = true, doc = "motion: feet that rest are held in their places" },
   time = t.number { default = 0, min = 0, unit = "s", doc = "moment of the clip" },
   frames = t.string { optional = true, doc = "FIRST:LAST:STEP instead, the last one not taken; or 5, or 1,5,9" },

@@ -1,4 +1,5 @@
-/* render_verify.c - `stance render --verify`: are folders of pictures and labels whole and sound? */
+/* render_verify.c - `stance render --verify`: are folders of pictures and labels whole and sound?
+ */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,9 +72,10 @@ int cli_render_verify(int argc, char **argv) {
         .command = "render",
         .examples = "  stance render --verify out",
         .operands = "FOLDER...",
-        .about = "Looks at folders of pictures and labels: whether pictures are there, readable and "
-                 "of their size, and\nboxes, masks, states and the COCO file agree with each "
-                 "other. Exit code 1: something is wrong.",
+        .about =
+            "Looks at folders of pictures and labels: whether pictures are there, readable and "
+            "of their size, and\nboxes, masks, states and the COCO file agree with each "
+            "other. Exit code 1: something is wrong.",
         .options = options,
         .least = 1,
         .most = -1,

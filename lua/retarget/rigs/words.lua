@@ -1,6 +1,6 @@
 --- rigs/words.lua - What bones are called by makers whose rig no table knows. A name loses its namespace and is cut into words
---- where the case changes and at digits and punctuation; sides and `noise` are taken out, and the rest, joined, is looked up here. A name with
---- one of the `helpers` is no bone. Of several names for one bone the one that stands first wins.
+--- where the case changes and at digits and punctuation; sides and `noise` are taken out, and the rest, joined, is looked up
+--- here. A name with one of the `helpers` is no bone. Of several names for one bone the one that stands first wins.
 return {
   words = true,
   bones = {
