@@ -30,18 +30,31 @@ static int ask_file(lua_State *L, enum view_format format, int quality) {
     return ask(L, (struct wanted){.want = WANT_FILE, .encoding = {format, quality}});
 }
 
+/* A number, or the field of a table: what the second argument says of `field`. */
+static double read_quality(lua_State *L, const char *field, double least, double most,
+                           double otherwise) {
+    double value = otherwise;
+    if (lua_istable(L, 2))
+        value = vm_opt_number(L, 2, field, otherwise);
+    else if (!lua_isnoneornil(L, 2))
+        value = luaL_checknumber(L, 2);
+    if (!(value >= least && value <= most))
+        luaL_error(L, "%s must be a number from %f to %f", field, least, most);
+    return value;
+}
+
 static int view_png(lua_State *L) {
-    return ask_file(L, VIEW_PNG, 0);
+    return ask_file(L, VIEW_PNG, (int)read_quality(L, "level", 0, 12, 0));
 }
 
 static int view_jpeg(lua_State *L) {
-    double quality = 92;
-    if (lua_istable(L, 2))
-        quality = vm_opt_number(L, 2, "quality", quality);
-    else if (!lua_isnoneornil(L, 2))
-        quality = luaL_checknumber(L, 2);
-    luaL_argcheck(L, quality >= 1 && quality <= 100, 2, "a JPEG's quality is 1 to 100");
-    return ask_file(L, VIEW_JPEG, (int)quality);
+    return ask_file(L, VIEW_JPEG, (int)read_quality(L, "quality", 1, 100, 92));
+}
+
+static int view_webp(lua_State *L) {
+    if (lua_istable(L, 2) && vm_opt_boolean(L, 2, "lossless", false))
+        return ask_file(L, VIEW_WEBP_LOSSLESS, 0);
+    return ask_file(L, VIEW_WEBP, (int)read_quality(L, "quality", 0, 100, 90));
 }
 
 /* As png: the type of pictures has to be there when its pixels come. */
@@ -244,8 +257,9 @@ int lua_views_push(lua_State *L, struct stage *stage, const struct view_spec *sp
 static const luaL_Reg view_methods[] = {{"camera", view_camera}, {NULL, NULL}};
 
 static const luaL_Reg view_waits[] = {
-    {"png", view_png}, {"jpeg", view_jpeg},   {"image", view_image},    {"labels", view_labels},
-    {"rgb", view_rgb}, {"depth", view_depth}, {"map", view_map_method}, {NULL, NULL},
+    {"png", view_png},     {"webp", view_webp},      {"jpeg", view_jpeg},
+    {"image", view_image}, {"labels", view_labels},  {"rgb", view_rgb},
+    {"depth", view_depth}, {"map", view_map_method}, {NULL, NULL},
 };
 
 static const luaL_Reg view_meta[] = {

@@ -8,11 +8,10 @@
 #include <time.h>
 
 #include "core/metrics.h"
+#include "media/encode.h"
 #include "media/image.h"
-#include "media/jpeg_write.h"
 #include "media/labels.h"
 #include "media/look.h"
-#include "media/png.h"
 
 const struct view_map_kind view_map_kinds[VIEW_MAPS] = {
     [VIEW_MAP_DEPTH] = {"depth", "<f4", 1, 4},
@@ -381,15 +380,13 @@ static int to_rgba(const struct view_result *result, const struct gpu_camera *ca
     return rc;
 }
 
-static int write_jpeg(const struct view_result *result, const struct gpu_camera *camera,
-                      int quality, uint8_t **out, size_t *size, struct err *err) {
-    struct image image;
-    int rc = to_rgba(result, camera, &image, err);
-    if (rc != 0)
-        return rc;
-    rc = jpeg_encode(&image, quality, out, size, err);
-    image_deinit(&image);
-    return rc;
+/* The picture for the encoders. */
+static struct encode_array array_of(const struct view_result *result,
+                                    const struct gpu_camera *camera) {
+    return (struct encode_array){.values = result->image.rgb,
+                                 .dtype = ENCODE_UINT8,
+                                 .dimensions = 3,
+                                 .shape = {camera->height, camera->width, 3}};
 }
 
 /* The picture as it comes out of a JPEG of the look's quality. */
@@ -401,7 +398,8 @@ static int add_artefacts(struct views *views, uint32_t view, struct err *err) {
     struct image image;
     if (quality == 0 || result->image.rgb == NULL)
         return 0;
-    int rc = write_jpeg(result, &views->specs[view].camera, quality, &file, &size, err);
+    const struct encode_array array = array_of(result, &views->specs[view].camera);
+    int rc = encode_jpeg(&array, quality, &file, &size, err);
     if (rc != 0)
         return rc;
     rc = image_decode(file, size, &image, err);
@@ -463,14 +461,19 @@ int views_draw(struct views *views, uint32_t batch, struct views_timings *timing
 static int make_file(const struct view_result *result, const struct gpu_camera *camera,
                      const struct view_encoding *encoding, uint8_t **file, size_t *size,
                      struct err *err) {
-    struct png_source source = {camera->width, camera->height, 3, 0, result->image.rgb};
+    const struct encode_array array = array_of(result, camera);
+    const struct encode_png_options png = {.level = encoding->quality};
     struct image image;
     int rc;
     switch (encoding->format) {
     case VIEW_PNG:
-        return png_encode(&source, PNG_LEVEL_RUNS, file, size, err);
+        return encode_png(&array, &png, file, size, err);
     case VIEW_JPEG:
-        return write_jpeg(result, camera, encoding->quality, file, size, err);
+        return encode_jpeg(&array, encoding->quality, file, size, err);
+    case VIEW_WEBP:
+    case VIEW_WEBP_LOSSLESS:
+        return encode_webp(&array, encoding->format == VIEW_WEBP_LOSSLESS, (float)encoding->quality,
+                           file, size, err);
     case VIEW_RGBA:
         rc = to_rgba(result, camera, &image, err);
         *file = image.rgba;

@@ -72,12 +72,14 @@ struct views_options {
 enum view_format {
     VIEW_PNG,
     VIEW_JPEG,
+    VIEW_WEBP,
+    VIEW_WEBP_LOSSLESS,
     VIEW_RGBA, /* no file: struct image's pixels */
 };
 
 struct view_encoding {
     enum view_format format;
-    int quality; /* of a JPEG, 1..100 */
+    int quality; /* PNG: level 0..12; JPEG 1..100, WebP 0..100: quality, or the effort; encode.h */
 };
 
 /* What drawing and encoding made of a view. */

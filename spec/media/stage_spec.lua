@@ -436,6 +436,16 @@ describe("views", function()
       assert.is_true(#assert(view:jpeg { quality = 95 }) > #jpeg)
       assert.equal(png, assert(view:png()))
       assert.same({ 32, 32 }, { assert(image.decode(jpeg)):size() })
+      assert.equal(picture:rgba(), assert(image.decode(assert(view:webp { lossless = true }))):rgba())
+      assert.equal(picture:rgba(), assert(image.decode(assert(view:png { level = 6 }))):rgba())
+      assert.is_true(#assert(view:webp(20)) < #assert(view:webp { quality = 95 }))
+    end
+  end)
+
+  it("refuse qualities that there are not", function()
+    local view = assert(render.views(body, { cameras = sphere(1):list() })):view(1)
+    for method, bad in pairs { png = 13, jpeg = 0, webp = 101 } do
+      assert.error_matches(function() view[method](view, bad) end, "must be a number from")
     end
   end)
 

@@ -266,9 +266,15 @@ function views:clip() end
 ---@return stance.views_timings
 function views:timings() end
 
---- The picture as a PNG file. Waits.
+--- The picture as a PNG file; level 0 (the default: quick, for what is drawn) or libdeflate's 1 to 12. Waits.
+---@param options? number|{ level?: integer }
 ---@return string|nil, table|nil err
-function view:png() end
+function view:png(options) end
+
+--- The picture as a WebP file; quality 0 to 100, default 90, or lossless. Waits.
+---@param options? number|{ quality?: number, lossless?: boolean }
+---@return string|nil, table|nil err
+function view:webp(options) end
 
 --- What is known of the view, as JSON: schema "stance.view" version 2, told in runtime/media/labels.h. Waits.
 ---@param names? { image?: string, character?: string } what the labels call them; default NAME.png, the body's name
