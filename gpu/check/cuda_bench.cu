@@ -223,5 +223,5 @@ int cuda_bench() {
         (void)cudaStreamDestroy(stream);
     if (code != GPU_OK)
         printf("FAILED %s\n", why);
-    return code == GPU_OK ? 0 : 1;
+    return code == GPU_OK ? cuda_bench_render(most.bytes) : 1;
 }

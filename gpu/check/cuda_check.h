@@ -97,5 +97,6 @@ void cuda_check_backend();                /* the plug-in's backend beside the CP
 
 /* Times by step and batch; text to stdout. */
 int cuda_bench();
+int cuda_bench_render(double bytes_a_second); /* the renderer's part of it */
 
 #endif

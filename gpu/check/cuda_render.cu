@@ -37,6 +37,9 @@ struct cpu_machine {
     const struct gpu_scene *scene(const struct gpu_scene *scene, char *) {
         return scene;
     }
+    int begin(render_stage, char *) {
+        return GPU_OK;
+    }
     int send(size_t size, char *) {
         memcpy(at, sent.data(), size);
         return GPU_OK;

@@ -129,6 +129,8 @@ struct device_machine {
     cudaStream_t stream;
     cuda_room sent, own, back; /* the first and the last pinned */
     scene_store *store;
+    struct render_times *times;            /* null: stages are not measured */
+    cudaEvent_t events[RENDER_STAGES + 1]; /* where they are: the begins, and the end */
     size_t most;
     int error;
 
@@ -149,6 +151,14 @@ struct device_machine {
         const struct gpu_scene *out = nullptr;
         error = keep_scene(store, scene, &out, why);
         return out;
+    }
+    int begin(render_stage stage, char *why) {
+        if (times == nullptr)
+            return GPU_OK;
+        if (events[stage] == nullptr)
+            CUDA_TRY(cudaEventCreate(&events[stage]));
+        CUDA_TRY(cudaEventRecord(events[stage], stream));
+        return GPU_OK;
     }
     int send(size_t size, char *why) {
         CUDA_TRY(cudaMemcpyAsync(own.at, sent.at, size, cudaMemcpyHostToDevice, stream));
@@ -173,6 +183,11 @@ struct device_machine {
     }
     int finish(char *why) {
         CUDA_TRY(cudaStreamSynchronize(stream));
+        for (int i = 0; times != nullptr && i < RENDER_STAGES; i++) {
+            float ms = 0.0f;
+            CUDA_TRY(cudaEventElapsedTime(&ms, events[i], events[i + 1]));
+            times->stage[i] += 1e-3 * (double)ms;
+        }
         return GPU_OK;
     }
     const uint8_t *fetched() const {
@@ -197,6 +212,9 @@ void renderer_free(struct gpu_render_backend *base) {
     for (device_machine &machine : renderer->machines) {
         if (machine.stream != nullptr)
             (void)cudaStreamDestroy(machine.stream);
+        for (cudaEvent_t event : machine.events)
+            if (event != nullptr)
+                (void)cudaEventDestroy(event);
         cuda_room_free(&machine.sent);
         cuda_room_free(&machine.own);
         cuda_room_free(&machine.back);
@@ -264,4 +282,9 @@ int cuda_renderer_new(struct gpu_render_backend **out, char *why) {
     }
     *out = &renderer->base;
     return GPU_OK;
+}
+
+void cuda_renderer_time(struct gpu_render_backend *base, struct render_times *times) {
+    for (device_machine &machine : reinterpret_cast<cuda_renderer *>(base)->machines)
+        machine.times = times;
 }

@@ -9,6 +9,7 @@
  *   uint8_t *staging(size, why)                  the CPU's memory for what is sent
  *   uint8_t *memory(size, why)                   its own
  *   const gpu_scene *scene(scene, why)           that scene there; null: no memory, or lost
+ *   int begin(stage, why)                        what follows is that; RENDER_STAGES: the end
  *   int send(size, why)                          staging to the begin of memory
  *   int clear(at, size, why)
  *   int rows(item, rows, count, why)             kernels, in order
@@ -40,6 +41,27 @@ enum {
     RENDER_PIXEL_BYTES = 38, /* of all of them */
     RENDER_WAITING = 1 << 18 /* portions of large triangles */
 };
+
+/* What a chunk does on its machine, in this order. */
+enum render_stage {
+    RENDER_SEND,
+    RENDER_CLEAR,
+    RENDER_MOVE,
+    RENDER_PROJECT,
+    RENDER_TRIANGLES,
+    RENDER_PORTIONS,
+    RENDER_RESOLVE,
+    RENDER_FETCH,
+    RENDER_STAGES,
+};
+
+/* Seconds that stages took on the device, added to. */
+struct render_times {
+    double stage[RENDER_STAGES];
+};
+
+/* Lets a renderer of the plug-in's measure itself; null: no more. render.cu */
+void cuda_renderer_time(struct gpu_render_backend *renderer, struct render_times *times);
 
 /* A map that comes back: its place in the results, and where it goes. */
 struct render_output {
@@ -404,7 +426,9 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
     if (memory == nullptr)
         return machine.error;
     pack_write(pack, staging, memory);
+    GPU_TRY(machine.begin(RENDER_SEND, why));
     GPU_TRY(machine.send(size, why));
+    GPU_TRY(machine.begin(RENDER_CLEAR, why));
     GPU_TRY(machine.clear(memory + pack_begin(pack, PACK_ZEROS), pack->used[PACK_ZEROS], why));
     const render_draw *const *draws =
         reinterpret_cast<const render_draw *const *>(memory + chunk->draws);
@@ -414,14 +438,21 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
         reinterpret_cast<uint32_t *>(memory + pack_begin(pack, PACK_ZEROS) + chunk->count),
         RENDER_WAITING, reinterpret_cast<render_waiting *>(scratch + chunk->list)};
     chunk->busy = true;
+    GPU_TRY(machine.begin(RENDER_MOVE, why));
     GPU_TRY(machine.rows(moves, chunk->move_count, chunk->most_vertices * GPU_VERTEX_FLOATS, why));
+    GPU_TRY(machine.begin(RENDER_PROJECT, why));
     GPU_TRY(machine.rows(render_project{draws}, chunk->draw_count, chunk->most_vertices, why));
+    GPU_TRY(machine.begin(RENDER_TRIANGLES, why));
     GPU_TRY(
         machine.rows(render_triangles{draws, list}, chunk->draw_count, chunk->most_triangles, why));
+    GPU_TRY(machine.begin(RENDER_PORTIONS, why));
     GPU_TRY(machine.counted(render_portions{draws, list}, why));
     const render_piece *pieces = reinterpret_cast<const render_piece *>(memory + chunk->pieces);
+    GPU_TRY(machine.begin(RENDER_RESOLVE, why));
     GPU_TRY(machine.rows(render_resolve{pieces}, chunk->piece_count, chunk->most_pixels, why));
-    return machine.fetch(memory + pack_begin(pack, PACK_RESULTS), pack->used[PACK_RESULTS], why);
+    GPU_TRY(machine.begin(RENDER_FETCH, why));
+    GPU_TRY(machine.fetch(memory + pack_begin(pack, PACK_RESULTS), pack->used[PACK_RESULTS], why));
+    return machine.begin(RENDER_STAGES, why);
 }
 
 /* Waits for the chunk, if it was launched, and copies its maps to where they go. */

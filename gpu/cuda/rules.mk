@@ -54,7 +54,8 @@ $(OUT)/check/cuda_%.o: CUDA_FLAGS += -diag-suppress 20011,20014
 
 # Pictures are the CPU's bytes: nothing is fused, and integers wrap as vectors' do (cuda/lanes.h).
 RENDER_FLAGS := -fmad=false -Xcompiler -ffp-contract=off,-fwrapv
-$(OUT)/cuda/render.o $(OUT)/check/cuda_render.o $(OUT)/check/cuda_lanes.o: CUDA_FLAGS += $(RENDER_FLAGS)
+$(OUT)/cuda/render.o $(OUT)/check/cuda_render.o $(OUT)/check/cuda_lanes.o $(OUT)/check/cuda_bench_render.o: \
+    CUDA_FLAGS += $(RENDER_FLAGS)
 
 $(OUT)/cuda/cudnn.o: CUDA_FLAGS += -diag-suppress 1444 # deprecated, which its newer header says of all this
 
