@@ -20,10 +20,9 @@
  * their lowest points; what is within a fiftieth of the stature is left as it is. A body far from
  * the origin is fetched.
  *
- * Materials: base colour and its texture (PNG, JPEG, WebP; inside the file or beside it), glTF's
- * MASK and BLEND as holes, glTF's colours of vertices as one colour a triangle. Morph targets,
- * normal maps and FBX's colours of vertices are not used. Draco, meshopt and quantised meshes are
- * refused.
+ * Materials: see media/scene_material.c. Pictures are PNG, JPEG or WebP, inside the file or beside
+ * it. Colours of vertices become one colour a triangle (glTF only: makers of FBX use them for many
+ * things). Draco and meshopt compression are refused.
  *
  * Clips: time is in seconds from the clip's start as the file tells it, clamped to 0..seconds;
  * scene_clip_wrap turns any time into one inside the clip, for loops. Rotations are slerped and

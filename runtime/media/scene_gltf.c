@@ -207,7 +207,6 @@ static int check_extensions(const json_t *root, const char *name, struct err *er
     } unreadable[] = {
         {"KHR_draco_mesh_compression", "its meshes are compressed with Draco"},
         {"EXT_meshopt_compression", "its buffers are compressed with meshoptimizer"},
-        {"KHR_mesh_quantization", "its meshes are quantised"},
     };
     size_t i;
     json_t *required;
@@ -238,12 +237,13 @@ int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size,
                      source->name);
     if (rc != 0)
         goto end;
-    int renamed = unique_names(root), moved = take_webp(root);
-    if (renamed < 0 || moved < 0 || read_vrm(root, source) != 0) {
+    int renamed = unique_names(root), moved = take_webp(root),
+        widened = scene_gltf_dequantise(source, root);
+    if (renamed < 0 || moved < 0 || widened < 0 || read_vrm(root, source) != 0) {
         rc = err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);
         goto end;
     }
-    if (renamed == 0 && moved == 0)
+    if (renamed == 0 && moved == 0 && widened == 0)
         goto end;
     rc = replace_json(source, from, old_size, root, out, size, err);
 end:

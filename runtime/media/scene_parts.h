@@ -201,6 +201,11 @@ int scene_read_file(const char *path, struct scene_source *source, uint8_t **out
 int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size, struct err *err);
 void scene_gltf_release(struct scene_source *source);
 
+struct json_t;
+/* Writes vertices in whole numbers out as floats, which is all that assimp reads. How many were;
+ * -1: no memory. */
+int scene_gltf_dequantise(const struct scene_source *source, struct json_t *root);
+
 int scene_mesh_read(struct scene_import *in);
 void scene_mesh_deinit(struct scene_mesh *mesh);
 /* Makes equal vertices one; FBX files give each triangle its own three. */

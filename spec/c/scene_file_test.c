@@ -110,7 +110,7 @@ static void colors_of_vertices_are_taken(void) {
         return;
     double red = 0, blue = 0;
     mean_color(scene, &red, &blue);
-    CHECK(blue > 1.5 * red); /* what looks at +z is blue, and wood is red */
+    CHECK(blue > 1.2 * red); /* what looks at +z is blue, and wood is red; gloss is white */
     scene_release(scene);
 }
 

@@ -99,12 +99,89 @@ static void names_tell_what_covers(void) {
     }
 }
 
+/* -- Quantised ----------------------------------------------------------------------------------
+ */
+
+static json_t *accessor_of(const struct file *file, const char *attribute) {
+    json_t *mesh = json_array_get(json_object_get(file->json, "meshes"), 0);
+    json_t *primitive = json_array_get(json_object_get(mesh, "primitives"), 0);
+    json_t *index = json_object_get(json_object_get(primitive, "attributes"), attribute);
+    return json_array_get(json_object_get(file->json, "accessors"),
+                          (size_t)json_integer_value(index));
+}
+
+/* Writes an attribute of `width` floats as whole numbers, each vector where the floats were. */
+static void quantise(const struct file *file, const char *attribute, int kind, size_t width) {
+    json_t *accessor = accessor_of(file, attribute);
+    json_t *view =
+        json_array_get(json_object_get(file->json, "bufferViews"),
+                       (size_t)json_integer_value(json_object_get(accessor, "bufferView")));
+    uint8_t *at = file->binary + 8 + json_integer_value(json_object_get(view, "byteOffset")) +
+                  json_integer_value(json_object_get(accessor, "byteOffset"));
+    size_t count = (size_t)json_integer_value(json_object_get(accessor, "count"));
+    for (size_t i = 0; i < count; i++, at += 4 * width) {
+        float values[3] = {0};
+        memcpy(values, at, 4 * width);
+        for (size_t k = 0; k < width; k++) {
+            if (kind == 5120) {
+                at[k] = (uint8_t)(int8_t)lrintf(values[k] * 127);
+            } else {
+                uint16_t word = (uint16_t)lrintf(fminf(1, fmaxf(0, values[k])) * 65535);
+                memcpy(at + 2 * k, &word, 2);
+            }
+        }
+    }
+    json_object_set_new(view, "byteStride", json_integer((json_int_t)(4 * width)));
+    json_object_set_new(accessor, "componentType", json_integer(kind));
+    json_object_set_new(accessor, "normalized", json_true());
+    json_object_del(accessor, "min");
+    json_object_del(accessor, "max");
+}
+
+static struct scene *read_file(struct file *file, struct scene_mesh *mesh) {
+    struct scene *scene = NULL;
+    struct err err = {0};
+    size_t size;
+    uint8_t *bytes = file_join(file, &size);
+    struct scene_source source = {.name = "wood.glb", .bytes = bytes, .size = size, .folder = -1};
+    const struct scene_options options = {.rigs = rigs()};
+    CHECK(scene_read_source(&source, &options, &scene, mesh, &err) == 0);
+    CHECK_TEXT(err.message, "");
+    free(bytes);
+    return scene;
+}
+
+static void whole_numbers_are_vertices_too(void) {
+    struct file plain = file_take(), small = file_take();
+    struct scene_mesh a = {0}, b = {0};
+    float worst[2] = {0};
+    quantise(&small, "NORMAL", 5120, 3);
+    quantise(&small, "TEXCOORD_0", 5123, 2);
+    json_object_set_new(small.json, "extensionsRequired",
+                        json_pack("[s]", "KHR_mesh_quantization"));
+    struct scene *one = read_file(&plain, &a), *other = read_file(&small, &b);
+    /* By triangle: what became equal is one vertex now. */
+    CHECK(a.triangle_count == b.triangle_count && a.triangle_count > 0);
+    for (size_t i = 0; i < 3 * (size_t)a.triangle_count && a.triangle_count == b.triangle_count;
+         i++) {
+        const struct scene_vertex *u = &a.vertices[a.indices[i]], *v = &b.vertices[b.indices[i]];
+        for (int k = 0; k < 3; k++)
+            worst[0] = fmaxf(worst[0], fabsf(u->normal[k] - v->normal[k]));
+        for (int k = 0; k < 2; k++)
+            if (u->uv[k] >= 0 && u->uv[k] <= 1)
+                worst[1] = fmaxf(worst[1], fabsf(u->uv[k] - v->uv[k]));
+        CHECK(u->position[0] == v->position[0]);
+    }
+    CHECK(worst[0] > 0 && worst[0] < 0.01f);
+    CHECK(worst[1] < 0.0001f);
+    end(one, &a);
+    end(other, &b);
+}
+
 int main(void) {
     static const struct test tests[] = {
-        TEST(factors_are_taken),
-        TEST(maps_are_told_by_what_they_hold),
-        TEST(unlit_and_holes),
-        TEST(names_tell_what_covers),
+        TEST(factors_are_taken),      TEST(maps_are_told_by_what_they_hold), TEST(unlit_and_holes),
+        TEST(names_tell_what_covers), TEST(whole_numbers_are_vertices_too),
     };
     return RUN(tests);
 }
