@@ -24,6 +24,8 @@ local M = {}
 ---@field exposure? stance.look_range
 ---@field lamps? { count?: integer[], strength?: stance.look_range } around the middle of the stage
 ---@field tones? string[]
+---@field background? { files?: string[], chance?: number } default none
+---@field environment? { files?: string[], chance?: number, turn?: stance.look_range, strength?: stance.look_range } default none
 ---@field noise? { chance?: number, strength?: stance.look_range }
 ---@field jpeg? { quality?: stance.look_range, chance?: number }
 
@@ -34,22 +36,29 @@ local defaults = {
   exposure = { 0.75, 1.3 },
   lamps = { count = { 0, 3 }, strength = { 0.3, 3 } },
   tones = { "soft", "filmic" },
+  background = { files = {}, chance = 0.5 },
+  environment = { files = {}, chance = 0.5, turn = { 0, 360 }, strength = { 0.6, 1.4 } },
   noise = { chance = 0.5, strength = { 0.002, 0.03 } },
   jpeg = { chance = 0.3, quality = { 45, 95 } },
 }
 
-local function draw(roll, name, range)
-  if type(range) == "table" then return roll:between(name, range[1], range[2]) end
-  return range
+--- `path` is what the range is called where that is not the number's name.
+local function draw(roll, name, range, path)
+  if type(range) == "number" then return range end
+  if type(range) ~= "table" or type(range[1]) ~= "number" or type(range[2]) ~= "number" then
+    error(("ranges.%s must be a number, or a list of two"):format(path or name), 0)
+  end
+  return roll:between(name, range[1], range[2])
 end
 
 --- Ranges that are given take the place of the defaults, one by one; what is not known is refused.
 local function merge(given, otherwise, path)
   if given == nil then return otherwise end
+  if type(given) ~= "table" then error(path .. " must be a table", 0) end
   local merged = {}
   for key, value in pairs(otherwise) do merged[key] = value end
   for key, value in pairs(given) do
-    if otherwise[key] == nil then error(("%s has no field %s"):format(path, key), 3) end
+    if otherwise[key] == nil then error(("%s has no field %s"):format(path, tostring(key)), 0) end
     merged[key] = value
   end
   return merged
@@ -69,7 +78,8 @@ local function lamps(roll, range)
     local angle, away = roll:between(name .. ".angle", 0, 2 * math.pi), roll:between(name .. ".distance", 2, 5)
     list[i] = {
       position = { away * math.sin(angle), roll:between(name .. ".height", 0.4, 3), away * math.cos(angle) },
-      strength = draw(roll, name .. ".strength", range.strength) * away, radius = roll:between(name .. ".radius", 0.02, 0.4),
+      strength = draw(roll, name .. ".strength", range.strength, "lamps.strength") * away,
+      radius = roll:between(name .. ".radius", 0.02, 0.4),
       color = tint(roll:between(name .. ".warmth", -0.2, 0.5)),
     }
   end
@@ -96,6 +106,15 @@ function M.random(seed, ranges)
     ground = roll:chance("ground", ground.chance) and { color = roll:pick("ground.color", ground.colors) },
   }
   if roll:chance("jpeg", jpeg.chance) then look.jpeg = math.floor(draw(roll, "jpeg.quality", jpeg.quality)) end
+  local background = merge(r.background, defaults.background, "ranges.background")
+  local around = merge(r.environment, defaults.environment, "ranges.environment")
+  if background.files[1] and roll:chance("background", background.chance) then
+    look.background = roll:pick("background.file", background.files)
+  end
+  if around.files[1] and roll:chance("environment", around.chance) then
+    look.environment = { file = roll:pick("environment.file", around.files), turn = draw(roll, "environment.turn", around.turn),
+      strength = draw(roll, "environment.strength", around.strength) }
+  end
   if roll:chance("noise", noise.chance) then
     look.sensor = { noise = draw(roll, "noise.strength", noise.strength), seed = roll:integer("noise.seed", 0, 2 ^ 32) }
   end

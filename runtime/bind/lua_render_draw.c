@@ -226,7 +226,8 @@ static void draw_done(void *arg) {
 /* What is to be drawn and kept for somebody who follows: from the batch before the one that was
  * asked for last, since several fibers may share the views. */
 static bool is_ahead(const struct drawing *drawing, uint32_t batch) {
-    return batch + 1 >= drawing->front && batch < drawing->front + drawing->kept;
+    return drawing->kept > 0 && batch + 1 >= drawing->front &&
+           batch < drawing->front + drawing->kept;
 }
 
 static bool batch_in_use(const struct drawing *drawing, uint32_t batch) {

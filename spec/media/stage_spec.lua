@@ -256,7 +256,13 @@ describe("a stage", function()
       local usual, changed = render.random_look(3), render.random_look(3, { exposure = { 2, 3 } })
       assert.is_true(changed.exposure >= 2)
       assert.same(usual.sun, changed.sun)
+      local pictures = { environment = { files = { "a.hdr", "b.hdr" }, chance = 1 }, background = { files = { "c.png" }, chance = 0 } }
+      local around = render.random_look(3, pictures)
+      assert.matches("^[ab]%.hdr$", around.environment.file)
+      assert.is_nil(around.background)
       assert.error_matches(function() render.random_look(3, { sun = { hight = 3 } }) end, "ranges.sun has no field hight")
+      assert.error_matches(function() render.random_look(3, { exposure = "bright" }) end, "ranges.exposure must be a number, or a list")
+      assert.error_matches(function() render.random_look(3, { sky = 1 }) end, "ranges.sky must be a table")
       for seed = 1, 50 do assert(render.look(render.random_look(seed))) end
     end)
 
