@@ -95,6 +95,73 @@ static void compare_wild(uint64_t seed) {
     body_free(&body);
 }
 
+static float odd_number(uint64_t *state) {
+    static const float odd[] = {NAN, INFINITY, -1e30f, 1e18f, 0.0f, -1.0f};
+    return odd[(size_t)(body_random(state) * 6.0)];
+}
+
+/* Everything at once, by chance: two people with joints that are no numbers, dual quaternions,
+ * cameras amid them, lenses that bend and blur, a shutter that stays open. */
+static void compare_everything(uint64_t seed) {
+    static const uint32_t counts[6] = {1, 4, 8, 16, 32, 64};
+    uint64_t state = seed * 31 + 9;
+    struct body body;
+    struct gpu_scene *scene;
+    struct gpu_lighting lighting;
+    struct gpu_actor actors[2];
+    struct gpu_view view = {0};
+    char why[GPU_WHY_SIZE];
+    static float poses[2][2][BODY_JOINTS * 12];
+    float eye[3], target[3];
+    body_init_person(&body, 1500, seed % 3 == 0);
+    if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK)
+        abort();
+    for (int i = 0; i < 2; i++) {
+        for (int later = 0; later < 2; later++) {
+            float *pose = poses[i][later];
+            body_pose((float)body_random(&state), pose);
+            for (int k = 0; k < BODY_JOINTS * 12; k++) {
+                pose[k] += k % 12 == 3 ? 0.3f * (float)i : 0.0f;
+                if (body_random(&state) < 0.004)
+                    pose[k] = odd_number(&state);
+            }
+        }
+        actors[i] = (struct gpu_actor){
+            .scene = scene,
+            .pose = poses[i][0],
+            .pose_next = i == 0 ? poses[i][1] : NULL,
+            .skinning = seed % 2 == (uint64_t)i ? GPU_SKIN_DUAL_QUATERNION : GPU_SKIN_LINEAR};
+    }
+    for (int c = 0; c < 3; c++) {
+        eye[c] = (float)(body_random(&state) * 3.0 - 1.5);
+        target[c] = (float)(body_random(&state) * 2.0 - 1.0);
+    }
+    gpu_camera_look_at(&view.camera, eye, target, (float)(0.3 + 2.0 * body_random(&state)), 93, 71);
+    for (int i = 0; seed % 4 != 0 && i < 5; i++)
+        view.camera.distortion[i] =
+            (float)(body_random(&state) - 0.5) * (i == 2 || i == 3 ? 0.05f : 1);
+    view.camera.lens_radius = seed % 5 < 2 ? 0.05f : 0.0f;
+    view.camera.focus = 1.5f;
+    view.camera_next = view.camera;
+    view.camera_next.camera_from_world[3] += 0.05f;
+    gpu_lighting_default(&lighting);
+    const struct gpu_frame frame = {2, actors, &lighting};
+    const float shutter = seed % 7 < 3 ? 0.6f : 0.0f;
+    const uint32_t samples = counts[seed % 6];
+    const char *const *backends = check_backends();
+    struct pictures first = pictures_draw_view(backends[0], &frame, &view, samples, shutter);
+    for (int i = 1; backends[i] != NULL; i++) {
+        struct pictures other = pictures_draw_view(backends[i], &frame, &view, samples, shutter);
+        const char *what;
+        check_that(pictures_same(&first, &other, &what), "all at once, case %u: other %s by %s",
+                   (unsigned)seed, what, backends[i]);
+        pictures_free(&other);
+    }
+    pictures_free(&first);
+    gpu_scene_free(scene);
+    body_free(&body);
+}
+
 /* One by one and in one batch. */
 static void compare_batch(void) {
     enum { VIEWS = 3 };
@@ -153,6 +220,8 @@ void check_widths(void) {
     }
     for (uint64_t seed = 1; seed <= 60; seed++)
         compare_wild(seed);
+    for (uint64_t seed = 1; seed <= 60; seed++)
+        compare_everything(seed);
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct body body;
         struct gpu_camera camera;
