@@ -5,9 +5,9 @@
  *
  * Feet: heel and foot index are the rear and front ends of the lower part of the foot's skin, along
  * the line from ankle to toes. Hands without finger joints: index and little finger's knuckles are
- * the front and back edges of the hand at half its length, the thumb the front edge at a third: in
- * every usual bind pose the thumbs point forward. An inner landmark's radius is the median distance
- * to the skin over 26 directions. */
+ * the front and back edges of the hand at half its length (without the skin of a thumb's bones),
+ * the thumb the front edge at a third: in every usual bind pose the thumbs point forward. An inner
+ * landmark's radius is the median distance to the skin over 26 directions. */
 #include "media/scene_landmark.h"
 
 #include <stdlib.h>
@@ -48,10 +48,16 @@ static void put_joints(struct scene *scene) {
     }
 }
 
+/* Skin before and behind. */
+static bool is_within(const struct probe *skin, struct vec at) {
+    return probe_ray(skin, at, (struct vec){0, 0, 1}, false) >= 0 &&
+           probe_ray(skin, at, (struct vec){0, 0, -1}, false) >= 0;
+}
+
 /* Where a thigh is much shorter than its shin, the joint that it turns about lies low in the leg;
  * the hip is then where the thigh would have nine tenths of the shin's length, which is where pose
- * networks see it, and goes with the pelvis. */
-static void raise_hips(struct scene *scene) {
+ * networks see it, if there is body, and goes with the pelvis. False without memory. */
+static bool raise_hips(struct scene *scene, const struct scene_mesh *mesh) {
     const int *node = scene->rig.joint;
     for (int side = 0; side < 2; side++) {
         int upper = node[RIG_LEFT_UPPER_LEG + side], lower = node[RIG_LEFT_LOWER_LEG + side],
@@ -60,10 +66,17 @@ static void raise_hips(struct scene *scene) {
             continue;
         struct vec knee = place(scene, lower), thigh = vec_sub(place(scene, upper), knee);
         double shin = vec_distance(knee, place(scene, foot)), length = vec_length(thigh);
-        if (length > 0 && length < 0.8 * shin)
-            landmark_set(scene, LANDMARK_HIP + side, vec_add(knee, vec_scale(thigh, 0.9 * shin / length)),
-                         node[RIG_HIPS]);
+        if (length <= 0 || length >= 0.8 * shin)
+            continue;
+        struct vec at = vec_add(knee, vec_scale(thigh, 0.9 * shin / length));
+        struct probe skin;
+        if (!probe_init(&skin, scene, mesh, -1))
+            return false;
+        if (is_within(&skin, at))
+            landmark_set(scene, LANDMARK_HIP + side, at, node[RIG_HIPS]);
+        probe_deinit(&skin);
     }
+    return true;
 }
 
 /* A limb that ends without a joint: the skin's farthest point from the last joint. */
@@ -109,6 +122,24 @@ static bool hand_edge(const struct probe *skin, struct vec wrist, struct vec alo
     return true;
 }
 
+/* The thumb's skin is no part of the palm's edge. */
+static void drop_thumb(struct probe *skin, const struct scene *scene, int side) {
+    const int *node = scene->rig.joint;
+    int thumb = node[RIG_LEFT_THUMB_METACARPAL + side];
+    if (thumb < 0)
+        thumb = node[RIG_LEFT_THUMB_PROXIMAL + side];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; thumb >= 0 && i < skin->vertex_count; i++) {
+        uint16_t joint = skin->mesh->vertices[skin->vertices[i]].joints[0];
+        int at = scene->joints[joint].node;
+        while (at >= 0 && at != thumb)
+            at = scene->joints[at].parent;
+        if (at < 0)
+            skin->vertices[kept++] = skin->vertices[i];
+    }
+    skin->vertex_count = thumb >= 0 ? kept : skin->vertex_count;
+}
+
 static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int side) {
     const int *node = scene->rig.joint;
     static const struct {
@@ -121,6 +152,7 @@ static bool put_hand(struct scene *scene, const struct scene_mesh *mesh, int sid
         return true;
     if (!probe_init(&skin, scene, mesh, hand))
         return false;
+    drop_thumb(&skin, scene, side);
     struct vec wrist = place(scene, hand), along = vec_unit(vec_sub(wrist, place(scene, arm))), at;
     struct vec front = {0, 0, 1};
     double length = 0;
@@ -270,7 +302,7 @@ int scene_landmarks_find(struct scene_import *in) {
     const struct scene_mesh *mesh = &in->mesh;
     bool done = scene_face_find(scene, mesh);
     put_joints(scene);
-    raise_hips(scene);
+    done = done && raise_hips(scene, mesh);
     for (int side = 0; done && side < 2; side++) {
         done = put_end(scene, mesh, LANDMARK_WRIST + side, RIG_LEFT_HAND + side,
                        RIG_LEFT_LOWER_ARM + side) &&

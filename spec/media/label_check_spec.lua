@@ -16,11 +16,18 @@ describe("labels that are checked", function()
       cameras[i] = { position = { 0.1, 1.3, z }, target = { 0, 1.2, z - 1 }, size = { 80, 64 } }
     end
     for view in assert(render.views(body, { cameras = cameras, samples = 1 })):each() do texts[#texts + 1] = assert(view:labels()) end
+    -- Through lenses, to the corners; one that turns back on itself.
+    for i, k in ipairs { { -0.2, 0.03, 0.004, -0.002, 0 }, { 0.3, 0, 0, 0, 0 }, { -0.9, 0, 0, 0, 0 } } do
+      cameras[i] = { position = { 0.6, 1.1, 1.2 }, target = { 0, 1, 0 }, fov = 90, size = { 96, 80 }, lens = { distortion = k } }
+    end
+    for view in assert(render.views(body, { cameras = cameras, samples = 1 })):each() do texts[#texts + 1] = assert(view:labels()) end
     body:close()
   end)
 
   it("are sound as they are drawn", function()
+    assert.equal(10, #texts)
     for _, text in ipairs(texts) do assert.same({}, label_check.view(json.decode(text))) end
+    assert.equal("brown_conrady", json.decode(texts[10]).camera.model)
   end)
 
   local function first(view) return view.people[1] end
@@ -40,6 +47,7 @@ describe("labels that are checked", function()
     ["a mask that ends early"] = { function(view) first(view).segmentation.counts[1] = 0 end, "segmentation has" },
     ["more seen than there is"] = { function(view) first(view).full_area = 1 end, "more is seen" },
     ["a camera that shears"] = { function(view) view.camera.camera_from_world[1][2] = 0.5 end, "does not turn only" },
+    ["a lens that is not told"] = { function(view) view.camera.distortion[1] = 0.1 end, "camera.model pinhole" },
     ["another focal length"] = { function(view) view.camera.fx = 3 end, "camera.K" },
     ["a turn that is none"] = { function(view) first(view).pose.rotations.hips[4] = 2 end, "the turn of hips" },
     ["a missing landmark"] = { function(view) table.remove(first(view).landmarks) end, "32 landmarks" },

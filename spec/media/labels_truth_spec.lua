@@ -60,7 +60,6 @@ end
 
 --- Bodies that do not reach 99 %, and why.
 local least_of = {
-  ["quaternius_male_casual.fbx"] = 0.96, -- the hand's front edge is the thumb's, so that left_index lies beside the hand
   ["RobotExpressive.glb"] = 0.98, -- hands of loose fingers
   ["debug_robot.vrm"] = 0.8, -- hands are boxes without fingers, joined to nothing
 }
