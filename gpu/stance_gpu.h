@@ -165,6 +165,7 @@ struct gpu_lighting {
     float sky_color[3];                            /* linear ambient from above */
     float bounce_color[3];                         /* linear ambient from below */
     float shadow_softness;                         /* metres: width of the penumbra */
+    float occlusion;                               /* 0..1: bodies hide sky from themselves */
     float exposure;                                /* factor before the tone curve */
     bool ground;                                   /* a floor that receives the shadow */
     float ground_y;                                /* metres */

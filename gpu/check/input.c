@@ -133,6 +133,27 @@ static void check_batches(void) {
     refuse_batch(&stage, "a sun nowhere");
     stage.lighting.exposure = NAN;
     refuse_batch(&stage, "an exposure that is no number");
+    stage.lighting.occlusion = 1.5f;
+    refuse_batch(&stage, "more occlusion than all");
+    stage.lighting.tone = GPU_TONE_COUNT;
+    refuse_batch(&stage, "an unknown tone curve");
+    stage.lighting.environment_strength = -1.0f;
+    refuse_batch(&stage, "an environment that takes light away");
+    stage.lighting.light_count = GPU_MAX_LIGHTS + 1;
+    refuse_batch(&stage, "too many lights");
+    stage.lighting.light_count = 1; /* all 0: a cone of nothing */
+    refuse_batch(&stage, "a light without a cone");
+    stage.lighting.light_count = 1;
+    stage.lighting.lights[0] = (struct gpu_light){.cone = 1.0f};
+    refuse_batch(&stage, "a spot light that points nowhere");
+    stage.lighting.light_count = 1;
+    stage.lighting.lights[0] = (struct gpu_light){.cone = 3.2f, .position = {NAN}};
+    refuse_batch(&stage, "a light nowhere");
+    stage.view.sensor.read_noise = NAN;
+    refuse_batch(&stage, "noise that is no number");
+    const struct gpu_texture nothing = {4, 4, NULL, false};
+    stage.view.background = &nothing;
+    refuse_batch(&stage, "a background without a picture");
     stage_deinit(&stage);
 }
 

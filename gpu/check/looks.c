@@ -285,6 +285,71 @@ static void check_backgrounds(void) {
     check_that(rgb[1] == 100, "an enlarged background is off: %d", rgb[1]);
 }
 
+/* -- Occlusion ----------------------------------------------------------------------------------
+ */
+
+/* The mean brightness of a body that only the sky lights, and of its brightest tenth. */
+static void measure_body(const struct gpu_scene *scene, float occlusion, double *mean,
+                         double *brightest) {
+    const float eye[3] = {0, 1.2f, 2.6f}, target[3] = {0, 0.9f, 0};
+    float pose[BODY_JOINTS * 12];
+    struct gpu_camera camera;
+    struct gpu_lighting lighting = {.sun_direction = {0, 1, 0},
+                                    .sky_color = {1, 1, 1},
+                                    .bounce_color = {1, 1, 1},
+                                    .exposure = 1.0f,
+                                    .occlusion = occlusion,
+                                    .tone = GPU_TONE_NONE};
+    struct gpu_actor actor = {.scene = scene, .pose = pose};
+    struct gpu_frame frame = {1, &actor, &lighting};
+    uint32_t counts[256] = {0}, all = 0, seen = 0;
+    body_pose(0.25f, pose);
+    gpu_camera_look_at(&camera, eye, target, 0.8f, 200, 200);
+    struct pictures pictures = pictures_draw_frame("cpu", &frame, &camera, 4);
+    *mean = *brightest = 0.0;
+    for (int i = 0; i < 200 * 200; i++) {
+        if (pictures.coverage[i] < 1.0f)
+            continue;
+        counts[pictures.rgb[3 * i]]++;
+        all++;
+        *mean += pictures.rgb[3 * i];
+    }
+    *mean /= all;
+    for (int value = 255; value >= 0 && seen < all / 10; value--) {
+        seen += counts[value];
+        *brightest = value;
+    }
+    pictures_free(&pictures);
+}
+
+static void check_occlusion(void) {
+    struct board board;
+    board_init(&board);
+    double free = middle(&board, 0);
+    board.lighting.occlusion = 1.0f;
+    expect(middle(&board, 0), free, "a board alone hides sky from itself");
+
+    struct body body;
+    struct gpu_scene *scene;
+    char why[GPU_WHY_SIZE];
+    double mean[2], brightest[2];
+    body_init_person(&body, 8000, false);
+    for (int m = 0; m < 4; m++) {
+        gpu_material_default(&body.table[m]);
+        body.table[m].base_color[0] = 0.5f;
+    }
+    if (gpu_scene_new(&body.desc, &scene, why) != GPU_OK)
+        abort();
+    for (int i = 0; i < 2; i++)
+        measure_body(scene, (float)i, &mean[i], &brightest[i]);
+    check_that(mean[1] < 0.95 * mean[0] && mean[1] > 0.6 * mean[0] &&
+                   brightest[1] > 0.97 * brightest[0],
+               "a body's hidden sky takes it from %.1f to %.1f, its open parts from %.1f to %.1f",
+               mean[0], mean[1], brightest[0], brightest[1]);
+    gpu_scene_free(scene);
+    body_free(&body);
+}
+
 /* -- Widths -------------------------------------------------------------------------------------
  */
 
@@ -377,6 +442,7 @@ void check_looks(void) {
     check_mean();
     check_lamps();
     check_backgrounds();
+    check_occlusion();
     for (uint64_t seed = 0; seed < 9; seed++)
         compare_widths(seed);
 }

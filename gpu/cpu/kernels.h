@@ -118,6 +118,9 @@ struct gpu_kernels {
      */
     void (*trace)(const struct gpu_trace *job, const struct gpu_fragments *points, uint32_t count,
                   float *const normal[3], float *const flow[2]);
+    /* The open share of sky of [count] vertices, a multiple of GPU_PAD. */
+    void (*open)(const struct gpu_open_grid *grid, const float *vertices, uint32_t count,
+                 float *out);
     void (*compose)(const struct gpu_shade *job, const struct gpu_row *row);
     void (*develop)(const struct gpu_develop *job, const struct gpu_row *row);
 };

@@ -102,6 +102,7 @@ void gpu_picture_shade(struct picture *picture, int32_t y, const uint32_t *trian
         const struct gpu_fragments own = gpu_picture_skip(points.list, points.starts[p]);
         picture->shade.scene = renderer->people[p].scene;
         picture->shade.vertices = renderer->people[p].vertices;
+        picture->shade.open = renderer->maps.light.casts[p].open;
         renderer->kernels->shade(&picture->shade, &own, gpu_picture_pad(&own, points.counts[p]));
     }
     const struct gpu_fragments *f = &picture->fragments;

@@ -35,6 +35,8 @@ void gpu_buffer_deinit(struct gpu_buffer *buffer) {
 }
 
 void gpu_shadow_deinit(struct gpu_shadow_maps *maps) {
+    gpu_buffer_deinit(&maps->grid);
+    gpu_buffer_deinit(&maps->open);
     gpu_buffer_deinit(&maps->gloss);
     gpu_buffer_deinit(&maps->casts);
     gpu_buffer_deinit(&maps->contact);
@@ -289,7 +291,7 @@ static void unite(float box[6], const float other[6]) {
 static bool lay_out(struct gpu_shadow_maps *maps, const struct gpu_kernels *kernels,
                     const struct gpu_caster *casters, uint32_t count, uint32_t size) {
     struct gpu_daylight *light = &maps->light;
-    size_t texels = 0, cells = 0, most = CONTACT * (CONTACT + 1);
+    size_t texels = 0, cells = 0, vertices = 0, most = CONTACT * (CONTACT + 1);
     if (!gpu_buffer_reserve(&maps->casts, count, sizeof(struct gpu_cast)))
         return false;
     struct gpu_cast *casts = maps->casts.memory;
@@ -299,6 +301,7 @@ static bool lay_out(struct gpu_shadow_maps *maps, const struct gpu_kernels *kern
         fit(&casts[i].sun, box, light->lighting->shadow_softness, size);
         fit_ground(&casts[i]);
         texels += texels_of(&casts[i].sun);
+        vertices += casters[i].scene->padded_vertices;
         size_t here = cells_of(&casts[i].ground);
         cells += here;
         size_t scratch = 3 * here + (size_t)casts[i].ground.shadow_width;
@@ -308,6 +311,7 @@ static bool lay_out(struct gpu_shadow_maps *maps, const struct gpu_kernels *kern
     light->cast_count = count;
     return gpu_buffer_reserve(&maps->depth, texels, sizeof(float)) &&
            gpu_buffer_reserve(&maps->cells, cells, sizeof(float)) &&
+           gpu_buffer_reserve(&maps->open, vertices, sizeof(float)) &&
            gpu_buffer_reserve(&maps->scratch, most, sizeof(float)) &&
            gpu_buffer_reserve(&maps->contact, (size_t)count * CONTACT * CONTACT, sizeof(float));
 }
@@ -330,17 +334,22 @@ bool gpu_shadow_draw(struct gpu_shadow_maps *maps, const struct gpu_kernels *ker
     if (!lay_out(maps, kernels, casters, count, size))
         return false;
     struct gpu_cast *casts = maps->casts.memory;
-    float *depth = maps->depth.memory, *cells = maps->cells.memory;
+    float *depth = maps->depth.memory, *cells = maps->cells.memory, *open = maps->open.memory;
     for (uint32_t i = 0; i < count; i++) {
-        draw_sun(light, &casts[i].sun, depth, kernels, &casters[i], projected);
-        depth += texels_of(&casts[i].sun);
-        if (!lighting->ground)
-            continue;
         float box[6];
         measure(kernels, &casters[i], identity, box);
         if (i == 0)
             memcpy(all, box, sizeof all);
         unite(all, box);
+        draw_sun(light, &casts[i].sun, depth, kernels, &casters[i], projected);
+        depth += texels_of(&casts[i].sun);
+        casts[i].open = lighting->occlusion > 0.0f ? open : NULL;
+        if (casts[i].open != NULL &&
+            !gpu_open_find(&maps->grid, kernels, &casters[i], box, lighting->occlusion, open))
+            return false;
+        open += casters[i].scene->padded_vertices;
+        if (!lighting->ground)
+            continue;
         draw_ground_shadow(light, &casts[i], cells, maps->scratch.memory);
         draw_contact(&casts[i].ground, &casters[i], box, lighting->ground_y,
                      (float *)maps->contact.memory + (size_t)i * CONTACT * CONTACT,

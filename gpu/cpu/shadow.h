@@ -28,8 +28,13 @@ struct gpu_caster {
 
 struct gpu_shadow_maps {
     struct gpu_daylight light;
-    struct gpu_buffer casts, depth, cells, scratch, contact, gloss;
+    struct gpu_buffer casts, depth, cells, scratch, contact, gloss, open, grid;
 };
+
+/* Finds the open share of sky of a body's vertices: `out` [padded_vertices]; `buffer` is scratch.
+ * False: out of memory. openness.c */
+bool gpu_open_find(struct gpu_buffer *buffer, const struct gpu_kernels *kernels,
+                   const struct gpu_caster *caster, const float box[6], float strength, float *out);
 
 /* Draws the maps of a frame's bodies and fills maps->light with them; it points to `lighting`.
  * `projected` is scratch, as large as the largest body. size: texels a side of a body's map; many

@@ -258,6 +258,8 @@ void GPU_KERNEL(gpu_nearest)(const struct gpu_nearest *job, const float *depth,
                              const uint32_t *triangles, uint32_t width);
 void GPU_KERNEL(gpu_trace)(const struct gpu_trace *job, const struct gpu_fragments *points,
                            uint32_t count, float *const normal[3], float *const flow[2]);
+void GPU_KERNEL(gpu_open)(const struct gpu_open_grid *grid, const float *vertices, uint32_t count,
+                          float *out);
 void GPU_KERNEL(gpu_compose)(const struct gpu_shade *job, const struct gpu_row *row);
 void GPU_KERNEL(gpu_develop)(const struct gpu_develop *job, const struct gpu_row *row);
 
@@ -275,6 +277,7 @@ const struct gpu_kernels GPU_KERNEL(gpu_kernels) = {
     .shade = GPU_KERNEL(gpu_shade),
     .nearest = GPU_KERNEL(gpu_nearest),
     .trace = GPU_KERNEL(gpu_trace),
+    .open = GPU_KERNEL(gpu_open),
     .compose = GPU_KERNEL(gpu_compose),
     .develop = GPU_KERNEL(gpu_develop),
 };

@@ -80,6 +80,7 @@ struct render_part {
 struct render_frame {
     size_t light;
     size_t vertices[GPU_MAX_ACTORS], next[GPU_MAX_ACTORS];
+    size_t open[GPU_MAX_ACTORS]; /* 0: all is */
     const struct gpu_scene *scenes[GPU_MAX_ACTORS];
 };
 
@@ -143,6 +144,10 @@ bool pack_frame(render_pack *pack, Machine &machine, const struct gpu_renderer *
         out->next[i] = out->vertices[i] = pack_add(pack, person->start, size);
         if (person->next != person->start)
             out->next[i] = pack_add(pack, person->next, size);
+        const float *open = cpu->lit ? cpu->maps.light.casts[i].open : nullptr;
+        out->open[i] = 0;
+        if (open != nullptr)
+            out->open[i] = pack_add(pack, open, person->scene->padded_vertices * sizeof(float));
         out->scenes[i] = machine.scene(person->scene, why);
         if (out->scenes[i] == nullptr)
             return false;
@@ -256,6 +261,8 @@ static inline void pack_layer(render_chunk *chunk, size_t at, const packed_layer
         person->shade.scene = layer.frame->scenes[i];
         pack_point(pack, PACK_SLOT(slot, render_person, shade.vertices), place.at, place.region);
         pack_point(pack, PACK_SLOT(slot, render_person, next), layer.frame->next[i]);
+        if (layer.frame->open[i] != 0)
+            pack_point(pack, PACK_SLOT(slot, render_person, shade.open), layer.frame->open[i]);
         pack_draw(chunk, layer, i, place);
     }
 }

@@ -171,22 +171,17 @@ GPU_LANE void find_reflected(const struct gpu_daylight *light, const vf toward[3
         out[c] = vf_mix(finer[c], coarser[c], share) * vf_set1(lighting->environment_strength);
 }
 
-/* Adds what comes from all around: below the layer by all that is free, in the layer by the free
- * part of what it mirrors (S. Lagarde and C. de Rousiers, "Moving Frostbite to PBR", 2014, without
- * the power). */
+/* Adds what comes from all around, as far as it is free. */
 GPU_LANE void add_around(const struct gpu_daylight *light, const struct surface *s,
                          const struct gloss *g, vf roughness, vf out[3]) {
-    const vf zero = vf_set1(0.0f), one = vf_set1(1.0f);
     vf mirrored[3], diffuse[3], reflected[3], twice = vf_dot3(s->normal, s->view);
     twice = twice + twice;
     for (int c = 0; c < 3; c++)
         mirrored[c] = s->normal[c] * twice - s->view[c];
     find_diffuse(light, s->normal, diffuse);
     find_reflected(light, mirrored, roughness, reflected);
-    vf both = g->facing + s->open;
-    vf free = vf_clamp(both * both - one + s->open, zero, one);
     for (int c = 0; c < 3; c++)
-        out[c] = out[c] + g->diffuse[c] * diffuse[c] * s->open + g->total[c] * reflected[c] * free;
+        out[c] = out[c] + (g->diffuse[c] * diffuse[c] + g->total[c] * reflected[c]) * s->open;
 }
 
 /* -- Lamps --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ void gpu_lighting_default(struct gpu_lighting *lighting) {
         .sky_color = {0.46f, 0.49f, 0.53f},
         .bounce_color = {0.25f, 0.23f, 0.215f},
         .shadow_softness = 0.03f,
+        .occlusion = 0.6f,
         .exposure = 1.0f,
         .ground = true,
         .ground_y = 0.0f,
@@ -77,6 +78,7 @@ int gpu_lighting_check(const struct gpu_lighting *lighting, char *why) {
         float value, most;
     } factors[] = {{"exposure", lighting->exposure, 1e6f},
                    {"shadow_softness", lighting->shadow_softness, 10.0f},
+                   {"occlusion", lighting->occlusion, 1.0f},
                    {"environment_strength", lighting->environment_strength, 1e6f}};
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
         if (!(factors[i].value >= 0.0f && factors[i].value <= factors[i].most))

@@ -31,12 +31,32 @@ struct gpu_ground {
     const float *contact; /* 0..1, likewise */
 };
 
+enum {
+    GPU_OPEN_LOOKS = 2, /* near by, and in cells of twice the size */
+    GPU_OPEN_AHEAD = 7, /* half cells before the surface: its own cells are out of reach */
+};
+
+/* How many cells around one a body's surface touches, blurred over five cells of each axis. */
+struct gpu_open_cells {
+    float from[3], scale; /* metres; cells a metre */
+    int32_t size[3];
+    const int32_t *count; /* [size z][size y][size x]; the outermost are 0 */
+    float sheet;          /* 1 over the count of a sheet across the sight */
+};
+
+/* What open shares of the sky are found in (openness.h). */
+struct gpu_open_grid {
+    struct gpu_open_cells looks[GPU_OPEN_LOOKS];
+    float strength;
+};
+
 /* What one body casts. A map a body, not cascades around the camera: bodies are small and the stage
  * between them is empty, so each map is spent on what can cast, whatever the distances, and all
  * views of a frame share it. */
 struct gpu_cast {
     struct gpu_shadow sun;
     struct gpu_ground ground;
+    const float *open; /* [vertex]: the share of the sky that it leaves itself; NULL: all of it */
 };
 
 /* A lamp as kernels want it. */
@@ -75,7 +95,7 @@ struct gpu_backdrop {
 struct gpu_shade {
     const struct gpu_scene *scene;
     const float *vertices; /* skinned */
-    const float *open;     /* [vertex]: share of the sky that is free, 0..1; NULL: all of it */
+    const float *open;     /* its gpu_cast's */
     const struct gpu_daylight *light;
     struct gpu_rays rays;
     float pixel_size; /* of a pixel at one metre: metres */
