@@ -217,7 +217,7 @@ struct gpu_sensor {
 struct gpu_view {
     struct gpu_camera camera;
     struct gpu_camera camera_next; /* one frame later; its width 0: the camera stands still */
-    uint32_t frame; /* index into gpu_batch.frames */
+    uint32_t frame;                /* index into gpu_batch.frames */
     struct gpu_sensor sensor;
     const struct gpu_texture *background; /* a picture behind everything, cropped to cover; the
                                              ground then only darkens it; NULL: none */

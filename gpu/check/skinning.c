@@ -186,6 +186,19 @@ static void check_like_matrices(const char *name, uint32_t influences, double sc
         check_that(worst < 6e-6 && crooked < 2e-3,
                    "%s, %u joints a vertex, by %s: off by %g m, normals by %g", name, influences,
                    kernels->name, worst, crooked);
+        for (uint32_t v = 0; !with_morphs && influences <= 4 && v < VERTICES; v += 7) {
+            struct gpu_anchor anchor = {.radius = 0.0f};
+            float at[3];
+            memcpy(anchor.position, positions + (size_t)3 * v, sizeof anchor.position);
+            for (uint32_t k = 0; k < influences; k++) {
+                anchor.joint[k] = joints[(size_t)v * influences + k];
+                anchor.weight[k] = weights[(size_t)v * influences + k];
+            }
+            gpu_posed_anchor(&posed, kernels, &anchor, at);
+            for (size_t c = 0; c < 3; c++)
+                check_that(fabsf(at[c] - out[(size_t)v * GPU_VERTEX_FLOATS + c]) < 1e-6f,
+                           "%s, by %s: an anchor is not at its vertex", name, kernels->name);
+        }
         check_that(out[3] == 0.0f && out[GPU_VERTEX_FLOATS + 7] == 3.0f,
                    "%s does not keep texture coordinates", kernels->name);
     }
@@ -292,6 +305,8 @@ void check_skinning(void) {
         check_like_matrices("uneven joints", influences, 0.8, false, GPU_SKIN_LINEAR, true, &state);
         check_like_matrices("dual quaternions", influences, 0.0, true, GPU_SKIN_DUAL_QUATERNION,
                             true, &state);
+        check_like_matrices("dual quaternions without morphs", influences, 0.0, true,
+                            GPU_SKIN_DUAL_QUATERNION, false, &state);
         check_like_matrices("dual quaternions of uneven joints", influences, 0.8, false,
                             GPU_SKIN_DUAL_QUATERNION, true, &state);
     }

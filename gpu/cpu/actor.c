@@ -76,3 +76,28 @@ void gpu_posed_skin(const struct gpu_posed *posed, const struct gpu_kernels *ker
         kernels->skin(scene, &posed->palette, bind, first + done, part, out + at);
     }
 }
+
+void gpu_posed_anchor(const struct gpu_posed *posed, const struct gpu_kernels *kernels,
+                      const struct gpu_anchor *anchor, float world[3]) {
+    float weights[4 * GPU_PAD] = {0}, bind[GPU_PAD * GPU_VERTEX_FLOATS] = {0};
+    float out[GPU_PAD * GPU_VERTEX_FLOATS];
+    uint32_t joints[4 * GPU_PAD] = {0};
+    uint8_t used = 4;
+    const struct gpu_scene point = {
+        .influences = 4, .weights = weights, .joints = joints, .used = &used};
+    for (uint32_t k = 0; k < 4; k++) {
+        float weight = anchor->joint[k] < posed->scene->joint_count ? anchor->weight[k] : 0.0f;
+        uint32_t at = k;
+        for (; at > 0 && weights[at - 1] < weight; at--) { /* the heaviest first, as in scenes */
+            weights[at] = weights[at - 1];
+            joints[at] = joints[at - 1];
+        }
+        weights[at] = weight;
+        joints[at] = weight != 0.0f ? (uint32_t)anchor->joint[k] * GPU_JOINT_FLOATS : 0;
+    }
+    for (uint32_t k = 1; k < 4; k++) /* weight 0, but no stranger's NaN */
+        joints[k] = weights[k] != 0.0f ? joints[k] : joints[0];
+    memcpy(bind, anchor->position, sizeof anchor->position);
+    kernels->skin(&point, &posed->palette, bind, 0, GPU_PAD, out);
+    memcpy(world, out, 3 * sizeof *world);
+}

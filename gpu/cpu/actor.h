@@ -27,6 +27,11 @@ struct gpu_posed gpu_posed_make(const struct gpu_actor *actor, bool next, float 
 /* Whether the actor is elsewhere one frame later. */
 bool gpu_actor_moves(const struct gpu_actor *actor);
 
+/* Where an anchor is in the world: it moves like a vertex with its joints and weights, but no morph
+ * target moves it. Joints that are not there do not count. */
+void gpu_posed_anchor(const struct gpu_posed *posed, const struct gpu_kernels *kernels,
+                      const struct gpu_anchor *anchor, float world[3]);
+
 /* Skins vertices [first, first + count) into out [count][GPU_VERTEX_FLOATS]; first and count are
  * multiples of GPU_PAD. */
 void gpu_posed_skin(const struct gpu_posed *posed, const struct gpu_kernels *kernels,

@@ -141,19 +141,6 @@ static bool stands_free(const struct gpu_camera *camera, const struct gpu_image 
 /* -- Points -------------------------------------------------------------------------------------
  */
 
-static void skin_anchor(const struct gpu_scene *scene, const float *pose,
-                        const struct gpu_anchor *anchor, float out[3]) {
-    memset(out, 0, 3 * sizeof(float));
-    for (int k = 0; k < 4; k++) {
-        if (anchor->weight[k] == 0.0f || anchor->joint[k] >= scene->joint_count)
-            continue;
-        const float *m = pose + (size_t)anchor->joint[k] * 12, *p = anchor->position;
-        for (int r = 0; r < 3; r++)
-            out[r] += anchor->weight[k] *
-                      (m[4 * r] * p[0] + m[4 * r + 1] * p[1] + m[4 * r + 2] * p[2] + m[4 * r + 3]);
-    }
-}
-
 /* What a pixel shows. */
 enum shown { SHOWN_NOTHING, SHOWN_OWN, SHOWN_OTHER };
 
@@ -203,11 +190,11 @@ static bool to_pixel(const struct gpu_lens *lens, const float at[3], float out[2
     return shown;
 }
 
-static void place(const struct gpu_actor *actor, uint8_t id, const struct gpu_camera *camera,
+static void place(const struct gpu_posed *posed, uint8_t id, const struct gpu_camera *camera,
                   const struct gpu_lens *lens, const struct gpu_image *image,
                   const struct gpu_anchor *anchor, struct gpu_point *point) {
     *point = (struct gpu_point){.state = GPU_POINT_BEHIND_CAMERA};
-    skin_anchor(actor->scene, actor->pose, anchor, point->world);
+    gpu_posed_anchor(posed, gpu_kernels_find(NULL), anchor, point->world);
     to_camera(camera, point->world, point->camera);
     if (!(point->camera[2] > 0.0f && point->camera[2] < 1e9f))
         return;
@@ -231,13 +218,13 @@ int gpu_label(const struct gpu_frame *frame, uint32_t actor, const struct gpu_ca
     const struct gpu_actor *body = &frame->actors[actor];
     uint8_t id = (uint8_t)(actor + 1);
     const struct gpu_projection projection = gpu_camera_projection(camera);
-    for (uint32_t i = 0; i < anchor_count; i++)
-        place(body, id, camera, &projection.lens, image, &anchors[i], &points[i]);
     find_visible(camera, image, id, label);
     struct gpu_buffer scratch = {NULL, 0};
     if (!gpu_buffer_reserve(&scratch, gpu_posed_scratch(body), sizeof(float)))
         return gpu_fail(why, GPU_ENOMEM, "out of memory: %u joints", body->scene->joint_count);
     struct gpu_posed posed = gpu_posed_make(body, false, scratch.memory);
+    for (uint32_t i = 0; i < anchor_count; i++)
+        place(&posed, id, camera, &projection.lens, image, &anchors[i], &points[i]);
     bool whole = find_full_box(&posed, &projection, label->full_box), done = true;
     uint32_t hidden = 0;
     if (!whole || !stands_free(camera, image, id, label->full_box))
