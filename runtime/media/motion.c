@@ -106,10 +106,10 @@ static void sample_file(const struct motion *motion, const struct motion_track *
     const float *place = track->places + 3 * (size_t)motion->moving_count * frame;
     for (uint32_t i = 0; i < motion->joint_count; i++, turn += 4) {
         const struct motion_joint *joint = &motion->joints[i];
-        const float *moved = place + 3 * (size_t)joint->moving;
+        const float *moved = joint->moving >= 0 ? place + 3 * (size_t)joint->moving : NULL;
         struct quat q = {(double)turn[0], (double)turn[1], (double)turn[2], (double)turn[3]};
         struct vec offset = joint->offset;
-        if (joint->moving >= 0)
+        if (moved != NULL)
             offset = (struct vec){(double)moved[0], (double)moved[1], (double)moved[2]};
         if (joint->parent < 0) {
             turns[i] = q;
@@ -295,7 +295,7 @@ static int open_text(const void *bytes, size_t size, const char *name,
 static int open_scene(const void *bytes, size_t size, const char *name,
                       const struct motion_source *source, struct motion **out, struct err *err) {
     struct scene *scene = NULL;
-    const struct scene_options options = {.rigs = source->rigs};
+    const struct scene_options options = {.rigs = source->rigs, .bare = true};
     int rc = source->limits == NULL ? scene_open_bytes(bytes, size, name, &options, &scene, err)
                                     : scene_open_bytes_confined(bytes, size, name, &options,
                                                                 source->limits, &scene, err);
@@ -378,7 +378,7 @@ static int read_skeleton(const char *path, char **out, size_t *size, struct err 
 static int open_scene_file(const char *path, const struct motion_source *source,
                            struct motion **out, struct err *err) {
     struct scene *scene = NULL;
-    const struct scene_options options = {.rigs = source->rigs};
+    const struct scene_options options = {.rigs = source->rigs, .bare = true};
     int rc = source->limits == NULL
                  ? scene_open(path, &options, &scene, err)
                  : scene_open_confined(path, &options, source->limits, &scene, err);

@@ -55,7 +55,8 @@ enum {
 };
 
 struct scene_options {
-    double stature;          /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    double stature; /* metres, 0.1 to 10: scale the body to this; 0: the rule above */
+    bool bare;      /* a skeleton without mesh will do: its bones get sticks to be seen by */
     struct rig_tables *rigs; /* names of bones, read only while it opens; NULL: only what the file
                                 itself tells, and the skeleton's shape */
 };

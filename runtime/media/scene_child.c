@@ -97,8 +97,8 @@ static int import(int fd, struct scene **scene, struct scene_mesh *mesh, struct 
     if (rc != 0)
         return rc;
     query.name[SCENE_NAME_SIZE - 1] = 0;
-    struct scene_options options = {.stature = query.stature,
-                                    .rigs = take_rigs(fd, &query.rigs, err)};
+    struct scene_options options = {
+        .stature = query.stature, .bare = query.bare, .rigs = take_rigs(fd, &query.rigs, err)};
     uint8_t *bytes = options.rigs != NULL ? take(fd, query.size, err) : NULL;
     if (bytes == NULL) {
         rig_tables_release(options.rigs);

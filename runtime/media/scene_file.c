@@ -312,6 +312,7 @@ int scene_read_source(struct scene_source *source, const struct scene_options *o
     rc = tell_format(source, err);
     if (rc != 0)
         return rc;
+    source->bare = options != NULL && options->bare;
     scene = scene_new();
     if (scene == NULL)
         return err_set(err, ERR_NO_MEMORY, "%s: no memory to import it", source->name);

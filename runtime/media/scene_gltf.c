@@ -159,6 +159,8 @@ static int read_vrm(const json_t *root, struct scene_source *source) {
     json_t *extensions = json_object_get(root, "extensions");
     json_t *vrm0 = json_object_get(extensions, "VRM"),
            *vrm1 = json_object_get(extensions, "VRMC_vrm");
+    if (vrm1 == NULL) /* a motion of VRM 1 names bones in the same way */
+        vrm1 = json_object_get(extensions, "VRMC_vrm_animation");
     json_t *bones =
         json_object_get(json_object_get(vrm1 != NULL ? vrm1 : vrm0, "humanoid"), "humanBones");
     if (bones == NULL)
@@ -232,7 +234,7 @@ int scene_gltf_prepare(struct scene_source *source, uint8_t **out, size_t *size,
     if (root == NULL)
         return err_set(err, ERR_CORRUPT, "%s: its JSON cannot be read: %s", source->name, why.text);
     rc = check_extensions(root, source->name, err);
-    if (rc == 0 && json_array_size(json_object_get(root, "meshes")) == 0)
+    if (rc == 0 && json_array_size(json_object_get(root, "meshes")) == 0 && !source->bare)
         rc = err_set(err, ERR_INVALID, "%s: no mesh in it, so there is nothing to draw",
                      source->name);
     if (rc != 0)

@@ -48,7 +48,7 @@ static bool is_bone(const struct tree_copy *copy, const struct aiNode *node) {
 
 /* Whether the node or one below it is a bone or holds a mesh; lamps and cameras are not wanted. */
 static bool matters(const struct tree_copy *copy, const struct aiNode *node, int depth) {
-    if (node->mNumMeshes > 0 || is_bone(copy, node))
+    if (node->mNumMeshes > 0 || is_bone(copy, node) || copy->in->tree->mNumMeshes == 0)
         return true;
     for (unsigned i = 0; depth < MAX_DEPTH && i < node->mNumChildren; i++)
         if (matters(copy, node->mChildren[i], depth + 1))
@@ -161,7 +161,7 @@ int scene_import(struct scene *scene, const struct aiScene *tree, const struct s
     struct tree_copy copy = {.in = &in};
     int rc = 0;
     set_format(scene, source);
-    if (tree->mRootNode == NULL || tree->mNumMeshes == 0)
+    if (tree->mRootNode == NULL || (tree->mNumMeshes == 0 && !source->bare))
         return err_set(err, ERR_INVALID, "%s: no mesh in it, so there is nothing to draw",
                        source->name);
     in.nodes = malloc(SCENE_MAX_NODES * sizeof *in.nodes);

@@ -473,6 +473,59 @@ static void bind_others(struct reading *r) {
     }
 }
 
+/* -- Sticks ------------------------------------------------------------------------------------ */
+
+/* A spindle from a bone to the one below it, which moves with the upper one. */
+static void add_stick(struct reading *r, uint32_t joint, struct vec from, struct vec to) {
+    static const uint8_t faces[8][3] = {{0, 1, 2}, {0, 2, 3}, {0, 3, 4}, {0, 4, 1},
+                                        {5, 2, 1}, {5, 3, 2}, {5, 4, 3}, {5, 1, 4}};
+    struct scene_mesh *mesh = r->mesh;
+    uint32_t first = mesh->vertex_count;
+    struct vec along = vec_unit(vec_sub(to, from)), side = {1, 0, 0};
+    if (fabs(along.x) > 0.8)
+        side = (struct vec){0, 0, 1};
+    side = vec_unit(vec_cross(along, side));
+    struct vec other = vec_cross(side, along), belt = vec_mix(from, to, 0.15);
+    double thick = 0.08 * vec_distance(from, to);
+    const struct vec out[6] = {vec_scale(along, -1), side, other, vec_scale(side, -1),
+                               vec_scale(other, -1), along};
+    for (int i = 0; i < 6; i++) {
+        struct vec at = i == 0 ? from : i == 5 ? to : vec_add(belt, vec_scale(out[i], thick));
+        struct scene_vertex *vertex = &mesh->vertices[mesh->vertex_count++];
+        *vertex = (struct scene_vertex){
+            .position = {(float)at.x, (float)at.y, (float)at.z},
+            .normal = {(float)out[i].x, (float)out[i].y, (float)out[i].z},
+            .joints = {(uint16_t)joint},
+            .weights = {1},
+            .color = 0xffffff,
+        };
+    }
+    for (int f = 0; f < 8; f++, mesh->triangle_count++) {
+        for (int k = 0; k < 3; k++)
+            mesh->indices[3 * (size_t)mesh->triangle_count + (size_t)k] = first + faces[f][k];
+        mesh->materials[mesh->triangle_count] = 0;
+        mesh->covers[mesh->triangle_count] = GPU_COVER_UNKNOWN;
+    }
+}
+
+/* What a skeleton without mesh is seen by. */
+static int add_sticks(struct reading *r) {
+    for (uint32_t i = 0; i < r->scene->node_count; i++) {
+        int above = r->scene->joints[i].parent;
+        /* What hangs on the file's root is no bone. */
+        if (above < 0 || r->scene->joints[above].parent < 0)
+            continue;
+        struct vec from = mat_origin(&r->rest[above]), to = mat_origin(&r->rest[i]);
+        if (!(vec_distance(from, to) > 0))
+            continue;
+        int rc = make_room(r, 6, 8);
+        if (rc != 0)
+            return rc;
+        add_stick(r, (uint32_t)above, from, to);
+    }
+    return 0;
+}
+
 static int read_all(struct reading *r, struct scene_import *in) {
     int rc = 0;
     uint32_t count = r->scene->node_count;
@@ -482,6 +535,8 @@ static int read_all(struct reading *r, struct scene_import *in) {
     bind_others(r);
     for (uint32_t i = 0; rc == 0 && i < count; i++)
         rc = add_node(r, in, i, false);
+    if (rc == 0 && in->tree->mNumMeshes == 0)
+        rc = add_sticks(r);
     if (r->crowded > 0)
         scene_warn(r->scene, "%u times a vertex follows more than %d joints; the heaviest count",
                    r->crowded, SCENE_INFLUENCES);

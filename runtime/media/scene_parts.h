@@ -148,6 +148,7 @@ struct scene_source {
     uint8_t *(*beside)(void *arg, const char *reference, size_t *size); /* malloc'ed; may be NULL */
     void *beside_arg;
     const char *format;
+    bool bare;    /* as scene_options.bare */
     char **human; /* VRM: [RIG_BONES] node names that the file itself gives, or NULL */
     int vrm;      /* with human: VRM 0 or 1 */
 };

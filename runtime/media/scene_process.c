@@ -91,6 +91,7 @@ static int ask(struct importer *importer, const struct scene_options *options, s
         options != NULL && options->rigs != NULL ? options->rigs : &none;
     struct scene_query query = {.size = importer->source->size,
                                 .stature = options != NULL ? options->stature : 0,
+                                .bare = options != NULL && options->bare,
                                 .rigs = {.rig_count = rigs->rig_count,
                                          .entry_count = rigs->entry_count,
                                          .word_count = rigs->word_count}};

@@ -20,7 +20,8 @@ enum { SCENE_NAME_SIZE = 256, SCENE_WORDS_SIZE = 1024 };
 
 struct scene_query {
     uint64_t size;
-    double stature;         /* struct scene_options */
+    double stature; /* struct scene_options */
+    bool bare;
     struct rig_tables rigs; /* its counts alone; its lists follow, in their order */
     char name[SCENE_NAME_SIZE];
 };

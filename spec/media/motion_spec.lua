@@ -131,6 +131,19 @@ describe("motion", function()
     os.remove(path)
   end)
 
+  it("opens files that hold a skeleton alone", function()
+    if not assets then return pending "STANCE_ASSETS is not set" end
+    local gesture = assert(motion.open(assets .. "/avatars/three-vrm_test.vrma"))
+    assert.equal("leftUpperArm", gesture:bones().leftUpperArm)
+    local bound = assert(gesture:bind(body()))
+    assert.near(3, bound:seconds(), 0.05)
+    local box = assert(bound:box())
+    assert.near(1.75, box.max[2], 0.06)
+    assert.near(0, box.min[2], 0.01)
+    local err = select(2, scene.open(assets .. "/avatars/three-vrm_test.vrma")) -- which is no body for that
+    assert.equal("invalid", err.code)
+  end)
+
   it("finds the skeleton of an AMC file beside it", function()
     if not assets then return pending "STANCE_ASSETS is not set" end
     local walk = assert(motion.open(assets .. "/motions/cmu_02_01.amc"))
