@@ -34,12 +34,13 @@
 
 enum {
     RENDER_MACHINES = 2,
-    RENDER_PIECES = 256,     /* in a chunk, at most */
-    RENDER_DRAWS = 1 << 14,  /* likewise; a piece has one a layer and person, */
-    RENDER_MOVES = 1 << 13,  /* and perhaps one of these */
-    RENDER_OUTPUTS = 9,      /* maps of a piece */
-    RENDER_PIXEL_BYTES = 38, /* of all of them */
-    RENDER_WAITING = 1 << 18 /* portions of large triangles */
+    RENDER_PIECES = 256,      /* in a chunk, at most */
+    RENDER_DRAWS = 1 << 14,   /* likewise; a piece has one a layer and person, */
+    RENDER_MOVES = 1 << 13,   /* and perhaps one of these */
+    RENDER_OUTPUTS = 9,       /* maps of a piece */
+    RENDER_PIXEL_BYTES = 38,  /* of all of them */
+    RENDER_MESHES = 1 << 26,  /* triangles of all draws, but for the last piece's */
+    RENDER_WAITING = 1 << 18, /* portions of large triangles */
 };
 
 /* What a chunk does on its machine, in this order. */
@@ -88,7 +89,8 @@ struct render_frame {
 struct render_chunk {
     render_pack pack;
     size_t draws, moves, pieces, passes, singles; /* places; singles: 0 where there are none yet */
-    size_t list, count;                           /* in scratch; among the zeros */
+    size_t list, counts;                          /* in scratch; two among the zeros */
+    uint64_t triangles;                           /* of all draws */
     uint32_t draw_count, move_count, piece_count, output_count;
     uint32_t most_vertices, most_triangles, most_pixels;
     render_output outputs[RENDER_PIECES * RENDER_OUTPUTS];
@@ -239,6 +241,7 @@ static inline void pack_draw(render_chunk *chunk, const packed_layer &layer, uin
         pack_point(pack, slot, pack_room(pack, PACK_SCRATCH, size), PACK_SCRATCH);
     chunk->most_vertices = std::max(chunk->most_vertices, person->scene->padded_vertices);
     chunk->most_triangles = std::max(chunk->most_triangles, person->scene->triangle_count);
+    chunk->triangles += person->scene->triangle_count;
 }
 
 /* Packs a layer at `at`. */
@@ -296,11 +299,13 @@ static inline size_t recipe_pixel(const render_recipe &recipe) {
 /* Memory that a part takes there beside its frame, roughly. */
 static inline size_t part_memory(const render_part &part, const render_recipe &recipe,
                                  const struct gpu_renderer *cpu) {
-    size_t vertices = 0, layers = recipe.sharp + recipe.blurred;
-    for (uint32_t i = 0; i < cpu->person_count; i++)
+    size_t vertices = 0, triangles = 0, layers = recipe.sharp + recipe.blurred;
+    for (uint32_t i = 0; i < cpu->person_count; i++) {
         vertices += cpu->people[i].scene->padded_vertices;
+        triangles += cpu->people[i].scene->triangle_count;
+    }
     return (size_t)(part.y1 - part.y0) * part.view->camera.width * recipe_pixel(recipe) +
-           layers * vertices * 3 * sizeof(float) +
+           layers * (vertices * 3 * sizeof(float) + triangles * sizeof(render_waiting)) +
            recipe.blurred * vertices * (cpu->moving ? GPU_VERTEX_FLOATS * sizeof(float) : 0) +
            layers * (64 << 10);
 }
@@ -417,7 +422,8 @@ static inline void chunk_begin(render_chunk *chunk) {
     chunk->draws = pack_add(pack, nullptr, RENDER_DRAWS * sizeof(render_draw *));
     chunk->moves = pack_add(pack, nullptr, RENDER_MOVES * sizeof(render_move));
     chunk->passes = chunk->singles = 0; /* where pieces are */
-    chunk->count = pack_room(pack, PACK_ZEROS, sizeof(uint32_t));
+    chunk->counts = pack_room(pack, PACK_ZEROS, 2 * sizeof(uint32_t));
+    chunk->triangles = 0;
     chunk->list = pack_room(pack, PACK_SCRATCH, RENDER_WAITING * sizeof(render_waiting));
 }
 
@@ -427,6 +433,8 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
     if (pack->failed)
         return gpu_fail(why, GPU_ENOMEM, "CUDA: no memory for the views that are sent");
     const size_t size = pack->used[PACK_CONTENTS];
+    const size_t waiting =
+        pack_room(pack, PACK_SCRATCH, (size_t)chunk->triangles * sizeof(render_waiting));
     uint8_t *staging = machine.staging(size, why);
     uint8_t *memory =
         staging != nullptr ? machine.memory(pack_begin(pack, PACK_REGIONS), why) : nullptr;
@@ -441,18 +449,22 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
         reinterpret_cast<const render_draw *const *>(memory + chunk->draws);
     const render_moves moves = {reinterpret_cast<const render_move *>(memory + chunk->moves)};
     uint8_t *const scratch = memory + pack_begin(pack, PACK_SCRATCH);
-    const render_list list = {
-        reinterpret_cast<uint32_t *>(memory + pack_begin(pack, PACK_ZEROS) + chunk->count),
-        RENDER_WAITING, reinterpret_cast<render_waiting *>(scratch + chunk->list)};
+    uint32_t *const counts =
+        reinterpret_cast<uint32_t *>(memory + pack_begin(pack, PACK_ZEROS) + chunk->counts);
+    const render_list list = {counts, RENDER_WAITING,
+                              reinterpret_cast<render_waiting *>(scratch + chunk->list)};
+    const render_list slow = {counts + 1, (uint32_t)chunk->triangles,
+                              reinterpret_cast<render_waiting *>(scratch + waiting)};
     chunk->busy = true;
     GPU_TRY(machine.begin(RENDER_MOVE, why));
     GPU_TRY(machine.rows(moves, chunk->move_count, chunk->most_vertices * GPU_VERTEX_FLOATS, why));
     GPU_TRY(machine.begin(RENDER_PROJECT, why));
     GPU_TRY(machine.rows(render_project{draws}, chunk->draw_count, chunk->most_vertices, why));
     GPU_TRY(machine.begin(RENDER_TRIANGLES, why));
-    GPU_TRY(
-        machine.rows(render_triangles{draws, list}, chunk->draw_count, chunk->most_triangles, why));
+    GPU_TRY(machine.rows(render_triangles{draws, list, slow}, chunk->draw_count,
+                         chunk->most_triangles, why));
     GPU_TRY(machine.begin(RENDER_PORTIONS, why));
+    GPU_TRY(machine.counted(render_slows{draws, list, slow}, why));
     GPU_TRY(machine.counted(render_portions{draws, list}, why));
     const render_piece *pieces = reinterpret_cast<const render_piece *>(memory + chunk->pieces);
     GPU_TRY(machine.begin(RENDER_RESOLVE, why));
@@ -505,7 +517,7 @@ template <class Machine> struct render_walk {
               const render_recipe &recipe) const {
         const uint32_t draws = (recipe.sharp + recipe.blurred) * cpu->person_count;
         return chunk.piece_count < RENDER_PIECES && chunk.draw_count + draws <= RENDER_DRAWS &&
-               chunk.move_count + draws <= RENDER_MOVES &&
+               chunk.move_count + draws <= RENDER_MOVES && chunk.triangles < RENDER_MESHES &&
                pack_begin(&chunk.pack, PACK_REGIONS) + part_memory(part, recipe, cpu) <=
                    machines[turn].budget();
     }

@@ -221,24 +221,25 @@ struct render_project {
     }
 };
 
+/* Puts all portions of a triangle of so many pixels into the list. False: there is no room, and
+ * it has to be drawn at once. */
+CUDA_ANY static inline bool render_defer(const render_list &list, uint32_t draw, uint32_t triangle,
+                                         int64_t pixels) {
+    const uint32_t portions = (uint32_t)((pixels + RENDER_PORTION - 1) / RENDER_PORTION);
+    const uint32_t first = render_claim(list.count, portions);
+    const bool fits = first <= list.room && portions <= list.room - first;
+    /* Where it does not fit, what was claimed is left empty. */
+    const uint32_t end = fits ? first + portions : list.room;
+    for (uint32_t k = first; k < end; k++)
+        list.items[k] = render_waiting{draw, triangle, fits ? k - first : UINT32_MAX};
+    return fits;
+}
+
 /* Rows: draws; items: triangles. */
 struct render_triangles {
     const render_draw *const *draws;
     struct render_list list;
-
-    CUDA_ANY bool defer(uint32_t row, uint32_t i, int64_t pixels) const {
-        const uint32_t portions = (uint32_t)((pixels + RENDER_PORTION - 1) / RENDER_PORTION);
-        const uint32_t first = render_claim(list.count, portions);
-        if (first > list.room || portions > list.room - first) {
-            /* What was claimed stays empty. */
-            for (uint32_t k = first; k < list.room; k++)
-                list.items[k] = render_waiting{row, i, UINT32_MAX};
-            return false;
-        }
-        for (uint32_t k = 0; k < portions; k++)
-            list.items[first + k] = render_waiting{row, i, k};
-        return true;
-    }
+    struct render_list slow; /* for render_slows; room for all triangles of all draws */
 
     CUDA_ANY void operator()(uint32_t row, uint32_t i) const {
         const render_draw &draw = *draws[row];
@@ -246,17 +247,33 @@ struct render_triangles {
             return;
         struct triangle_setup t;
         triangle_set_up(&draw.job, i, &t);
-        if (t.slow) {
-            const int64_t pixels = render_slow(draw, i, 0, 1, 0);
-            if (pixels > 0 && (pixels <= RENDER_ALONE || !defer(row, i, pixels)))
-                render_slow(draw, i, 0, 1, pixels);
-            return;
-        }
-        if (!t.wanted)
+        if (t.slow)
+            slow.items[render_claim(slow.count, 1)] = render_waiting{row, i, 0};
+        if (t.slow || !t.wanted)
             return;
         const int32_t pixels = (t.pixels.x1 - t.pixels.x0 + 1) * (t.pixels.y1 - t.pixels.y0 + 1);
-        if (pixels <= RENDER_ALONE || !defer(row, i, pixels))
+        if (pixels <= RENDER_ALONE || !render_defer(list, row, i, pixels))
             render_small(draw, i, t, 0, 1, pixels);
+    }
+};
+
+/* Items: what render_triangles left. A kernel by itself, as it takes many registers and is rarely
+ * needed. */
+struct render_slows {
+    const render_draw *const *draws;
+    struct render_list list, slow;
+
+    CUDA_ANY uint32_t count() const {
+        return *slow.count;
+    }
+
+    CUDA_ANY void operator()(uint32_t i) const {
+        const render_waiting &waiting = slow.items[i];
+        const render_draw &draw = *draws[waiting.draw];
+        const int64_t pixels = render_slow(draw, waiting.triangle, 0, 1, 0);
+        if (pixels > 0 &&
+            (pixels <= RENDER_ALONE || !render_defer(list, waiting.draw, waiting.triangle, pixels)))
+            render_slow(draw, waiting.triangle, 0, 1, pixels);
     }
 };
 
