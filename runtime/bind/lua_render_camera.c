@@ -138,6 +138,8 @@ static void read_place(struct lua_fields *fields, int index, const char *path,
                         "%s needs a position and a target {x, y, z} in metres, or "
                         "camera_from_world",
                         path);
+    else if (memcmp(spec->eye, spec->target, sizeof spec->eye) == 0)
+        lua_fields_fail(fields, ERR_INVALID, "%s: position and target are the same place", path);
     if (fields->rc != 0)
         return;
     view_spec_aim(spec, size[0], size[1]);

@@ -541,6 +541,9 @@ describe("views", function()
 
   for name, case in pairs {
     ["a camera without a target"] = { { position = { 0, 0, 0 } }, "cameras[1] needs a position and a target" },
+    ["a camera that looks at itself"] = { { position = { 1, 2, 3 }, target = { 1, 2, 3 } }, "position and target are the same" },
+    ["half a lens"] = { { position = { 0, 0, 0 }, target = { 0, 0, 1 }, lens = { distortion = { 1 } } }, "[1].lens.distortion" },
+    ["a next place that is none"] = { { position = { 0, 0, 0 }, target = { 0, 0, 1 }, next = {} }, "cameras[1].next needs a position" },
     ["a matrix that shears"] = { { camera_from_world = { { 1, 1, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, 1, 0 } } }, "must be a rotation" },
     ["a matrix that mirrors"] = { { camera_from_world = { { 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 0, 0, -1, 0 } } }, "must be a rotation" },
     ["half a matrix"] = { { camera_from_world = { { 1, 0, 0, 0 } } }, "three rows of four numbers" },

@@ -21,11 +21,14 @@ local default_fov, default_angle = 50, 45
 ---@field roll? number degrees that the picture is turned to the left
 ---@field lens? table distortion, f_number, focus: as render.views takes it
 
+local numbers = { "distance", "padding", "fov", "focal", "sensor", "time", "roll", "count", "height", "start", "angle", "rings",
+  "sectors" }
+local chances = { "azimuth", "elevation", "distance", "padding", "fov", "roll", "time" }
 local kept = { "size", "time", "roll", "lens", "sensor" }
 
 --- What all cameras of a set share: target, distance, lens.
 local function frame(options, level)
-  if type(options) ~= "table" then error("options must be a table", level + 1) end
+  boxes.check_numbers(options, numbers, { "elevation" }, level + 1)
   local fov = options.focal and boxes.fov(options.focal, options.sensor, options.size) or options.fov or default_fov
   if options.box then boxes.check_box(options.box, level + 1) end
   if not options.box and not (options.target and options.distance) then
@@ -129,10 +132,12 @@ end
 ---@param options stance.cameras_options|{ from: stance.point, to: stance.point, counts: integer[] }
 ---@return stance.camera_set
 function M.grid(options)
+  boxes.check_numbers(options, { "fov", "focal", "sensor", "time", "roll" }, {}, 2)
   local from, to = boxes.point(options.from, "from"), boxes.point(options.to, "to")
   local target = options.target or options.box and boxes.center(options.box)
   boxes.point(target, "target (or a box)")
-  local counts = { options.counts[1] or 1, options.counts[2] or 1, options.counts[3] or 1 }
+  boxes.point(options.counts, "counts (cameras along x, y and z)")
+  local counts = options.counts
   local fov = options.focal and boxes.fov(options.focal, options.sensor, options.size) or options.fov or default_fov
   return set.set(counts[1] * counts[2] * counts[3], function(i)
     local rest, position = i - 1, {}
@@ -169,6 +174,7 @@ end
 ---@param options stance.random_cameras
 ---@return stance.camera_set
 function M.random(options)
+  boxes.check_numbers(options, { "count", "seed", "jitter" }, chances, 2)
   local target = options.target and boxes.point(options.target, "target") or options.box and boxes.center(options.box)
   if not target or not (options.box or options.distance) then error("cameras need a box to frame, or a target and a distance", 2) end
   local range = options.elevation or { -10, 50 }

@@ -24,6 +24,28 @@ function M.point(value, name, level)
   return value
 end
 
+--- Raises, `level` calls up, unless each of these options that is there is a number. What is to be a range may be a list
+--- of two numbers as well.
+---@param options any
+---@param numbers string[] names
+---@param ranges string[] names
+---@param level integer
+function M.check_numbers(options, numbers, ranges, level)
+  if type(options) ~= "table" then error("options of cameras must be a table", level + 1) end
+  for _, name in ipairs(numbers) do
+    if options[name] ~= nil and type(options[name]) ~= "number" then error(name .. " must be a number", level + 1) end
+  end
+  for _, name in ipairs(ranges) do
+    local range = options[name]
+    local two = type(range) == "table" and type(range[1]) == "number" and type(range[2]) == "number"
+    if range ~= nil and type(range) ~= "number" and not two then error(name .. " must be a number, or a list of two", level + 1) end
+  end
+  local size = options.size
+  if size ~= nil and not (type(size) == "table" and type(size[1]) == "number" and type(size[2]) == "number") then
+    error("size must be a list of two numbers of pixels", level + 1)
+  end
+end
+
 --- Raises, `level` calls up, unless it is a box.
 ---@param box any
 ---@param level? integer

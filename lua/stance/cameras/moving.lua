@@ -54,10 +54,12 @@ end
 ---@param options stance.path_options
 ---@return stance.camera_set
 function M.path(options)
+  boxes.check_numbers(options, { "count", "fov", "roll", "time", "fps" }, {}, 2)
   local points = options.points
   if type(points) ~= "table" or #points < 2 then error("a path needs two points or more", 2) end
   local knots, count = {}, options.count
   for i, at in ipairs(points) do
+    if type(at) ~= "table" then error(("points[%d] must be a table"):format(i), 2) end
     boxes.point(at.position, ("points[%d].position"):format(i))
     boxes.point(at.target or options.target, ("points[%d].target (or one of the path)"):format(i))
     if (at.time == nil) ~= (points[1].time == nil) then error("either all points of a path have a time, or none", 2) end
