@@ -2,11 +2,13 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/log.h"
 #include "core/metrics.h"
 #include "media/encode.h"
 #include "media/image.h"
@@ -314,6 +316,15 @@ static int fail_gpu(int rc, const char *what, const char *why, struct err *err) 
     return err_set(err, code, "cannot %s: %s", what, why);
 }
 
+/* A GPU that gave up is told once a process: its pictures came from the CPU. */
+static void tell_fallback(const struct gpu_renderer *renderer) {
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    const char *reason = gpu_renderer_fallback(renderer);
+    if (reason == NULL || atomic_flag_test_and_set(&told))
+        return;
+    log_warn("render", "the GPU failed, the CPU draws instead: %s", reason);
+}
+
 static int render_draft(struct views *views, struct draft *draft, struct gpu_timings *timings,
                         struct err *err) {
     struct gpu_batch batch = {.view_count = draft->count,
@@ -328,6 +339,7 @@ static int render_draft(struct views *views, struct draft *draft, struct gpu_tim
         return rc;
     char why[GPU_WHY_SIZE] = "";
     rc = gpu_render(renderer, &batch, draft->images, timings, why);
+    tell_fallback(renderer);
     renderer_give_back(views->backend, renderer, largest_view(views->specs, views->count));
     return rc == 0 ? 0 : fail_gpu(rc, "draw", why, err);
 }
