@@ -15,6 +15,23 @@ local M = {}
 local kinds = { framed = function(options) return { cameras.framed(options) } end, ring = cameras.ring, sphere = cameras.sphere,
   grid = cameras.grid, random = cameras.random, path = cameras.path }
 
+--- What every kind takes, and what each takes besides.
+local common = " kind box target distance padding fov focal sensor size time roll lens seed up "
+local own = { framed = " angle elevation ", ring = " count height elevation start ",
+  sphere = " method count rings sectors elevation ", grid = " from to counts ", path = " points count fps ",
+  random = " count azimuth elevation jitter " }
+
+local function check_fields(options)
+  for name in pairs(options) do
+    local word = " " .. tostring(name) .. " "
+    if not common:find(word, 1, true) and not own[options.kind]:find(word, 1, true) then
+      return nil, err("invalid", "cameras of the kind %s have no %s; they may have%s", options.kind, tostring(name),
+        own[options.kind]:gsub(" $", "") .. common:gsub(" kind box", ""):gsub(" $", ""))
+    end
+  end
+  return true
+end
+
 --- Stands for any box where only the number of cameras is asked for.
 local some_box = { min = { -0.5, 0, -0.5 }, max = { 0.5, 2, 0.5 } }
 
@@ -26,6 +43,8 @@ local function places(options)
     table.sort(names)
     return nil, err("invalid", "cameras.kind must be one of %s, not %s", table.concat(names, ", "), tostring(options.kind))
   end
+  local known, why = check_fields(options)
+  if not known then return nil, why end
   local ok, set = pcall(make, options)
   if not ok then return nil, err("invalid", "cameras: %s", (tostring(set):gsub("^[^:]+:%d+: ", ""))) end
   return cameras.as_set(set)

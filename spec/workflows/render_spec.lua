@@ -143,6 +143,8 @@ describe("workflow render", function()
   it("refuses at once what could never be drawn, and says why", function()
     for why, fields in pairs {
       ["cameras.kind must be one of framed, grid, path, random, ring, sphere, not cube"] = { cameras = { kind = "cube" } },
+      ["cameras of the kind ring have no angles; they may have count height elevation start target distance padding fov focal "
+        .. "sensor size time roll lens seed up"] = { cameras = { kind = "ring", angles = 3 } },
       ["cameras must be an object with a kind or a file"] = { cameras = "sphere" },
       ["frames 9:1 are none"] = { frames = "9:1" },
       ["look must be studio, random or an object, not moody"] = { look = "moody" },
