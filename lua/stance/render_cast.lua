@@ -189,7 +189,7 @@ function Cast:place_cameras()
     local box
     box, why = self.stage:box()
     if not box then return nil, why end
-    set, why = places(with(p.cameras, { box = box, size = p.size, seed = p.seed }))
+    set, why = places(with(p.cameras, { box = box, size = p.size, seed = p.seed, focal = p.focal }))
     if not set then return nil, why end
   end
   if p.frames then set = cameras.at_times(set, self.moments) end
@@ -201,8 +201,8 @@ end
 function Cast:ring_at(moment)
   if self.newest ~= moment then
     local p = self.p
-    local ring, why = render.cameras(self.stage, { angles = p.angles, distance = p.distance, height = p.height, fov = p.fov,
-      size = p.size, time = self.moments[moment] })
+    local ring, why = render.cameras(self.stage, { angles = p.angles, distance = p.distance, height = p.height,
+      fov = not p.focal and p.fov or nil, focal = p.focal, size = p.size, time = self.moments[moment] })
     if not ring then return nil, why end
     self.newest, self.ring = moment, ring
   end
@@ -217,14 +217,14 @@ function Cast:cameras(first, last)
   local out, angles = {}, self.p.angles
   for i = first, last do
     if self.set then
-      out[#out + 1] = with(self.set:at(i), {}, { number = i })
+      out[#out + 1] = with(self.set:at(i), { lens = self.p.lens, size = self.p.size }, { number = i })
     else
       local moment = math.floor((i - 1) / angles) + 1
       local ring, why = self:ring_at(moment)
       if not ring then return nil, why end
       local camera = ring[(i - 1) % angles + 1]
       local name = #self.moments > 1 and ("%s_%04d"):format(camera.name, moment) or camera.name
-      out[#out + 1] = with(camera, {}, { name = name, number = i })
+      out[#out + 1] = with(camera, { lens = self.p.lens }, { name = name, number = i })
     end
   end
   return out

@@ -42,6 +42,9 @@ local params = t.object {
   distance = t.number { default = 3.5, min = 0.2, max = 200, unit = "m", doc = "of the cameras from the body's axis" },
   height = t.number { default = 1.6, min = -100, max = 100, unit = "m", doc = "of the cameras over the ground" },
   fov = t.number { default = 50, min = 5, max = 120, unit = "degrees", doc = "vertical field of view" },
+  focal = t.number { optional = true, min = 1, max = 2000, unit = "mm", doc = "instead of `fov`; the sensor is 36 mm wide" },
+  lens = t.any { optional = true, doc = "{ distortion = {k1,k2,p1,p2,k3}, f_number, focus } of cameras that bring none" },
+  shutter = t.number { default = 0, min = 0, max = 1, doc = "share of a frame that it is open: motion blur" },
   cameras = t.any { optional = true, doc = "others than a ring: { kind, ... } of stance.cameras, or { file }" },
   size = t.size { optional = true, doc = "of the pictures; default 512x512" },
   image_size = t.size { optional = true, doc = "the same, by its older name" },
@@ -77,7 +80,7 @@ local blender_timeout = 24 * 3600
 local listed_views = 2000 -- of a job that has more, the result tells only their number
 
 local function draw_options(p)
-  return { samples = p.samples, batch = p.batch, maps = p.maps,
+  return { samples = p.samples, batch = p.batch, maps = p.maps, shutter = p.shutter,
     picture = p.save_debug_images or (p.engine == "stance" and p.image ~= "none") }
 end
 

@@ -240,6 +240,22 @@ describe("workflow render", function()
     end)
   end)
 
+  it("looks through a lens, for as long as the shutter is open", function()
+    local plain, lens, blurred = fake_host(), fake_host(), fake_host()
+    local fields = { clip = "walk", time = 0.3, angles = 1, distance = 2.5, focal = 35 }
+    assert(plain.run(params(fields)))
+    fields.lens = { distortion = { -0.2, 0, 0, 0, 0 } }
+    assert(lens.run(params(fields)))
+    fields.lens, fields.shutter = nil, 1
+    assert(blurred.run(params(fields)))
+    local function front(of) return json.decode(read(of, "mannequin/front.json")) end
+    assert.same({ -0.2, 0, 0, 0, 0 }, front(lens).camera.distortion)
+    assert.not_same(front(plain).people[1].landmarks[28].pixel, front(lens).people[1].landmarks[28].pixel)
+    assert.same(front(plain).people, front(blurred).people)
+    assert.not_equal(plain.artifacts["mannequin/front.png"].hash, blurred.artifacts["mannequin/front.png"].hash)
+    assert.is_true(math.abs(front(plain).camera.fov - 54.43) < 0.01)
+  end)
+
   describe("keeps", function()
     it("labels alone", function()
       local result = assert(host.run(params { image = "none", angles = 2 }))
