@@ -250,7 +250,8 @@ static void add_face(struct mannequin_build *build) {
     static const float nose[3] = {0, 1.606F, 0.083F}, mouth[3] = {0, 1.572F, 0.0735F};
     add_bead(build, TONE_BODY, nose, (const float[3]){0.0105F, 0.024F, 0.018F}, 16);
     add_bead(build, TONE_JOINT, mouth, (const float[3]){0.021F, 0.0048F, 0.0085F}, 16);
-    for (float side = 1; side >= -1; side -= 2) {
+    for (int i = 0; i < 2; i++) {
+        float side = i == 0 ? 1 : -1;
         const float eye[3] = {side * 0.031F, 1.638F, 0.0715F};
         const float brow[3] = {side * 0.032F, 1.657F, 0.0725F};
         const float ear[3] = {side * 0.0745F, 1.624F, -0.004F};

@@ -174,9 +174,9 @@ int scene_clips_read(struct scene_import *in) {
 }
 
 void scene_clip_deinit(struct scene_clip *clip) {
-    for (uint32_t i = 0; i < clip->track_count; i++)
+    for (uint32_t i = 0; clip->tracks != NULL && i < clip->track_count; i++)
         track_deinit(&clip->tracks[i]);
-    for (uint32_t i = 0; i < clip->morph_track_count; i++) {
+    for (uint32_t i = 0; clip->morph_tracks != NULL && i < clip->morph_track_count; i++) {
         free(clip->morph_tracks[i].keys.times);
         free(clip->morph_tracks[i].keys.values);
     }

@@ -556,16 +556,18 @@ int scene_mesh_read(struct scene_import *in) {
     r.bound = calloc(nodes, sizeof *r.bound);
     r.done = calloc(in->tree->mNumMeshes, sizeof *r.done);
     r.held = calloc(nodes, sizeof *r.held);
-    int rc =
-        r.rest != NULL && r.bound != NULL && r.done != NULL && r.held != NULL ? 0 : no_memory(&r);
-    if (rc == 0) {
-        scene_rest_world(scene, r.rest);
-        rc = read_all(&r, in);
+    int rc = 0;
+    if (r.rest == NULL || r.bound == NULL || r.done == NULL || r.held == NULL) {
+        rc = no_memory(&r);
+        goto end;
     }
+    scene_rest_world(scene, r.rest);
+    rc = read_all(&r, in);
     if (rc == 0)
         rc = scene_mesh_weld(&in->mesh, in->err);
     if (rc == 0)
         scene_covers_settle(&in->mesh);
+end:
     free(r.rest);
     free(r.bound);
     free(r.done);

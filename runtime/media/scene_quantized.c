@@ -173,7 +173,7 @@ static json_int_t dequantise(struct dequantising *d, const json_t *accessor) {
         return -1;
     }
     bool normalised = json_is_true(json_object_get(accessor, "normalized"));
-    size_t offset = d->count * sizeof(float);
+    size_t offset = d->count * sizeof(float), size = count * width * sizeof(float);
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < width; k++)
             d->floats[d->count++] =
@@ -181,14 +181,13 @@ static json_int_t dequantise(struct dequantising *d, const json_t *accessor) {
     json_t *views = json_object_get(d->root, "bufferViews"),
            *accessors = json_object_get(d->root, "accessors");
     int buffer = (int)json_array_size(json_object_get(d->root, "buffers")); /* the one to come */
-    d->failed |=
-        json_array_append_new(accessors,
-                              json_pack("{sisisIss}", "bufferView", (int)json_array_size(views),
-                                        "componentType", FLOAT, "count", (json_int_t)count, "type",
-                                        type)) != 0 ||
-        json_array_append_new(views, json_pack("{sisIsI}", "buffer", buffer, "byteOffset",
-                                               (json_int_t)offset, "byteLength",
-                                               (json_int_t)(count * width * sizeof(float)))) != 0;
+    d->failed |= json_array_append_new(
+                     accessors, json_pack("{sisisIss}", "bufferView", (int)json_array_size(views),
+                                          "componentType", FLOAT, "count", (json_int_t)count,
+                                          "type", type)) != 0 ||
+                 json_array_append_new(views, json_pack("{sisIsI}", "buffer", buffer, "byteOffset",
+                                                        (json_int_t)offset, "byteLength",
+                                                        (json_int_t)size)) != 0;
     return (json_int_t)json_array_size(accessors) - 1;
 }
 

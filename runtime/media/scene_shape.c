@@ -141,7 +141,7 @@ static int find_head(const struct shape *shape, const struct pair *arms) {
 
 static bool name_parts(const struct shape *shape, struct rig_map *rig) {
     const struct pair *legs = NULL, *arms = NULL;
-    if (!choose_limbs(shape, &legs, &arms))
+    if (!choose_limbs(shape, &legs, &arms) || legs == NULL || arms == NULL)
         return false;
     rig_map_clear(rig);
     snprintf(rig->name, sizeof rig->name, "shape");

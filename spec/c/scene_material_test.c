@@ -131,7 +131,7 @@ static void quantise(const struct file *file, const char *attribute, int kind, s
             }
         }
     }
-    json_object_set_new(view, "byteStride", json_integer((json_int_t)(4 * width)));
+    json_object_set_new(view, "byteStride", json_integer(4 * (json_int_t)width));
     json_object_set_new(accessor, "componentType", json_integer(kind));
     json_object_set_new(accessor, "normalized", json_true());
     json_object_del(accessor, "min");
