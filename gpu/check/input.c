@@ -224,14 +224,17 @@ static void check_empty(void) {
 static void check_renderers(void) {
     struct gpu_renderer *renderer;
     char why[GPU_WHY_SIZE] = "";
+    setenv("STANCE_CUDA_PLUGIN", "/nowhere/libstance_cuda.so", 1);
     check_that(gpu_renderer_new("cuda", &renderer, why) == GPU_EDEVICE && renderer == NULL &&
-                   why[0] != '\0',
-               "cuda without kernels: %s", why);
+                   strstr(why, "/nowhere/libstance_cuda.so") != NULL,
+               "cuda without a plug-in: %s", why);
     check_that(gpu_renderer_new("vulkan", &renderer, why) == GPU_EINVAL, "an unknown backend");
     check_that(gpu_renderer_new("cpu:avx4096", &renderer, why) == GPU_EDEVICE, "an unknown width");
     check_that(gpu_renderer_new("auto", &renderer, why) == GPU_OK &&
-                   strncmp(gpu_renderer_backend(renderer), "cpu (", 5) == 0,
+                   strncmp(gpu_renderer_backend(renderer), "cpu (", 5) == 0 &&
+                   gpu_renderer_fallback(renderer) == NULL,
                "auto: %s", why);
+    unsetenv("STANCE_CUDA_PLUGIN");
     gpu_renderer_free(renderer);
     gpu_renderer_free(NULL);
     gpu_scene_free(NULL);

@@ -62,11 +62,30 @@ static void without_a_device_the_cpu_is_left(void) {
     pose_models_free(&files);
 }
 
+/* The same of pictures. */
+static void without_a_device_the_cpu_draws(void) {
+    char path[PATH_MAX], why[GPU_WHY_SIZE] = "", line[GPU_WHY_SIZE];
+    struct gpu_renderer *renderer = NULL;
+    if (!find_plugin(path))
+        SKIP("this build has no CUDA plug-in (make plugin, with nvcc)");
+    setenv("STANCE_CUDA_PLUGIN", path, 1);
+    bool device = gpu_pose_device(line, why) == GPU_OK;
+    int code = gpu_renderer_new("cuda", &renderer, why);
+    CHECK(device ? code == GPU_OK && strncmp(gpu_renderer_backend(renderer), "cuda (", 6) == 0
+                 : code == GPU_EDEVICE && strncmp(why, "CUDA: ", 6) == 0 && renderer == NULL);
+    gpu_renderer_free(renderer);
+    CHECK(gpu_renderer_new("auto", &renderer, why) == GPU_OK);
+    CHECK(strncmp(gpu_renderer_backend(renderer), device ? "cuda" : "cpu", 3) == 0);
+    CHECK(gpu_renderer_fallback(renderer) == NULL);
+    gpu_renderer_free(renderer);
+}
+
 int main(void) {
     static const struct test tests[] = {
         TEST(a_missing_plugin_is_named),
         TEST(another_file_is_no_plugin),
         TEST(without_a_device_the_cpu_is_left),
+        TEST(without_a_device_the_cpu_draws),
     };
     return RUN(tests);
 }
