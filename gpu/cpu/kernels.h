@@ -30,7 +30,7 @@ struct gpu_skinned {
     const struct gpu_scene *scene;
     float *vertices;                /* [padded_vertices][GPU_VERTEX_FLOATS], world space */
     float *start, *moved;           /* when the shutter opens; room for those in between */
-    float *next;                    /* one frame later; `vertices` where nothing moves */
+    float *next;                    /* one frame later; `start` where nothing moves */
     uint32_t first;                 /* its triangles' ids follow this one */
     struct gpu_projected projected; /* of what is being drawn */
 };
