@@ -62,10 +62,18 @@ static double least_bytes(const struct body *body, const struct gpu_label *label
 struct bench_case {
     uint32_t triangles, samples;
     bool textured;
-    enum { PICTURE, LABELS, LENS } mode; /* with depth; maps alone; out of focus */
+    enum {
+        PICTURE, /* with depth */
+        LABELS,  /* without colours */
+        LENS,    /* out of focus */
+        FLAT,    /* nothing hides sky from itself */
+        MAPS,    /* normals, roughness and metal */
+        LAMPS,   /* eight */
+        AROUND,  /* light of a picture */
+    } mode;
 };
 
-static const char *const modes[] = {"picture", "labels", "lens"};
+static const char *const modes[] = {"picture", "labels", "lens", "flat", "maps", "lamps", "around"};
 
 /* A body and a ring of cameras around it. */
 struct ring {
@@ -77,7 +85,31 @@ struct ring {
     struct gpu_view views[VIEWS];
     struct gpu_image images[VIEWS];
     struct gpu_label label;
+    struct gpu_lighting lighting;
+    struct gpu_environment *environment;
 };
+
+/* The features beyond a plain picture that the case asks for. */
+static void ring_dress(struct ring *ring) {
+    static const float sky[2 * 3] = {0.6f, 0.7f, 0.9f, 0.3f, 0.3f, 0.2f};
+    char why[GPU_WHY_SIZE];
+    gpu_lighting_default(&ring->lighting);
+    if (ring->what->mode == FLAT)
+        ring->lighting.occlusion = 0.0f;
+    for (int m = 0; ring->what->mode == MAPS && m < 4; m++) {
+        ring->body.table[m].normal_texture = 0;
+        ring->body.table[m].metal_rough_texture = 1;
+    }
+    ring->lighting.light_count = ring->what->mode == LAMPS ? GPU_MAX_LIGHTS : 0;
+    for (uint32_t i = 0; i < ring->lighting.light_count; i++)
+        ring->lighting.lights[i] = (struct gpu_light){.position = {(float)i - 3.5f, 2.0f, 2.0f},
+                                                      .color = {0.3f, 0.3f, 0.3f},
+                                                      .cone = 3.1416f};
+    if (ring->what->mode == AROUND &&
+        gpu_environment_new(sky, 1, 2, &ring->environment, why) != GPU_OK)
+        abort();
+    ring->lighting.environment = ring->environment;
+}
 
 static void ring_init(struct ring *ring, const char *backend, const struct bench_case *what) {
     char why[GPU_WHY_SIZE];
@@ -86,6 +118,7 @@ static void ring_init(struct ring *ring, const char *backend, const struct bench
     ring->what = what;
     body_init_person(&ring->body, what->triangles, what->textured);
     body_pose(0.2f, ring->pose);
+    ring_dress(ring);
     if (gpu_scene_new(&ring->body.desc, &ring->scene, why) != GPU_OK ||
         gpu_renderer_new(backend, &ring->renderer, why) != GPU_OK)
         abort();
@@ -108,6 +141,7 @@ static void ring_deinit(struct ring *ring) {
         free(ring->images[i].person);
     }
     gpu_renderer_free(ring->renderer);
+    gpu_environment_free(ring->environment);
     gpu_scene_free(ring->scene);
     body_free(&ring->body);
 }
@@ -115,15 +149,13 @@ static void ring_deinit(struct ring *ring) {
 /* Draws and labels the ring once. */
 static void ring_draw(struct ring *ring, struct gpu_timings *timings) {
     char why[GPU_WHY_SIZE];
-    struct gpu_lighting lighting;
     const struct gpu_actor actor = {.scene = ring->scene, .pose = ring->pose};
-    const struct gpu_frame frame = {1, &actor, &lighting};
+    const struct gpu_frame frame = {1, &actor, &ring->lighting};
     const struct gpu_batch batch = {.view_count = VIEWS,
                                     .frame_count = 1,
                                     .views = ring->views,
                                     .frames = &frame,
                                     .samples = ring->what->samples};
-    gpu_lighting_default(&lighting);
     if (gpu_render(ring->renderer, &batch, ring->images, timings, why) != GPU_OK)
         abort();
     struct gpu_anchor anchor = body_anchor(4);
@@ -162,7 +194,8 @@ int bench_run(const char *path) {
         {30000, 4, true, PICTURE},  {11000, 4, false, PICTURE}, {50000, 4, false, PICTURE},
         {50000, 4, true, PICTURE},  {30000, 1, true, PICTURE},  {30000, 16, false, PICTURE},
         {30000, 16, true, PICTURE}, {30000, 64, true, PICTURE}, {30000, 4, true, LABELS},
-        {30000, 16, true, LABELS},  {30000, 16, true, LENS},
+        {30000, 16, true, LABELS},  {30000, 16, true, LENS},    {30000, 16, true, FLAT},
+        {30000, 16, true, MAPS},    {30000, 16, true, LAMPS},   {30000, 16, true, AROUND},
     };
     FILE *file = fopen(path, "w");
     if (file == NULL) {
