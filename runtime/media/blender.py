@@ -109,6 +109,7 @@ class Body:
         self.name = os.path.basename(told["file"])
         self.joints = {name: i for i, name in reversed(list(enumerate(told["joints"])))}
         self.joint_count = len(told["joints"])
+        self.carried = set(told["carried"])
         self.morphs = {name: i for i, name in enumerate(told["morphs"])}
         self.bind = [Vector(place) for place in told["bind"]]
         before = set(bpy.data.objects)
@@ -122,8 +123,8 @@ class Body:
         self.fit()
 
     def discard(self):
-        """Takes out what is no part of a body: lamps, cameras, shapes of bones."""
-        drawn = {thing for thing in self.objects if thing.type == "MESH" and thing.visible_get()}
+        """Takes out what stance does not draw: lamps, cameras, shapes of bones, swords that no hand holds."""
+        drawn = {thing for thing in self.objects if thing.type == "MESH" and thing.visible_get() and self.draws(thing)}
         kept = set(drawn)
         for thing in drawn:
             while thing.parent:
@@ -138,6 +139,10 @@ class Body:
         self.armatures = [thing for thing in self.objects if thing.type == "ARMATURE"]
         if not self.meshes:
             raise Refusal(f"{self.name}: Blender finds no mesh in it")
+
+    def draws(self, mesh):
+        skinned = any(m.type == "ARMATURE" for m in mesh.modifiers)
+        return skinned or mesh.name in self.carried or mesh.name not in self.joints
 
     def still(self):
         """Takes all motion away, so that nothing but `pose` moves a bone."""

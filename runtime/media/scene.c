@@ -92,6 +92,10 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint) {
     return scene->joints[joint].parent;
 }
 
+bool scene_joint_carries(const struct scene *scene, uint32_t joint) {
+    return scene->joints[joint].rigid;
+}
+
 int scene_bone(const struct scene *scene, enum rig_bone bone) {
     return (unsigned)bone < RIG_BONES ? scene->rig.joint[bone] : -1;
 }

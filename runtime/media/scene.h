@@ -87,6 +87,8 @@ uint32_t scene_vertex_count(const struct scene *scene);
 uint32_t scene_joint_count(const struct scene *scene);
 const char *scene_joint_name(const struct scene *scene, uint32_t joint);
 int scene_joint_parent(const struct scene *scene, uint32_t joint); /* -1: none */
+/* Whether a mesh without skin hangs on the joint and is drawn: a sword, not the spare ones. */
+bool scene_joint_carries(const struct scene *scene, uint32_t joint);
 
 /* Which joint is that bone of a human; -1: there is none. */
 int scene_bone(const struct scene *scene, enum rig_bone bone);
