@@ -138,7 +138,8 @@ static void read_place(struct lua_fields *fields, int index, const char *path,
                         "%s needs a position and a target {x, y, z} in metres, or "
                         "camera_from_world",
                         path);
-    else if (memcmp(spec->eye, spec->target, sizeof spec->eye) == 0)
+    else if (spec->eye[0] == spec->target[0] && spec->eye[1] == spec->target[1] &&
+             spec->eye[2] == spec->target[2])
         lua_fields_fail(fields, ERR_INVALID, "%s: position and target are the same place", path);
     if (fields->rc != 0)
         return;
