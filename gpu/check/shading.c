@@ -96,7 +96,8 @@ static double add_up(const double n[3], int c) {
         double d[3];
         direction(i % WIDE, i / WIDE, d);
         double lit = d[0] * n[0] + d[1] * n[1] + d[2] * n[2];
-        double down = (i / WIDE + 0.5) / HIGH * 3.141592653589793;
+        int row = i / WIDE;
+        double down = (row + 0.5) / HIGH * 3.141592653589793;
         double angle = sin(down) * (6.283185307179586 / WIDE) * (3.141592653589793 / HIGH);
         sum += lit > 0.0 ? glow(d, c) * lit * angle / 3.141592653589793 : 0.0;
     }

@@ -111,7 +111,8 @@ static void mips_fill(struct mips *mips, const float *rgb, uint32_t width, uint3
             for (int i = 0; i < 4; i++) { /* four points of a texel */
                 double toward[3];
                 float one[3];
-                direction(side, x + 0.25 + 0.5 * (i % 2), y + 0.25 + 0.5 * (i / 2), toward);
+                int across = i % 2, down = i / 2;
+                direction(side, x + 0.25 + 0.5 * across, y + 0.25 + 0.5 * down, toward);
                 read_picture(rgb, width, height, toward, one);
                 for (int c = 0; c < 3; c++)
                     out[c] += 0.25f * one[c];
@@ -148,7 +149,8 @@ static void add_harmonics(struct gpu_environment *out, const struct mips *mips) 
     int32_t side = mips->side[level];
     for (int32_t i = 0; i < side * side; i++) {
         double d[3], n[3];
-        unfold(2.0 * (i % side + 0.5) / side - 1.0, 2.0 * (i / side + 0.5) / side - 1.0, d);
+        int32_t x = i % side, y = i / side;
+        unfold(2.0 * (x + 0.5) / side - 1.0, 2.0 * (y + 0.5) / side - 1.0, d);
         double length = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
         double angle = 4.0 / ((double)side * side) / (length * length * length); /* solid */
         for (int c = 0; c < 3; c++)
@@ -275,7 +277,7 @@ int gpu_environment_new(const float *rgb, uint32_t width, uint32_t height,
     if (width < 1 || width > MAX_SIDE || height < 1 || height > MAX_SIDE)
         return gpu_fail(why, GPU_EINVAL, "an environment of %u x %u: 1 to %d pixels a side", width,
                         height, MAX_SIDE);
-    struct mips mips;
+    struct mips mips = {0};
     struct gpu_environment *all = calloc(1, sizeof *all);
     bool ok = mips_init(&mips, choose_base(height)) && all != NULL;
     for (int i = 0; ok && i < GPU_ENVIRONMENT_LEVELS; i++) {
