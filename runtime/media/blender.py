@@ -109,7 +109,7 @@ class Body:
         self.name = os.path.basename(told["file"])
         self.joints = {name: i for i, name in reversed(list(enumerate(told["joints"])))}
         self.joint_count = len(told["joints"])
-        self.carried = set(told["carried"])
+        self.idle = set(told["idle"])
         self.morphs = {name: i for i, name in enumerate(told["morphs"])}
         self.bind = [Vector(place) for place in told["bind"]]
         before = set(bpy.data.objects)
@@ -142,7 +142,7 @@ class Body:
 
     def draws(self, mesh):
         skinned = any(m.type == "ARMATURE" for m in mesh.modifiers)
-        return skinned or mesh.name in self.carried or mesh.name not in self.joints
+        return skinned or mesh.name not in self.idle
 
     def still(self):
         """Takes all motion away, so that nothing but `pose` moves a bone."""

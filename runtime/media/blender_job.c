@@ -91,19 +91,19 @@ static json_t *describe_body(struct writing *w, uint32_t number) {
         err_set(w->err, ERR_UNSUPPORTED, "%s: Blender needs a path in UTF-8", path);
         return NULL;
     }
-    json_t *joints = json_array(), *bind = json_array(), *carried = json_array();
+    json_t *joints = json_array(), *bind = json_array(), *idle = json_array();
     uint32_t count = scene_joint_count(body->scene);
     for (uint32_t i = 0; i < count; i++) {
         json_array_append_new(joints, text(scene_joint_name(body->scene, i)));
         json_array_append_new(bind, bind_place(body->scene, i));
-        if (scene_joint_carries(body->scene, i))
-            json_array_append_new(carried, text(scene_joint_name(body->scene, i)));
+        if (scene_joint_idle(body->scene, i))
+            json_array_append_new(idle, text(scene_joint_name(body->scene, i)));
     }
     json_t *morphs = json_array();
     for (uint32_t i = 0; i < scene_morph_count(body->scene); i++)
         json_array_append_new(morphs, text(scene_morph_name(body->scene, i)));
-    return json_pack("{s:o, s:o, s:o, s:o}", "file", file, "joints", joints, "bind", bind, "morphs",
-                     morphs);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "file", file, "joints", joints, "bind", bind,
+                     "idle", idle, "morphs", morphs);
 }
 
 static json_t *describe_actor(struct writing *w, uint32_t body, const struct gpu_actor *actor) {

@@ -92,8 +92,8 @@ int scene_joint_parent(const struct scene *scene, uint32_t joint) {
     return scene->joints[joint].parent;
 }
 
-bool scene_joint_carries(const struct scene *scene, uint32_t joint) {
-    return scene->joints[joint].rigid;
+bool scene_joint_idle(const struct scene *scene, uint32_t joint) {
+    return scene->joints[joint].holder && !scene->joints[joint].rigid;
 }
 
 int scene_bone(const struct scene *scene, enum rig_bone bone) {

@@ -87,8 +87,9 @@ uint32_t scene_vertex_count(const struct scene *scene);
 uint32_t scene_joint_count(const struct scene *scene);
 const char *scene_joint_name(const struct scene *scene, uint32_t joint);
 int scene_joint_parent(const struct scene *scene, uint32_t joint); /* -1: none */
-/* Whether a mesh without skin hangs on the joint and is drawn: a sword, not the spare ones. */
-bool scene_joint_carries(const struct scene *scene, uint32_t joint);
+/* Whether meshes hang on the joint and none of them moves with it: they have a skin, or are not
+ * drawn, as a spare sword. */
+bool scene_joint_idle(const struct scene *scene, uint32_t joint);
 
 /* Which joint is that bone of a human; -1: there is none. */
 int scene_bone(const struct scene *scene, enum rig_bone bone);
