@@ -157,9 +157,10 @@ int motion_finish(struct motion *motion, const struct rig_tables *rigs, const ch
     struct quat *turns = malloc(count * sizeof *turns);
     struct vec *places = malloc(count * sizeof *places);
     motion->rests = malloc(count * sizeof *motion->rests);
-    if (rc == 0 && (turns == NULL || places == NULL || motion->rests == NULL))
+    bool ready = turns != NULL && places != NULL && motion->rests != NULL;
+    if (rc == 0 && !ready)
         rc = err_set(err, ERR_NO_MEMORY, "%s: no memory for its skeleton", file);
-    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+    for (uint32_t i = 0; ready && rc == 0 && i < count; i++) {
         const struct motion_joint *joint = &motion->joints[i];
         int above = joint->parent;
         motion->rests[i] =
@@ -437,7 +438,7 @@ int motion_open(const char *path, const struct motion_source *source, struct mot
     char *file = whole ? strdup(path) : strndup(path, (size_t)(hash - path));
     int rc = file == NULL ? err_set(err, ERR_NO_MEMORY, "%s: no memory to read it", path)
                           : open_path(file, source, &motion, err);
-    if (rc == 0 && !whole)
+    if (motion != NULL && !whole)
         rc = choose_clip(motion, hash + 1, err);
     if (rc == 0)
         *out = motion;

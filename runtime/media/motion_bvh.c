@@ -202,9 +202,12 @@ int motion_read_bvh(struct motion *motion, struct motion_text *text) {
     struct bvh bvh = {.motion = motion, .text = text};
     bvh.channels = calloc(MOTION_MAX_JOINTS, sizeof *bvh.channels);
     bvh.channel_count = calloc(MOTION_MAX_JOINTS, sizeof *bvh.channel_count);
-    int rc = bvh.channels != NULL && bvh.channel_count != NULL ? 0 : no_memory(&bvh);
-    if (rc == 0)
-        rc = motion_text_expect(text, "HIERARCHY");
+    if (bvh.channels == NULL || bvh.channel_count == NULL) {
+        free(bvh.channels);
+        free(bvh.channel_count);
+        return no_memory(&bvh);
+    }
+    int rc = motion_text_expect(text, "HIERARCHY");
     if (rc == 0)
         rc = motion_text_expect(text, "ROOT");
     if (rc == 0)

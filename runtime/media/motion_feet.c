@@ -393,7 +393,7 @@ static void lift_heel(const struct planting *p, struct foot *foot, uint32_t fram
            pitch = fmin(0, pitch_of(foot, foot->turns[frame])),
            steep = fmax(-steepest, pitch - most);
     at.y = foot->above;
-    for (; pitch > steep; pitch -= 0.02) {
+    while (pitch > steep) {
         struct quat turn = foot_turn(foot, heading, pitch);
         foot->turns[frame] = turn;
         foot->toe_turns[frame] = foot_turn(foot, heading, 0);
@@ -401,6 +401,7 @@ static void lift_heel(const struct planting *p, struct foot *foot, uint32_t fram
         clear_floor(foot, frame, 0);
         if (vec_distance(foot->hips[frame], foot->ankles[frame]) <= reach)
             break;
+        pitch -= 0.02;
     }
 }
 

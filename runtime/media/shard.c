@@ -86,10 +86,8 @@ static void put_head(uint8_t *head, const char *key, const struct shard_file *fi
     put_octal(head + 136, 12, 0);
     memset(head + 148, ' ', 8);
     head[156] = '0'; /* a file */
-    memcpy(head + 257,
-           "ustar\0"
-           "00",
-           8);
+    memcpy(head + 257, "ustar", 6);
+    head[263] = head[264] = '0'; /* its version */
     put_octal(head + 329, 8, 0);
     put_octal(head + 337, 8, 0);
     for (int i = 0; i < SHARD_BLOCK; i++)
