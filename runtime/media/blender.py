@@ -119,6 +119,7 @@ class Body:
             raise Refusal(f"{self.name}: Blender cannot read it: {problem}") from None
         self.objects = [thing for thing in bpy.data.objects if thing not in before]
         self.discard()
+        self.show()
         self.still()
         self.fit()
 
@@ -143,6 +144,15 @@ class Body:
     def draws(self, mesh):
         skinned = any(m.type == "ARMATURE" for m in mesh.modifiers)
         return skinned or mesh.name not in self.idle
+
+    def show(self):
+        """Makes paint that is not there at all whole: an old exporter's way to say that nothing shines through."""
+        for mesh in self.meshes:
+            for paint in mesh.data.materials:
+                for node in paint.node_tree.nodes if paint and paint.use_nodes else ():
+                    alpha = node.inputs.get("Alpha")
+                    if node.type == "BSDF_PRINCIPLED" and not alpha.is_linked and alpha.default_value == 0:
+                        alpha.default_value = 1
 
     def still(self):
         """Takes all motion away, so that nothing but `pose` moves a bone."""
