@@ -165,6 +165,10 @@ static inline void pack_shade(render_pack *pack, size_t at, const struct gpu_sha
     if (to == nullptr)
         return;
     *to = from;
+    to->light = nullptr; /* none of the CPU's pointers must get through */
+    to->open = nullptr;
+    to->backdrop.rgba = nullptr;
+    to->backdrop.linear = nullptr;
     if (from.light != nullptr)
         pack_point(pack, PACK_SLOT(at, struct gpu_shade, light), frame.light);
     pack_array_once(pack, PACK_SLOT(at, struct gpu_shade, backdrop.rgba), behind.rgba,
