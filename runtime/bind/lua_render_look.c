@@ -210,7 +210,7 @@ void lua_look_read(struct lua_fields *fields, int index, const char *path,
     struct gpu_lighting *lighting = &options->lighting;
     look_options_default(options);
     lua_fields_known(fields, index, path,
-                     "sun sky ground lights environment background exposure tone sensor "
+                     "sun sky ground lights environment background occlusion exposure tone sensor "
                      "jpeg");
     read_sun(fields, index, lighting);
     read_sky(fields, index, lighting);
@@ -221,6 +221,8 @@ void lua_look_read(struct lua_fields *fields, int index, const char *path,
     read_sensor(fields, index, &options->sensor);
     lighting->tone =
         (enum gpu_tone)lua_fields_choice(fields, index, path, "tone", tones, (int)lighting->tone);
+    lighting->occlusion = (float)lua_fields_number(fields, index, path, "occlusion", 0, 1,
+                                                   (double)lighting->occlusion);
     lighting->exposure = (float)lua_fields_number(fields, index, path, "exposure", 0, 1000,
                                                   (double)lighting->exposure);
     options->jpeg = (int)lua_fields_number(fields, index, path, "jpeg", 1, 100, 0);

@@ -121,6 +121,8 @@ describe("a stage", function()
 
     it("is as bright as it says", function()
       local usual, dark = brightness {}, brightness { exposure = 0.3 }
+      local open, closed = brightness { occlusion = 0 }, brightness { occlusion = 1 }
+      assert.is_true(open[2] > usual[2] and usual[2] > closed[2])
       assert.same(usual, brightness(nil))
       assert.is_true(dark[2] < usual[2] * 0.75)
       assert.is_true(brightness { sun = false, sky = false }[2] < usual[2] / 4)

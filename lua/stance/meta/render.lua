@@ -140,6 +140,7 @@ M.formats = {}
 ---@field lights? stance.look.light[] at most 8, without shadows
 ---@field environment? string|stance.look.environment light from all around, instead of the sky
 ---@field background? string a picture behind everything, cropped to cover
+---@field occlusion? number 0 to 1: how much of the sky bodies hide from themselves, in armpits and under chins; default 0.6
 ---@field exposure? number factor; default 1
 ---@field tone? "soft"|"filmic"|"none" how light becomes brightness; default soft
 ---@field sensor? { noise?: number, read_noise?: number, seed?: integer } standard deviations at full scale: the light's own
