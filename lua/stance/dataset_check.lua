@@ -39,6 +39,22 @@ local function list(folder, below, depth, out)
   return out
 end
 
+--- Adds the names that a tar archive holds.
+local function list_tar(path, out)
+  local bytes, why = fs.read(path, 2 * 1024 * 1024 * 1024 - 1)
+  if not bytes then return nil, why.message end
+  local at = 1
+  while at + 511 <= #bytes and bytes:byte(at) ~= 0 do
+    local name, prefix = bytes:sub(at, at + 99):match "^%Z*", bytes:sub(at + 345, at + 499):match "^%Z*"
+    local size = tonumber(bytes:sub(at + 124, at + 135):match "^%s*(%d+)", 8)
+    if not size then return nil, "this is no tar archive" end
+    out[prefix ~= "" and prefix .. "/" .. name or name] = true
+    at = at + 512 + math.ceil(size / 512) * 512
+  end
+  if at + 511 > #bytes then return nil, "the archive ends early" end
+  return true
+end
+
 local function read_json(path)
   local text, why = fs.read(path, file_limit)
   if not text then return nil, why.message end
@@ -92,6 +108,13 @@ function M.folder(folder, options)
   local there, report, expected, order = {}, { views = 0, people = 0, pictures = 0, problems = {} }, {}, {}
   local function problem(file, message) report.problems[#report.problems + 1] = { file = file, message = message } end
   for _, name in ipairs(names) do there[name] = true end
+  local packed = {}
+  for _, name in ipairs(names) do
+    if name:match "%.tar$" then
+      local ok, message = list_tar(folder .. "/" .. name, packed)
+      if not ok then problem(name, message) end
+    end
+  end
   local with_pictures = not (options and options.pictures == false)
   local function look_at_view(name, view)
     report.views = report.views + 1
@@ -101,6 +124,7 @@ function M.folder(folder, options)
     report.people = report.people + seen_in(view)
     if not expected[view.image.file] then order[#order + 1] = view.image.file end
     expected[view.image.file] = seen_in(view)
+    if packed[view.image.file] then report.pictures = report.pictures + 1 return end
     if not there[view.image.file] then return problem(name, ("there is no picture %s"):format(view.image.file)) end
     if with_pictures then
       local message = check_picture(folder .. "/" .. view.image.file, view)
@@ -130,7 +154,8 @@ function M.folder(folder, options)
     end
   end
   if coco then
-    for _, message in ipairs(label_check.coco(coco, function(file) return there[file] end)) do problem("labels.coco.json", message) end
+    local function exists(file) return there[file] or packed[file] end
+    for _, message in ipairs(label_check.coco(coco, exists)) do problem("labels.coco.json", message) end
     local counted = coco.images and coco.annotations and annotations_by_file(coco) or {}
     for _, file in ipairs(order) do
       local count = expected[file]

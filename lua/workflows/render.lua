@@ -62,6 +62,8 @@ local params = t.object {
   save_debug_images = t.boolean { default = false, doc = "each picture once more with the skeletons drawn on it" },
   skeleton_format = t.enum { "mediapipe_33", "coco_17", "body_25", "h36m_17", "smpl_24", optional = true,
     doc = "of the COCO file (default coco_17, with the 33 beside it) and of the arrays (default mediapipe_33)" },
+  shard = t.integer { optional = true, min = 1, max = 1024,
+    doc = "views a tar archive in shards/, as WebDataset reads them, in the place of files" },
   batch = t.integer { default = 4, min = 1, max = 64, doc = "views a step" },
   contact_sheet = t.boolean { default = true, doc = "draw one picture of all views" },
   output_dir = t.string { optional = true, doc = "where a client wants the results; kept with the job" },
@@ -84,26 +86,34 @@ local function draw_options(p)
     picture = p.save_debug_images or (p.engine == "stance" and p.image ~= "none") }
 end
 
+--- A line a view, where the labels have no files of their own.
+local function keep_lines(step, batch, made, kept)
+  local name, lines = ("labels/%s.ndjson"):format(batch.key:gsub("/", "-")), {}
+  for line, one in ipairs(made) do
+    lines[line] = one.labels:gsub("\n", "") .. "\n"
+    kept[line].labels, kept[line].line = name, line
+  end
+  step:artifact(name, table.concat(lines))
+end
+
 --- What each view of a batch leaves, in order. A view becomes durable by an fsync of its picture and one of its labels: so
 --- several views at once.
 local function keep_views(step, p, batch, views, opened)
-  local list, kept, texts = {}, {}, {}
+  local list, made, kept = {}, {}, {}
   for view in views:each() do list[#list + 1] = view end
   local function take(view, png)
     local at = view.index - batch.first + 1
-    kept[at], texts[at] = keep.view(step, view, batch.name, plan.safe(view.name), p, png)
+    made[at] = keep.make(step, view, batch.name, plan.safe(view.name), p, png)
+    kept[at] = p.shard and { name = made[at].name } or keep.keep(step, made[at])
+    if not p.shard then made[at].files = nil end
   end
   if p.engine == "blender" then
     step:try(blender_views.draw(views, opened.files, p.blender, take))
   else
     group.map(list, 8, function(view) take(view) return true end)
   end
-  if not p.save_json then
-    local name = ("labels/%s.ndjson"):format(batch.key:gsub("/", "-"))
-    for line, text in ipairs(texts) do texts[line] = text:gsub("\n", "") .. "\n" end
-    step:artifact(name, table.concat(texts))
-    for line, view in ipairs(kept) do view.labels, view.line = name, line end
-  end
+  if p.shard then keep.keep_shard(step, ("shards/%s.tar"):format(batch.key:gsub("/", "-")), made) end
+  if p.shard or not p.save_json then keep_lines(step, batch, made, kept) end
   return kept
 end
 
@@ -230,6 +240,8 @@ local function read_cameras(job, p)
   return set
 end
 
+local function views_a_step(p) return p.shard or p.engine == "blender" and blender_batch or p.batch end
+
 local function number_of_views(p, file)
   local standing, moments = cast.count(p, file)
   if not standing then error(moments, 0) end
@@ -269,10 +281,10 @@ return {
     local file = read_cameras(job, p)
     local sets, views = plan.sets(p.characters, p.together), number_of_views(p, file)
     local total = #sets * views
-    local batches, count = plan.batches(sets, views, p.engine == "blender" and blender_batch or p.batch), plan.counter()
+    local batches, count = plan.batches(sets, views, views_a_step(p)), plan.counter()
     local with_cast = bodies.share(function(set) return cast.open(set.files, p, file) end)
 
-    local options = { retries = 2, timeout = p.engine == "blender" and blender_timeout or 120,
+    local options = { retries = 2, timeout = p.engine == "blender" and blender_timeout or math.max(120, 2 * views_a_step(p)),
       concurrency = p.engine == "blender" and 1 or 2, key = function(batch) return batch.key end }
     local outcomes = job:each(batches, options, function(step, batch)
       job:progress(count(batch, true), total, batch.name)
@@ -288,7 +300,7 @@ return {
     if drawn == 0 then fail_without_views(characters) end
     job:step("labels.coco.json", { retries = 2 }, function(step) write_coco(job, step, p, characters) end)
     if p.save_numpy then job:step("keypoints.npy", { retries = 2 }, function(step) write_arrays(job, step, p, characters) end) end
-    local has_sheet = p.contact_sheet and p.image ~= "none"
+    local has_sheet = p.contact_sheet and p.image ~= "none" and not p.shard
     if has_sheet then
       job:step("contact-sheet.png", { retries = 2 }, function(step) write_sheet(job, step, characters, drawn) end)
     end

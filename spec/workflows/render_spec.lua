@@ -286,6 +286,19 @@ describe("workflow render", function()
       assert.equal(2, lines)
     end)
 
+    it("archives instead of files", function()
+      local other = fake_host()
+      assert(host.run(params { shard = 2, angles = 3, maps = { "part" } }))
+      assert(other.run(params { angles = 3, batch = 2 }))
+      assert.is_nil(host.artifacts["mannequin/view_000.png"])
+      local tar = read(host, "shards/mannequin-0-1.tar")
+      for _, name in ipairs { "view_000.png", "view_000.json", "view_120.part.npy" } do
+        assert.is_truthy(tar:find("mannequin/" .. name, 1, true))
+      end
+      assert.is_not_nil(host.artifacts["shards/mannequin-2-2.tar"])
+      assert.equal(other.artifacts["labels.coco.json"].hash, host.artifacts["labels.coco.json"].hash)
+    end)
+
     it("maps, overlays and arrays", function()
       assert(host.run(params { angles = 1, maps = { "depth", "person", "normal", "flow" }, save_debug_images = true,
         save_numpy = true, skeleton_format = "coco_17" }))
