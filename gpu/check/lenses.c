@@ -265,6 +265,34 @@ static void check_shutter(void) {
     gpu_scene_free(square.scene);
 }
 
+/* Coverage of a blurred picture is the same without its colours, in a renderer that never drew any.
+ */
+static void check_coverage_alone(void) {
+    static float coverage[SIDE * SIDE];
+    const struct gpu_image image = {.coverage = coverage};
+    struct square square;
+    struct gpu_renderer *renderer;
+    char why[GPU_WHY_SIZE] = "";
+    square_init(&square, 0.2f, 2.0f);
+    struct gpu_view view = look();
+    view.camera.lens_radius = 0.05f;
+    view.camera.focus = 1.0f;
+    const struct gpu_batch batch = {.view_count = 1,
+                                    .frame_count = 1,
+                                    .views = &view,
+                                    .frames = &square.frame,
+                                    .samples = 16};
+    struct pictures drawn = pictures_draw_view("cpu", &square.frame, &view, 16, 0.0f);
+    if (gpu_renderer_new("cpu", &renderer, why) != GPU_OK)
+        abort();
+    check_that(gpu_render(renderer, &batch, &image, NULL, why) == GPU_OK &&
+                   memcmp(coverage, drawn.coverage, sizeof coverage) == 0,
+               "coverage of a blurred picture without colours: %s", why);
+    gpu_renderer_free(renderer);
+    pictures_free(&drawn);
+    gpu_scene_free(square.scene);
+}
+
 /* What is refused, and what must be survived. */
 static void check_odd(void) {
     static const float odd[] = {NAN, INFINITY, 1e30f, -1e18f};
@@ -320,5 +348,6 @@ void check_lenses(void) {
     }
     check_focus();
     check_shutter();
+    check_coverage_alone();
     check_odd();
 }

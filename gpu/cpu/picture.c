@@ -217,6 +217,21 @@ static void add_row(const float *row, float *sum, size_t count, float share) {
         sum[i] += row[i] * share;
 }
 
+/* Row y of a moment: people before what is behind them, or only where they are. */
+static void draw_moment_row(struct picture *picture, int32_t y, bool anybody, bool colors) {
+    const struct gpu_raster *raster = &picture->raster;
+    clear_row(picture->rows, picture->row_stride);
+    if (anybody) {
+        const uint32_t *triangles = raster->triangle + raster->stride * (size_t)(y - raster->y0);
+        if (colors)
+            gpu_picture_shade(picture, y, triangles, 1.0f);
+        else
+            gpu_picture_cover(picture, y, triangles, 1.0f);
+    }
+    if (colors)
+        gpu_picture_compose(picture, y, picture->rows);
+}
+
 /* Adds one moment's rows [y0, y1) to the slab's. */
 static bool add_moment(struct picture *picture, float *slab, int32_t y0, int32_t y1, float share) {
     struct gpu_raster *raster = &picture->raster;
@@ -238,11 +253,7 @@ static bool add_moment(struct picture *picture, float *slab, int32_t y0, int32_t
             raster_people(picture);
         }
         double middle = gpu_renderer_clock();
-        clear_row(picture->rows, picture->row_stride);
-        if (y >= first && y < end)
-            gpu_picture_shade(picture, y,
-                              raster->triangle + raster->stride * (size_t)(y - raster->y0), 1.0f);
-        gpu_picture_compose(picture, y, picture->rows);
+        draw_moment_row(picture, y, y >= first && y < end, picture->image->rgb != NULL);
         add_row(picture->rows, slab + plane * (size_t)(y - y0), plane, share);
         picture->timings->raster += middle - start;
         picture->timings->shade += gpu_renderer_clock() - middle;
