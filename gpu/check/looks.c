@@ -221,6 +221,28 @@ static void check_mean(void) {
     }
 }
 
+/* Texture coordinates so far off that a float's steps are wider than a texel: what is solid near by
+ * must not be taken for a hole. */
+static void check_far_coordinates(void) {
+    enum { WIDE = 4000, SOLID = 1630 }; /* texels before that one */
+    static uint8_t texels[4 * WIDE], rgb[3 * SIDE * SIDE];
+    struct board board;
+    uint32_t shown = 0;
+    board_init(&board);
+    memset(texels, 255, sizeof texels);
+    for (int i = SOLID; i < WIDE; i++)
+        texels[4 * i + 3] = 0;
+    board.textures[0] = (struct gpu_texture){WIDE, 1, texels, false};
+    board.material.texture = 0;
+    board.material.alpha_cutoff = 0.5f;
+    for (int i = 0; i < 4; i++)
+        board.uvs[2 * i] = 60000.40625f; /* texel 1625, and nearest to 1632 as a float of texels */
+    draw("cpu", &board, rgb);
+    for (size_t i = 0; i < sizeof rgb; i++)
+        shown += rgb[i] > 0 ? 1 : 0;
+    check_that(shown > 0, "a solid texture read from far off is taken for a hole");
+}
+
 /* -- Lamps --------------------------------------------------------------------------------------
  */
 
@@ -440,6 +462,7 @@ void check_looks(void) {
     check_maps();
     check_normal_map();
     check_mean();
+    check_far_coordinates();
     check_lamps();
     check_backgrounds();
     check_occlusion();

@@ -108,6 +108,8 @@ static int32_t wrap(int32_t i, int32_t size) {
     return i < 0 ? i + size : i;
 }
 
+static const float resolved = 1 << 20; /* texels from 0: farther, a float's steps are too wide */
+
 /* Whether all texels that a triangle can touch are above the cut-off, or all below, or neither. */
 static uint32_t classify(const struct gpu_scene *scene, uint32_t triangle) {
     uint32_t material = scene->materials[triangle];
@@ -116,20 +118,20 @@ static uint32_t classify(const struct gpu_scene *scene, uint32_t triangle) {
     int32_t texture = scene->material_maps[material * GPU_MAPS + GPU_MAP_COLOR];
     if (texture < 0)
         return base < cutoff ? GPU_TRIANGLE_HOLE : 0;
+    uint32_t level = scene->textures[texture].first;
+    int32_t size[2] = {scene->level_width[level], scene->level_height[level]};
     float low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     for (int c = 0; c < 3; c++) {
         const float *vertex =
             scene->vertices + (size_t)scene->corners[c][triangle] * GPU_VERTEX_FLOATS;
         for (int axis = 0; axis < 2; axis++) {
             float at = vertex[3 + 4 * axis];
-            if (!(fabsf(at) < 65536.0f))
+            if (!(fabsf(at) * (float)size[axis] < resolved))
                 return GPU_TRIANGLE_ALPHA_TEST;
             low[axis] = fminf(low[axis], at);
             high[axis] = fmaxf(high[axis], at);
         }
     }
-    uint32_t level = scene->textures[texture].first;
-    int32_t size[2] = {scene->level_width[level], scene->level_height[level]};
     int64_t from[2], to[2];
     for (int axis = 0; axis < 2; axis++) {
         from[axis] = (int64_t)floorf(low[axis] * (float)size[axis] - 0.5f) - 1;
