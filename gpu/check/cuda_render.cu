@@ -19,6 +19,7 @@ struct cpu_machine {
     std::vector<uint8_t> sent, own, back;
     size_t most; /* budget */
     int error;
+    int fetches; /* that succeed before one finds no memory; below 0: all */
 
     size_t budget() {
         return most;
@@ -65,7 +66,12 @@ struct cpu_machine {
             item(i - 1);
         return GPU_OK;
     }
-    int fetch(const uint8_t *from, size_t size, char *) {
+    int fetch(const uint8_t *from, size_t size, char *why) {
+        back.clear();
+        back.shrink_to_fit();
+        if (fetches == 0)
+            return gpu_fail(why, GPU_ENOMEM, "no memory for pictures");
+        fetches -= fetches > 0 ? 1 : 0;
         back.assign(from, from + size);
         return GPU_OK;
     }
@@ -270,12 +276,14 @@ struct gpu_renderer *device_renderer() {
 }
 
 int draw_emulated(const struct gpu_batch *batch, const struct gpu_image *images, size_t budget,
-                  char *why) {
+                  char *why, int fetches = -1) {
     static cpu_machine machines[RENDER_MACHINES];
     static render_chunk chunks[RENDER_MACHINES];
     struct gpu_timings timings = {};
-    for (cpu_machine &machine : machines)
+    for (cpu_machine &machine : machines) {
         machine.most = budget;
+        machine.fetches = fetches;
+    }
     return render_batch(machines, chunks, cpu_renderer(), batch, images, &timings, why);
 }
 
@@ -477,8 +485,10 @@ void check_wishes(cuda_where where) {
     stage.add_frame(1, 0.0f);
     stage.add_view(look(0.5f, 1.5f, 2.5f, 0.9f, 0.9f, 60, 50), 0);
     const struct gpu_batch *batch = stage.finish(8);
+    stage.views[0].camera.focus = 2.0f;
     for (uint32_t wish = 0; wish < 512; wish += 1 + cuda_below(20)) {
         char why[GPU_WHY_SIZE] = "";
+        stage.views[0].camera.lens_radius = cuda_below(2) == 0 ? 0.03f : 0.0f;
         maps mine, theirs;
         struct gpu_image to = mine.image(stage.views[0].camera);
         struct gpu_image from = theirs.image(stage.views[0].camera);
@@ -500,6 +510,52 @@ void check_wishes(cuda_where where) {
     }
 }
 
+/* Memory that runs out on the way is reported, and the next batch is drawn. */
+void check_shortage() {
+    struct stage stage;
+    struct body body;
+    body_init_person(&body, 300, false);
+    stage.add_body(body);
+    stage.add_frame(1, 0.0f);
+    for (int i = 0; i < 6; i++)
+        stage.add_view(look(0.5f, 1.5f, 2.5f, 0.9f, 0.9f, 40, 30), 0);
+    const struct gpu_batch *batch = stage.finish(1);
+    std::vector<maps> drawn(batch->view_count);
+    std::vector<struct gpu_image> images;
+    for (maps &one : drawn)
+        images.push_back(one.image(stage.views[0].camera));
+    for (int fetches = 0; fetches < 4; fetches++) {
+        char why[GPU_WHY_SIZE] = "";
+        const int code = draw_emulated(batch, images.data(), 1, why, fetches / 2);
+        check_that(code == GPU_ENOMEM && strstr(why, "no memory") != nullptr,
+                   "memory for %d fetches: %d %s", fetches / 2, code, why);
+    }
+    compare_batch(ON_CPU, "after a shortage", batch, 1);
+}
+
+/* Two pictures behind people in the same memory, of different sizes. */
+void check_backgrounds(cuda_where where) {
+    struct stage stage;
+    struct body body;
+    body_init_person(&body, 300, false);
+    stage.add_body(body);
+    stage.add_frame(1, 0.0f);
+    for (int i = 0; i < 2; i++)
+        stage.add_view(look(0.5f, 1.5f, 2.5f, 0.9f, 0.9f, 40, 30), 0);
+    const struct gpu_batch *batch = stage.finish(1);
+    stage.pixels.resize(4 * 200 * 300);
+    for (uint8_t &byte : stage.pixels)
+        byte = (uint8_t)cuda_below(256);
+    struct gpu_texture pictures[2] = {};
+    for (uint32_t i = 0; i < 2; i++) {
+        pictures[i].width = i == 0 ? 4 : 200;
+        pictures[i].height = i == 0 ? 3 : 300;
+        pictures[i].rgba = stage.pixels.data();
+        stage.views[i].background = &pictures[i];
+    }
+    compare_batch(where, "backgrounds", batch, 64 << 20);
+}
+
 } // namespace
 
 void cuda_check_render(cuda_where where) {
@@ -514,6 +570,9 @@ void cuda_check_render(cuda_where where) {
         for (int i = 0; i < (where == ON_CPU ? 2 : 20); i++)
             check_everything(where, samples);
     check_wishes(where);
+    check_backgrounds(where);
+    if (where == ON_CPU)
+        check_shortage();
     for (uint64_t seed = 0; seed < (where == ON_CPU ? 24 : 200); seed++)
         check_wild(where, seed);
     printf("  %-18s %zu of %zu colours are a step from the CPU's\n", "pictures", colors_off,

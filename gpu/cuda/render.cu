@@ -82,6 +82,8 @@ int copy_scene(const struct gpu_scene *scene, kept_scene *kept, char *why) {
         used += pack_aligned(array.bytes);
     }
     CUDA_TRY(cudaMemcpy(at, &kept->there, sizeof kept->there, cudaMemcpyHostToDevice));
+    /* Copies of pageable memory return before they are there, and no machine's stream waits. */
+    CUDA_TRY(cudaStreamSynchronize(cudaStreamLegacy));
     return GPU_OK;
 }
 

@@ -431,8 +431,7 @@ static inline void chunk_begin(render_chunk *chunk) {
     chunk->list = pack_room(pack, PACK_SCRATCH, RENDER_WAITING * sizeof(render_waiting));
 }
 
-/* Sends the chunk and starts its kernels. */
-template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk, char *why) {
+template <class Machine> int chunk_enqueue(Machine &machine, render_chunk *chunk, char *why) {
     render_pack *pack = &chunk->pack;
     if (pack->failed)
         return gpu_fail(why, GPU_ENOMEM, "CUDA: no memory for the views that are sent");
@@ -476,6 +475,14 @@ template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk,
     GPU_TRY(machine.begin(RENDER_FETCH, why));
     GPU_TRY(machine.fetch(memory + pack_begin(pack, PACK_RESULTS), pack->used[PACK_RESULTS], why));
     return machine.begin(RENDER_STAGES, why);
+}
+
+/* Sends the chunk and starts its kernels. */
+template <class Machine> int chunk_launch(Machine &machine, render_chunk *chunk, char *why) {
+    const int code = chunk_enqueue(machine, chunk, why);
+    if (code != GPU_OK)
+        chunk->output_count = 0; /* what has started is waited for, but nothing will come back */
+    return code;
 }
 
 /* Waits for the chunk, if it was launched, and copies its maps to where they go. */

@@ -26,7 +26,7 @@ struct pack_pointer {
 /* What was packed before, for those who come with it again. */
 struct pack_known {
     const void *from;
-    size_t at;
+    size_t size, at;
 };
 
 enum { PACK_KNOWN = 32 };
@@ -80,11 +80,11 @@ static inline size_t pack_add(render_pack *pack, const void *from, size_t size) 
 /* The same of what does not change while the pack is filled: only once. */
 static inline size_t pack_once(render_pack *pack, const void *from, size_t size) {
     for (uint32_t i = 0; i < pack->known_count; i++)
-        if (pack->known[i].from == from)
+        if (pack->known[i].from == from && pack->known[i].size == size)
             return pack->known[i].at;
     const size_t at = pack_add(pack, from, size);
     if (pack->known_count < PACK_KNOWN)
-        pack->known[pack->known_count++] = pack_known{from, at};
+        pack->known[pack->known_count++] = pack_known{from, size, at};
     return at;
 }
 

@@ -226,6 +226,8 @@ struct render_project {
 CUDA_ANY static inline bool render_defer(const render_list &list, uint32_t draw, uint32_t triangle,
                                          int64_t pixels) {
     const uint32_t portions = (uint32_t)((pixels + RENDER_PORTION - 1) / RENDER_PORTION);
+    if (*static_cast<volatile uint32_t *>(list.count) >= list.room)
+        return false; /* nothing more is claimed, lest the counter begin anew */
     const uint32_t first = render_claim(list.count, portions);
     const bool fits = first <= list.room && portions <= list.room - first;
     /* Where it does not fit, what was claimed is left empty. */
