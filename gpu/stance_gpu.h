@@ -219,8 +219,8 @@ struct gpu_view {
     struct gpu_camera camera_next; /* one frame later; its width 0: the camera stands still */
     uint32_t frame;                /* index into gpu_batch.frames */
     struct gpu_sensor sensor;
-    const struct gpu_texture *background; /* a picture behind everything, cropped to cover; the
-                                             ground then only darkens it; NULL: none */
+    const struct gpu_texture *background; /* an sRGB picture behind everything, cropped to cover;
+                                             the ground then only darkens it; NULL: none */
 };
 
 /* Skinning and shadows are done once a frame, not once a view. */

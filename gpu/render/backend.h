@@ -14,7 +14,7 @@ struct gpu_render_backend {
     const char *name;     /* "cpu (avx512)", "cuda (NVIDIA H200)", ... */
     const char *fallback; /* gpu_renderer_fallback */
 
-    /* gpu_render, of a batch that gpu_batch_check has seen. */
+    /* gpu_render, of a batch that renderer.c has checked. */
     int (*draw)(struct gpu_render_backend *backend, const struct gpu_batch *batch,
                 const struct gpu_image *images, struct gpu_timings *timings, char *why);
     void (*free)(struct gpu_render_backend *backend);
