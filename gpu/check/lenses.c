@@ -277,11 +277,8 @@ static void check_coverage_alone(void) {
     struct gpu_view view = look();
     view.camera.lens_radius = 0.05f;
     view.camera.focus = 1.0f;
-    const struct gpu_batch batch = {.view_count = 1,
-                                    .frame_count = 1,
-                                    .views = &view,
-                                    .frames = &square.frame,
-                                    .samples = 16};
+    const struct gpu_batch batch = {
+        .view_count = 1, .frame_count = 1, .views = &view, .frames = &square.frame, .samples = 16};
     struct pictures drawn = pictures_draw_view("cpu", &square.frame, &view, 16, 0.0f);
     if (gpu_renderer_new("cpu", &renderer, why) != GPU_OK)
         abort();

@@ -383,6 +383,41 @@ static void random_texture(struct gpu_texture *texture, uint8_t *rgba, uint64_t 
         rgba[i] = (uint8_t)(body_random(state) * 256.0);
 }
 
+/* Maps and numbers by chance; what is no number, or far off, among the texture coordinates. */
+static void dress(struct body *body, uint64_t seed, uint64_t *state) {
+    for (int m = 0; m < 4; m++) {
+        struct gpu_material *material = &body->table[m];
+        material->texture = (int32_t)(body_random(state) * 3.0) - 1;
+        material->metal_rough_texture = (int32_t)(body_random(state) * 4.0) - 1;
+        material->normal_texture = (int32_t)(body_random(state) * 5.0) - 1;
+        material->emissive_texture = (int32_t)(body_random(state) * 6.0) - 1;
+        material->metallic = (float)body_random(state);
+        material->roughness = (float)body_random(state);
+        material->emissive[1] = 0.3f;
+    }
+    for (uint32_t i = 0; i < body->desc.vertex_count * 2; i += 97)
+        body->uvs[i] = seed % 2 ? NAN : 1e20f;
+}
+
+/* Light of all kinds by chance. */
+static void light_up(struct gpu_lighting *lighting, const struct gpu_environment *environment,
+                     uint64_t seed, uint64_t *state) {
+    gpu_lighting_default(lighting);
+    lighting->environment = seed % 3 ? environment : NULL;
+    lighting->environment_turn = (float)seed;
+    lighting->environment_visible = seed % 2 == 0;
+    lighting->tone = (enum gpu_tone)(seed % 3);
+    lighting->light_count = (uint32_t)seed;
+    for (uint32_t i = 0; i < lighting->light_count; i++)
+        lighting->lights[i] =
+            (struct gpu_light){.position = {(float)body_random(state) * 4.0f - 2.0f, 1.5f, 1.0f},
+                               .direction = {0, -0.2f, -1},
+                               .color = {0.5f, (float)body_random(state), 0.2f},
+                               .radius = (float)body_random(state),
+                               .cone = 0.2f + 3.0f * (float)body_random(state) * (float)(i % 2),
+                               .blend = (float)body_random(state)};
+}
+
 /* All features at once, on a body in random light; what is no number among the texture coordinates,
  * too. */
 static void compare_widths(uint64_t seed) {
@@ -402,36 +437,12 @@ static void compare_widths(uint64_t seed) {
         random_texture(&textures[i], texels[i], &state);
     body.desc.textures = textures;
     body.desc.texture_count = 5;
-    for (int m = 0; m < 4; m++) {
-        struct gpu_material *material = &body.table[m];
-        material->texture = (int32_t)(body_random(&state) * 3.0) - 1;
-        material->metal_rough_texture = (int32_t)(body_random(&state) * 4.0) - 1;
-        material->normal_texture = (int32_t)(body_random(&state) * 5.0) - 1;
-        material->emissive_texture = (int32_t)(body_random(&state) * 6.0) - 1;
-        material->metallic = (float)body_random(&state);
-        material->roughness = (float)body_random(&state);
-        material->emissive[1] = 0.3f;
-    }
-    for (uint32_t i = 0; i < body.desc.vertex_count * 2; i += 97)
-        body.uvs[i] = seed % 2 ? NAN : 1e20f;
+    dress(&body, seed, &state);
     for (int i = 0; i < 16 * 8 * 3; i++)
         rgb[i] = (float)(body_random(&state) * 2.0);
     if (gpu_environment_new(rgb, 16, 8, &environment, why) != GPU_OK)
         abort();
-    gpu_lighting_default(&lighting);
-    lighting.environment = seed % 3 ? environment : NULL;
-    lighting.environment_turn = (float)seed;
-    lighting.environment_visible = seed % 2 == 0;
-    lighting.tone = (enum gpu_tone)(seed % 3);
-    lighting.light_count = (uint32_t)seed;
-    for (uint32_t i = 0; i < lighting.light_count; i++)
-        lighting.lights[i] =
-            (struct gpu_light){.position = {(float)body_random(&state) * 4.0f - 2.0f, 1.5f, 1.0f},
-                               .direction = {0, -0.2f, -1},
-                               .color = {0.5f, (float)body_random(&state), 0.2f},
-                               .radius = (float)body_random(&state),
-                               .cone = 0.2f + 3.0f * (float)body_random(&state) * (float)(i % 2),
-                               .blend = (float)body_random(&state)};
+    light_up(&lighting, environment, seed, &state);
     view.background = seed % 5 == 0 ? &textures[0] : NULL;
     gpu_camera_look_at(&view.camera, eye, target, 0.8f, 96, 80);
     struct gpu_scene *scene;

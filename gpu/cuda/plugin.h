@@ -11,6 +11,7 @@
 
 #include "pose/backend.h"
 #include "render/backend.h"
+#include "render/environment.h"
 #include "render/scene.h"
 
 #ifdef __cplusplus
@@ -29,7 +30,8 @@ enum {
                          31 * sizeof(struct gpu_view) + 37 * sizeof(struct gpu_frame) +
                          41 * sizeof(struct gpu_actor) + 43 * sizeof(struct gpu_lighting) +
                          47 * sizeof(struct gpu_image) + 53 * sizeof(struct gpu_timings) +
-                         59 * sizeof(struct gpu_render_backend),
+                         59 * sizeof(struct gpu_render_backend) +
+                         61 * sizeof(struct gpu_environment) + 67 * sizeof(struct gpu_texture),
 };
 
 struct cuda_plugin {
