@@ -188,8 +188,9 @@ static int importer_start(struct importer *importer, struct err *err) {
 static int importer_end(struct importer *importer, int rc, bool refused, struct err *err) {
     const char *name = importer->source->name;
     int status = 0;
-    if (rc != 0 && !refused && rc != ERR_CLOSED)
-        kill(-importer->pid, SIGKILL); /* it leads a group of its own */
+    /* It leads a group of its own. One that is ending anyway keeps its status; one that a file has
+     * taken over may have shut the socket or answered, and stay. */
+    kill(-importer->pid, SIGKILL);
     close(importer->fd);
     while (waitpid(importer->pid, &status, 0) < 0 && errno == EINTR) {
     }

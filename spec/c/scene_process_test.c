@@ -65,6 +65,14 @@ static int play(unsigned long long memory) {
         pause();
     if (strcmp(role, "words") == 0)
         say(SCENE_FAILED, 4711, "red \033[31m words\n");
+    if (strcmp(role, "linger") == 0) {
+        say(SCENE_FAILED, ERR_CORRUPT, "a reason");
+        pause();
+    }
+    if (strcmp(role, "shut") == 0) {
+        close(CHILD_LINK_FD);
+        pause();
+    }
     if (strcmp(role, "noise") == 0)
         say(99, 0, "");
     if (strcmp(role, "half") == 0) {
@@ -181,6 +189,8 @@ static void says_what_became_of_the_process(void) {
         {"wild", "sent no body (its numbers do not fit together)", ERR_UPSTREAM},
         {"needy", "it refers to more than 4096 files", ERR_CORRUPT},
         {"words", "red  [31m words ", ERR_UPSTREAM},
+        {"linger", "a reason", ERR_CORRUPT},
+        {"shut", "wood.glb: the importer was ended by signal 9", ERR_CORRUPT},
         {"mute", "wood.glb: the importer gave up (exit code 3)", ERR_CORRUPT},
         {"escape", "it is shut in", ERR_DENIED},
     };
