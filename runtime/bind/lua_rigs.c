@@ -27,12 +27,24 @@ static int read_bone(lua_State *L) {
     return bone;
 }
 
-/* The `i`-th text of the list on top, popped; NULL past its end. The list keeps it. */
+/* The `i`-th text of the list on top; NULL past its end, and where there is no list. The list keeps
+ * it. */
 static const char *item(lua_State *L, int i) {
+    if (!lua_istable(L, -1))
+        return NULL;
     lua_rawgeti(L, -1, i);
     const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     lua_pop(L, 1);
     return text;
+}
+
+/* Pushes the field of the table on top, which must be a list: a workspace may have put its own
+ * functions in the place of ours. */
+static void push_list(lua_State *L, const char *field) {
+    lua_getfield(L, -1, field);
+    if (!lua_istable(L, -1))
+        luaL_error(L, "retarget/rigs.lua: `%s` must be a list, not a %s", field,
+                   luaL_typename(L, -1));
 }
 
 static void read_rig(lua_State *L, struct rig_tables *tables) {
@@ -40,14 +52,14 @@ static void read_rig(lua_State *L, struct rig_tables *tables) {
     lua_getfield(L, -1, "name");
     need(L, rig_tables_add_rig(tables, luaL_checkstring(L, -1)));
     lua_pop(L, 1);
-    lua_getfield(L, -1, "prefixes");
+    push_list(L, "prefixes");
     for (int i = 1; (text = item(L, i)) != NULL; i++)
         need(L, rig_tables_add_prefix(tables, text));
     lua_pop(L, 1);
-    lua_getfield(L, -1, "bones");
+    push_list(L, "bones");
     for (int i = 1; lua_rawgeti(L, -1, i), lua_istable(L, -1); i++) {
         int bone = read_bone(L);
-        lua_getfield(L, -1, "names");
+        push_list(L, "names");
         for (int rank = 0; (text = item(L, rank + 1)) != NULL; rank++)
             need(L, rig_tables_add_name(tables, bone, rank, text));
         lua_pop(L, 2);
@@ -60,7 +72,7 @@ static void read_words(lua_State *L, struct rig_tables *tables, const char *name
                        enum rig_word kind, int bone) {
     const char *text;
     lua_getfield(L, -1, name);
-    for (int rank = 0; lua_istable(L, -1) && (text = item(L, rank + 1)) != NULL; rank++)
+    for (int rank = 0; (text = item(L, rank + 1)) != NULL; rank++)
         need(L, rig_tables_add_word(tables, kind, bone, rank, text));
     lua_pop(L, 1);
 }
@@ -111,7 +123,7 @@ struct rig_tables *lua_rigs(lua_State *L) {
     *box = rig_tables_new();
     need(L, *box != NULL);
     lua_insert(L, -2); /* module, box, tables */
-    lua_getfield(L, -1, "rigs");
+    push_list(L, "rigs");
     for (int i = 1; lua_rawgeti(L, -1, i), lua_istable(L, -1); i++) {
         read_rig(L, *box);
         lua_pop(L, 1);

@@ -45,6 +45,21 @@ describe("rigs", function()
     end
   end)
 
+  it("are refused where a script gives others of the wrong kind", function()
+    local all = rigs.all
+    for _, case in ipairs {
+      { {}, "`rigs` must be a list, not a nil" }, { { rigs = { { name = "a", bones = {} } } }, "`prefixes` must be a list" },
+      { { rigs = { { name = "a", prefixes = {}, bones = 3 } } }, "`bones` must be a list, not a number" },
+      { { rigs = { { name = "a", prefixes = {}, bones = { { bone = "hips" } } } } }, "`names` must be a list" },
+    } do
+      rigs.all = function() return case[1] end
+      local ok, why = pcall(scene.open, "mannequin")
+      rigs.all = all
+      assert.is_false(ok)
+      assert.truthy(tostring(why):find(case[2], 1, true), tostring(why))
+    end
+  end)
+
   it("tell what was found in a body", function()
     local body = assert(scene.open "mannequin")
     local report = body:report()
