@@ -47,11 +47,17 @@ void lua_fields_known(struct lua_fields *fields, int index, const char *path, co
     }
 }
 
+void lua_fields_push(lua_State *L, int index, const char *field) {
+    index = index < 0 ? lua_gettop(L) + index + 1 : index;
+    lua_pushstring(L, field);
+    lua_rawget(L, index);
+}
+
 /* Pushes the field and tells whether it is there and still to be read; else pushes nothing. */
 static bool fetch(struct lua_fields *fields, int index, const char *field) {
     if (fields->rc != 0)
         return false;
-    lua_getfield(fields->L, index, field);
+    lua_fields_push(fields->L, index, field);
     if (!lua_isnil(fields->L, -1))
         return true;
     lua_pop(fields->L, 1);

@@ -2,7 +2,8 @@
  *
  * Whoever reads keeps a `struct lua_fields`; the first thing that is wrong is remembered there
  * ("look.sun.elevation must be a number from -90 to 90"), what follows is not read any more, and
- * nothing is raised, so that what was acquired meanwhile is not lost. `path` is what the table is
+ * nothing is raised, so that what was acquired meanwhile is not lost: metatables are not asked,
+ * whose functions may raise, and may give strings that nothing holds. `path` is what the table is
  * called in messages. A field that is missing is its default.
  *
  * Loop thread. */
@@ -23,6 +24,9 @@ struct lua_fields {
 /* Remembers an error, unless there is one already. */
 void lua_fields_fail(struct lua_fields *fields, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Pushes what the table at `index` itself has there. */
+void lua_fields_push(lua_State *L, int index, const char *field);
 
 /* Fails for a key that is not in `known`, names with blanks between them. */
 void lua_fields_known(struct lua_fields *fields, int index, const char *path, const char *known);

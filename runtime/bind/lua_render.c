@@ -56,7 +56,7 @@ int lua_clip_read(struct lua_fields *fields, int index, const char *path,
     lua_State *L = fields->L;
     struct err err;
     int rc = 0, clip = SCENE_REST;
-    lua_getfield(L, index, "clip");
+    lua_fields_push(L, index, "clip");
     if (lua_isnil(L, -1))
         clip = views_calm_clip(scene);
     else if (lua_type(L, -1) == LUA_TNUMBER)
@@ -79,7 +79,7 @@ int lua_clip_read(struct lua_fields *fields, int index, const char *path,
 static struct stage *stage_of_arguments(struct lua_fields *fields) {
     struct stage *stage = lua_stage_at(fields->L, 1);
     if (stage != NULL) {
-        lua_getfield(fields->L, 2, "clip");
+        lua_fields_push(fields->L, 2, "clip");
         if (!lua_isnil(fields->L, -1))
             lua_fields_fail(fields, ERR_INVALID, "the actors of a stage have their own clips");
         lua_pop(fields->L, 1);
@@ -222,7 +222,7 @@ static int render_views(lua_State *L) {
     };
     uint32_t parallel = read_count(&fields, "parallel", 1, 64, cores());
     read_maps(&fields, &options);
-    lua_getfield(L, 2, "cameras");
+    lua_fields_push(L, 2, "cameras");
     size_t count = lua_istable(L, 3) ? lua_objlen(L, 3) : 0;
     if (count < 1 || count > VIEWS_MAX)
         return vm_failf(L, ERR_INVALID, "options.cameras must be a list of 1 to %d cameras",

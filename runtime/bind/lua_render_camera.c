@@ -18,7 +18,7 @@ static void read_size(struct lua_fields *fields, int index, const char *path, ui
         lua_rawgeti(L, -1, i + 1);
         if (lua_isnil(L, -1)) {
             lua_pop(L, 1);
-            lua_getfield(L, -1, names[i]);
+            lua_fields_push(L, -1, names[i]);
         }
         double side = lua_tonumber(L, -1);
         if (!lua_isnumber(L, -1) || !(side >= 16 && side <= 8192) || side != floor(side))

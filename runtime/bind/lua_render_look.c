@@ -24,7 +24,7 @@ static double brightest(const float color[3]) {
 
 /* Whether the field is `false`: this part of the look is to be missing. */
 static bool is_off(struct lua_fields *fields, int index, const char *field) {
-    lua_getfield(fields->L, index, field);
+    lua_fields_push(fields->L, index, field);
     bool off = lua_isboolean(fields->L, -1) && !lua_toboolean(fields->L, -1);
     lua_pop(fields->L, 1);
     return off;
@@ -169,7 +169,7 @@ static void read_environment(struct lua_fields *fields, int index, struct look_o
     struct gpu_lighting *lighting = &options->lighting;
     lighting->environment_strength = 1;
     lighting->environment_visible = true;
-    lua_getfield(fields->L, index, "environment");
+    lua_fields_push(fields->L, index, "environment");
     bool is_file = lua_type(fields->L, -1) == LUA_TSTRING;
     lua_pop(fields->L, 1);
     if (is_file) {

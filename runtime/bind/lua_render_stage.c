@@ -45,7 +45,7 @@ static void task_release(void *arg) {
 /* "body"; the scene is retained by the task. */
 static void read_body(struct lua_fields *fields, int index, const char *path, struct task *task) {
     struct stage_actor *actor = &task->actors[task->count];
-    lua_getfield(fields->L, index, "body");
+    lua_fields_push(fields->L, index, "body");
     struct scene *scene = lua_scene_at(fields->L, -1);
     lua_pop(fields->L, 1);
     if (scene == NULL) {
@@ -60,7 +60,7 @@ static void read_body(struct lua_fields *fields, int index, const char *path, st
 /* "motion": what motion:bind gave for this body. */
 static void read_motion(struct lua_fields *fields, int index, const char *path,
                         struct stage_actor *actor) {
-    lua_getfield(fields->L, index, "motion");
+    lua_fields_push(fields->L, index, "motion");
     struct scene_motion *motion = lua_motion_at(fields->L, -1);
     if (motion != NULL && scene_motion_body(motion) == actor->scene)
         actor->motion = scene_motion_retain(motion);
@@ -167,7 +167,7 @@ static void read_actors(struct lua_fields *fields, int index, struct task *task)
 static void read_look(struct lua_fields *fields, int index, struct task *task) {
     lua_State *L = fields->L;
     look_options_default(&task->look_options);
-    lua_getfield(L, index, "look");
+    lua_fields_push(L, index, "look");
     struct look *look = lua_look_at(L, -1);
     if (look != NULL)
         task->look = look_retain(look);

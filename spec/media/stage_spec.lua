@@ -314,6 +314,14 @@ describe("a stage", function()
     end)
   end
 
+  it("asks no metatable of an option", function()
+    local function plain(fields) return setmetatable(fields, { __index = function(_, name) error("asked for " .. name) end }) end
+    local camera = plain { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = plain { 32, 32 } }
+    local stage = assert(render.stage(plain { actors = { plain { body = body } }, look = plain { sun = plain {} } }))
+    local views = assert(render.views(stage, { samples = 1, cameras = { camera } }))
+    assert.is_string(views:view(1):rgb())
+  end)
+
   it("plays motions that are bound to its bodies", function()
     local motion = require "motion"
     local walk = assert(motion.of(body))
