@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/utf8.h"
 #include "media/keypoints.h"
 #include "media/labels_write.h"
 #include "media/ring.h"
@@ -12,15 +13,21 @@
 /* -- JSON -------------------------------------------------------------------------------------- */
 
 void labels_put_string(FILE *out, const char *text) {
+    size_t left = strlen(text);
     fputc('"', out);
-    for (; *text != '\0'; text++) {
+    while (left > 0) {
         unsigned char c = (unsigned char)*text;
+        size_t length = utf8_step(text, left); /* names of files may be anything */
         if (c == '"' || c == '\\')
             fprintf(out, "\\%c", c);
         else if (c < 0x20)
             fprintf(out, "\\u%04x", c);
+        else if (length > 0)
+            fwrite(text, 1, length, out);
         else
-            fputc(c, out);
+            fputs(UTF8_REPLACEMENT, out);
+        text += length > 0 ? length : 1;
+        left -= length > 0 ? length : 1;
     }
     fputc('"', out);
 }

@@ -364,7 +364,8 @@ static int label_view(struct views *views, const struct draft *draft, uint32_t i
         .spec = spec,
         .frame = frame,
         .image = &result->image,
-        .number = (uint32_t)floor(spec->time * stage_rate(views->stage) + 0.5),
+        .number =
+            (uint32_t)fmin(fmax(floor(spec->time * stage_rate(views->stage) + 0.5), 0), UINT32_MAX),
         .time = spec->time,
         .people_count = frame->actor_count,
         .people = people,

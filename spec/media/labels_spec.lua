@@ -18,6 +18,18 @@ describe("labels", function()
     return file.finish()
   end
 
+  it("are JSON whatever files are called, and number frames from 0", function()
+    local body = assert(scene.open_bytes(assert(scene.mannequin { detail = 1 }), "caf\233.glb"))
+    for time, number in pairs { [-3] = 0, [1e9] = 2 ^ 32 - 1 } do
+      local cameras = { { position = { 0, 1, 3 }, target = { 0, 1, 0 }, size = { 32, 32 } } }
+      local view = assert(render.views(body, { clip = "walk", time = time, samples = 1, cameras = cameras })):view(1)
+      local read = json.decode((assert(view:labels { image = "\200\"\1.png" })))
+      assert.same({ "\239\191\189\"\1.png", "caf\239\191\189", number },
+        { read.image.file, read.people[1].character, read.frame.number })
+    end
+    body:close()
+  end)
+
   it("tell the sides of landmarks", function()
     assert.same({ "left", "right", "middle", "left" },
       { labels.side "left_eye", labels.side "right_ankle", labels.side "nose", labels.side "mouth_left" })
