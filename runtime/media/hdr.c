@@ -49,9 +49,9 @@ static int read_field(struct reader *reader, const char *line, struct err *err) 
         return 0;
     }
     for (int c = 0; c < 3; c++) {
-        if (!(value[c] > 1e-20 && value[c] < 1e20))
+        reader->scale[c] *= value[c]; /* of several lines */
+        if (!(reader->scale[c] > 1e-20 && reader->scale[c] < 1e20))
             return err_set(err, ERR_CORRUPT, "damaged Radiance picture: %.60s", line);
-        reader->scale[c] *= value[c];
     }
     return 0;
 }

@@ -128,6 +128,7 @@ static void refusals(void) {
         {"#?RADIANCE\n\n-Y 0 +X 4\n", ERR_CORRUPT, "no pixels"},
         {"#?RADIANCE\n\n-Y 99999 +X 99999\n", ERR_TOO_LARGE, "99999"},
         {"#?RADIANCE\nEXPOSURE=0\n\n-Y 1 +X 1\nabcd", ERR_CORRUPT, "EXPOSURE"},
+        {"#?RADIANCE\nEXPOSURE=1e-15\nEXPOSURE=1e-15\n\n-Y 1 +X 1\nabcd", ERR_CORRUPT, "EXPOSURE"},
         {"#?RADIANCE\n\n-Y 9000 +X 3000\nabcd", ERR_CORRUPT, "early"},
         {"#?RADIANCE\n\n-Y 1 +X 2\nabcd", ERR_CORRUPT, "row 1 of 1"},
         {"#?RADIANCE\n\n-Y 1 +X 2\n\1\1\1\1", ERR_CORRUPT, "row"},
