@@ -42,6 +42,8 @@ local defaults = {
   jpeg = { chance = 0.3, quality = { 45, 95 } },
 }
 
+local most_lamps = 8
+
 --- `path` is what the range is called where that is not the number's name.
 local function draw(roll, name, range, path)
   if type(range) == "number" then return range end
@@ -72,8 +74,12 @@ end
 
 --- Lamps stand two to five metres away, at heights from the knees to above the head.
 local function lamps(roll, range)
-  local list = {}
-  for i = 1, roll:integer("lamps", range.count[1], range.count[2]) do
+  local list, count = {}, range.count
+  local low, high = type(count) == "table" and count[1], type(count) == "table" and count[2]
+  if not (type(low) == "number" and type(high) == "number" and low >= 0 and low <= high and high <= most_lamps) then
+    error(("ranges.lamps.count must be a list of two from 0 to %d"):format(most_lamps), 0)
+  end
+  for i = 1, roll:integer("lamps", low, high) do
     local name = "lamp" .. i
     local angle, away = roll:between(name .. ".angle", 0, 2 * math.pi), roll:between(name .. ".distance", 2, 5)
     list[i] = {

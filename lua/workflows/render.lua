@@ -79,6 +79,7 @@ local params = t.object {
 
 local blender_batch = 64 -- Blender's start costs more than many pictures
 local blender_timeout = 24 * 3600
+local most_views = 1e6 -- what is planned of them is held in memory
 local listed_views = 2000 -- of a job that has more, the result tells only their number
 
 local function draw_options(p)
@@ -242,10 +243,15 @@ end
 
 local function views_a_step(p) return p.shard or p.engine == "blender" and blender_batch or p.batch end
 
-local function number_of_views(p, file)
+--- Of each set.
+local function count_views(p, file)
   local standing, moments = cast.count(p, file)
-  if not standing then error(moments, 0) end
-  return standing * moments
+  if not standing then return nil, moments end
+  local views, sets = standing * moments, p.together and 1 or #p.characters
+  if views * sets > most_views then
+    return nil, err("invalid", "%.0f views are too many for one job: at most %d", views * sets, most_views)
+  end
+  return views
 end
 
 return {
@@ -265,8 +271,8 @@ return {
       if not program then return nil, why end
     end
     if p.cameras and p.cameras.file then return true end
-    local standing, moments = cast.count(p)
-    if not standing then return nil, moments end
+    local views, why = count_views(p)
+    if not views then return nil, why end
     return true
   end,
 
@@ -279,7 +285,8 @@ return {
   run = function(job, p)
     p.size = p.size or p.image_size or { 512, 512 }
     local file = read_cameras(job, p)
-    local sets, views = plan.sets(p.characters, p.together), number_of_views(p, file)
+    local sets, views, refusal = plan.sets(p.characters, p.together), count_views(p, file)
+    if not views then error(refusal, 0) end
     local total = #sets * views
     local batches, count = plan.batches(sets, views, views_a_step(p)), plan.counter()
     local with_cast = bodies.share(function(set) return cast.open(set.files, p, file) end)

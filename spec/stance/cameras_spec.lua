@@ -235,6 +235,14 @@ describe("cameras", function()
       assert.same({ 1, 0, 0, 0 }, set:at(2).camera_from_world[1])
     end)
 
+    it("with z up is refused where a place is none", function()
+      for what, text in pairs { ["cameras%[1%]%.target%[3%]"] = "[1,2]", ["cameras%[1%]%.target%[1%]"] = "7" } do
+        local set, err = cameras.decode('[{"position":[1,2,3],"target":' .. text .. "}]", { up = "z" })
+        assert.is_nil(set)
+        assert.matches(what .. " must be a number", err.message)
+      end
+    end)
+
     for text, what in pairs {
       ["{"] = "JSON", ["3"] = "list", ["[]"] = "no cameras", ['[{"position":[0,0,0]}]'] = "cameras%[1%]",
       ['{"frames":[{"w":1,"h":1}]}'] = "fl_x", ['{"frames":[{"w":1,"h":1,"fl_x":1}]}'] = "frames%[1%].transform_matrix",

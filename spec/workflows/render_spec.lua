@@ -147,6 +147,8 @@ describe("workflow render", function()
         .. "sensor size time roll lens seed up"] = { cameras = { kind = "ring", angles = 3 } },
       ["cameras must be an object with a kind or a file"] = { cameras = "sphere" },
       ["frames 9:1 are none"] = { frames = "9:1" },
+      ["2000008 views are too many for one job: at most 1000000"] = { angles = 8, frames = "0:250001" },
+      ["1000000000000 views are too many for one job: at most 1000000"] = { cameras = { kind = "sphere", count = 1e12 } },
       ["look must be studio, random or an object, not moody"] = { look = "moody" },
       ["at most 64 characters stand together"] = { together = true, characters = (function()
         local many = {}

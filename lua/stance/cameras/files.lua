@@ -23,6 +23,12 @@ local function number(value, what)
   return value
 end
 
+local function point(value, what)
+  local out = {}
+  for k = 1, 3 do out[k] = number(type(value) == "table" and value[k], ("%s[%d]"):format(what, k)) end
+  return out
+end
+
 --- Three or four rows of four numbers.
 local function rows(value, what)
   local out = {}
@@ -106,7 +112,7 @@ local function own_camera(i, entry, options)
     refuse("%s needs a position and a target, or camera_from_world", what)
   elseif options.up == "z" then
     for _, key in ipairs { "position", "target" } do
-      local p = camera[key]
+      local p = point(camera[key], what .. "." .. key)
       camera[key] = { p[1], p[3], -p[2] }
     end
   end
@@ -123,7 +129,7 @@ end
 local function try(fn, ...)
   local ok, result = pcall(fn, ...)
   if ok then return result end
-  if getmetatable(result) == nil then error(result, 0) end
+  if type(result) ~= "table" then error(result, 0) end -- a fault of ours
   return nil, result
 end
 
