@@ -131,10 +131,11 @@ static struct blender_job read_job(lua_State *L) {
     double threads = vm_opt_number(L, 2, "threads", 0);
     luaL_argcheck(L, samples >= 1 && samples <= 4096, 2, "samples: 1 to 4096");
     luaL_argcheck(L, seed >= 0 && seed <= UINT32_MAX, 2, "seed: 0 to 4294967295");
+    double timeout = vm_opt_number(L, 2, "timeout", 0);
+    double memory = vm_opt_number(L, 2, "memory", 8.0 * (1 << 30));
     luaL_argcheck(L, threads >= 0 && threads <= 1024, 2, "threads: 0 to 1024");
-    lua_getfield(L, 2, "transparent");
-    bool transparent = lua_toboolean(L, -1);
-    lua_pop(L, 1);
+    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 2, "timeout: 0 to 1000000 seconds");
+    luaL_argcheck(L, memory >= 0 && memory <= 1e15, 2, "memory: 0 to 1e15 bytes");
     return (struct blender_job){
         .engine = vm_opt_string(L, 2, "engine", "eevee"),
         .folder = vm_opt_string(L, 2, "folder", NULL),
@@ -142,9 +143,9 @@ static struct blender_job read_job(lua_State *L) {
         .samples = (uint32_t)samples,
         .seed = (uint32_t)seed,
         .threads = (uint32_t)threads,
-        .timeout = vm_opt_number(L, 2, "timeout", 0),
-        .memory = (uint64_t)vm_opt_number(L, 2, "memory", 8.0 * (1 << 30)),
-        .transparent = transparent,
+        .timeout = timeout,
+        .memory = (uint64_t)memory,
+        .transparent = vm_opt_boolean(L, 2, "transparent", false),
     };
 }
 
