@@ -1,6 +1,7 @@
 /* motion.c - opens files of motions and answers questions about them. */
 #include "media/motion.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -476,9 +477,11 @@ double motion_clip_rate(const struct motion *motion, uint32_t clip) {
 
 int motion_find_clip(const struct motion *motion, const char *name) {
     char *end;
-    for (uint32_t i = 0; i < motion->track_count; i++)
+    for (uint32_t i = 0; i < motion->track_count; i++) {
+        assert(motion->tracks[i].name != NULL);
         if (strcmp(motion->tracks[i].name, name) == 0)
             return (int)i;
+    }
     for (uint32_t i = 0; i < motion->track_count; i++)
         if (strcasecmp(motion->tracks[i].name, name) == 0)
             return (int)i;

@@ -1,5 +1,6 @@
 /* motion_play.c - plays a bound motion: looks up two frames, mixes them, hangs the joints on each
  * other. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "media/motion_parts.h"
@@ -123,12 +124,14 @@ bool scene_motion_planted(const struct scene_motion *motion, int side, double ti
  * the body stays as it is bound. */
 enum { STACK_NODES = 256 };
 
+/* turns, places: of each node of the body. */
 static void fill_palette(const struct scene_motion *motion, const struct quat *turns,
                          const struct vec *places, float *palette) {
     const struct scene *body = motion->body;
     for (uint32_t i = 0; i < body->joint_count; i++) {
         const struct scene_joint *joint = &body->joints[i];
         uint32_t node = i < body->node_count ? i : (uint32_t)joint->node;
+        assert(node < motion->figure.count);
         struct mat moved = quat_to_mat(turns[node]);
         struct vec from = quat_turn(turns[node], motion->drivers[node].place);
         moved.m[3] = places[node].x - from.x;
@@ -147,7 +150,7 @@ static void fill_palette(const struct scene_motion *motion, const struct quat *t
 
 void scene_motion_pose(const struct scene_motion *motion, double time, float *palette) {
     struct quat few_turns[STACK_NODES], *turns = few_turns;
-    struct vec few_places[STACK_NODES], *places = few_places;
+    struct vec few_places[STACK_NODES] = {{0, 0, 0}}, *places = few_places;
     uint32_t count = motion->figure.count;
     void *heap = NULL;
     if (count > STACK_NODES) {

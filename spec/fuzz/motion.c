@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
         source.bones_size = length;
         file = frames;
         length = sizeof frames - 1;
-    } else if (length < 1 || memchr("H:#1 \t\r\n", bytes[1], 8) == NULL) {
+    } else if (length < 1 || bytes[1] == 0 || strchr("H:#1 \t\r\n", bytes[1]) == NULL) {
         return 0; /* that goes to the scene importer, which has a target of its own */
     }
     int code = motion_open_bytes(file, length, "a.amc", &source, &motion, &err);
