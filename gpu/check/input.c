@@ -157,6 +157,35 @@ static void check_batches(void) {
     stage_deinit(&stage);
 }
 
+/* Of several views and frames the one that is refused is named. */
+static void check_names(void) {
+    struct stage stage;
+    char why[GPU_WHY_SIZE];
+    stage_init(&stage, 40, 30);
+    stage.actor = (struct gpu_actor){.scene = stage.scene, .pose = stage.pose};
+    struct gpu_lighting dark = stage.lighting;
+    struct gpu_view views[2] = {stage.view, stage.view};
+    struct gpu_frame frames[2] = {stage.frame, stage.frame};
+    const struct gpu_image images[2] = {{.rgb = NULL}, {.rgb = NULL}};
+    struct gpu_batch batch = {
+        .view_count = 2, .frame_count = 2, .views = views, .frames = frames, .samples = 4};
+    dark.exposure = NAN;
+    frames[1].lighting = &dark;
+    check_that(gpu_render(stage.renderer, &batch, images, NULL, why) == GPU_EINVAL &&
+                   strncmp(why, "frame 1: exposure", 17) == 0,
+               "light of the second frame: %s", why);
+    views[1].camera_next = views[1].camera;
+    views[1].camera_next.fx = 0.0f;
+    check_that(gpu_render(stage.renderer, &batch, images, NULL, why) == GPU_EINVAL &&
+                   strncmp(why, "view 1, one frame later: focal", 30) == 0,
+               "the second view, later: %s", why);
+    views[1].camera.near_plane = 0.0f;
+    check_that(gpu_render(stage.renderer, &batch, images, NULL, why) == GPU_EINVAL &&
+                   strncmp(why, "view 1: near plane", 18) == 0,
+               "the second view: %s", why);
+    stage_deinit(&stage);
+}
+
 /* -- What must be survived ----------------------------------------------------------------------
  */
 
@@ -243,6 +272,7 @@ static void check_renderers(void) {
 void check_input(void) {
     check_scenes();
     check_batches();
+    check_names();
     check_odd_poses();
     check_sizes();
     check_empty();

@@ -99,14 +99,17 @@ int gpu_view_check(const struct gpu_view *view, uint32_t index, char *why) {
         return gpu_fail(why, GPU_EINVAL, "the noise of view %u, %g and %g, is not in 0..10", index,
                         (double)sensor->shot_noise, (double)sensor->read_noise);
     const struct gpu_camera *next = &view->camera_next;
-    int code = gpu_camera_check(&view->camera, why);
-    if (code == GPU_OK && next->width > 0)
-        code = gpu_camera_check(next, why);
-    if (code == GPU_OK && next->width > 0 &&
-        (next->width != view->camera.width || next->height != view->camera.height))
+    char reason[GPU_WHY_SIZE];
+    if (gpu_camera_check(&view->camera, reason) != GPU_OK)
+        return gpu_fail(why, GPU_EINVAL, "view %u: %.200s", index, reason);
+    if (next->width == 0)
+        return GPU_OK;
+    if (gpu_camera_check(next, reason) != GPU_OK)
+        return gpu_fail(why, GPU_EINVAL, "view %u, one frame later: %.200s", index, reason);
+    if (next->width != view->camera.width || next->height != view->camera.height)
         return gpu_fail(why, GPU_EINVAL, "view %u has %u x %u pixels, and %u x %u one frame later",
                         index, view->camera.width, view->camera.height, next->width, next->height);
-    return code;
+    return GPU_OK;
 }
 
 /* The square of the radius at which the picture would turn back on itself, or a wide angle. */

@@ -68,7 +68,10 @@ static int check_frame(const struct gpu_frame *frame, uint32_t index, char *why)
     if (triangles >= INT32_MAX)
         return gpu_fail(why, GPU_EINVAL, "frame %u has %llu triangles: at most %d", index,
                         (unsigned long long)triangles, INT32_MAX);
-    return gpu_lighting_check(frame->lighting, why);
+    char reason[GPU_WHY_SIZE];
+    if (gpu_lighting_check(frame->lighting, reason) != GPU_OK)
+        return gpu_fail(why, GPU_EINVAL, "frame %u: %.200s", index, reason);
+    return GPU_OK;
 }
 
 static int check_batch(const struct gpu_batch *batch, const struct gpu_image *images, char *why) {
