@@ -265,8 +265,8 @@ describe("a stage", function()
       assert.error_matches(function() render.random_look(3, { sun = { hight = 3 } }) end, "ranges.sun has no field hight")
       assert.error_matches(function() render.random_look(3, { exposure = "bright" }) end, "ranges.exposure must be a number, or a list")
       assert.error_matches(function() render.random_look(3, { sky = 1 }) end, "ranges.sky must be a table")
-      for _, count in ipairs { { 0, 1e9 }, { 3, 1 }, 2 } do
-        assert.error_matches(function() render.random_look(3, { lamps = { count = count } }) end, "lamps.count must be a list of two")
+      for _, lamps in ipairs { { 0, 1e9 }, { 3, 1 }, 2 } do
+        assert.error_matches(function() render.random_look(3, { lamps = { count = lamps } }) end, "lamps.count must be a list of two")
       end
       for seed = 1, 50 do assert(render.look(render.random_look(seed))) end
     end)
