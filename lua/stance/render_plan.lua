@@ -9,6 +9,15 @@ function M.safe(name)
   return safe ~= "" and safe or "view"
 end
 
+--- A safe name for a sample's key, which is cut at its first dot and has 80 letters with its folder: what is long loses its
+--- middle, since names differ at their ends.
+---@param name string
+---@return string
+function M.key(name)
+  local plain = M.safe(name):gsub("%.", "_")
+  return #plain > 39 and plain:sub(1, 20) .. "_" .. plain:sub(-18) or plain
+end
+
 --- Safe names, each once.
 ---@param names string[]
 ---@return string[]

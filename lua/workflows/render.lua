@@ -100,11 +100,11 @@ end
 --- What each view of a batch leaves, in order. A view becomes durable by an fsync of its picture and one of its labels: so
 --- several views at once.
 local function keep_views(step, p, batch, views, opened)
-  local list, made, kept = {}, {}, {}
+  local list, made, kept, named = {}, {}, {}, p.shard and plan.key or plan.safe
   for view in views:each() do list[#list + 1] = view end
   local function take(view, png)
     local at = view.index - batch.first + 1
-    made[at] = keep.make(step, view, batch.name, plan.safe(view.name), p, png)
+    made[at] = keep.make(step, view, named(batch.name), named(view.name), p, png)
     kept[at] = p.shard and { name = made[at].name } or keep.keep(step, made[at])
     if not p.shard then made[at].files = nil end
   end

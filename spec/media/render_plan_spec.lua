@@ -19,6 +19,12 @@ describe("render_plan", function()
     end)
   end)
 
+  it("makes keys of samples without dots, whose ends stay", function()
+    assert.same({ "view_051_43", "v1_2_body-2" }, { plan.key "view_051.43", plan.key "v1.2.body-2" })
+    local long = plan.key(("x"):rep(60) .. "-12")
+    assert.is_true(#long <= 39 and long:match "x%-12$" ~= nil)
+  end)
+
   describe("batches", function()
     it("go character by character, with keys that tell their views", function()
       local keys, before = {}, {}

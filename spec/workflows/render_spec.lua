@@ -298,6 +298,9 @@ describe("workflow render", function()
         assert.is_truthy(tar:find("mannequin/" .. name, 1, true))
       end
       assert.is_not_nil(host.artifacts["shards/mannequin-2-2.tar"])
+      local seventh = fake_host()
+      assert(seventh.run(params { shard = 7, angles = 7 })) -- at degrees with decimals
+      assert.is_truthy(read(seventh, "shards/mannequin-0-6.tar"):find("mannequin/view_051_43.json", 1, true))
       assert.equal(other.artifacts["labels.coco.json"].hash, host.artifacts["labels.coco.json"].hash)
     end)
 
