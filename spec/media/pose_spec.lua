@@ -66,7 +66,7 @@ describe("pose", function()
     assert.same({ width = 480, height = 480 }, found.image)
     assert.is_true(found.detected)
     assert.equal(found.people[1].landmarks, found.landmarks)
-    local nose = view.landmarks[1].pixel
+    local nose = view.people[1].landmarks[1].pixel
     assert.is_true(math.abs(found.landmarks[1].x * 480 - nose[1]) < 20 and math.abs(found.landmarks[1].y * 480 - nose[2]) < 20)
   end)
 
