@@ -1,12 +1,14 @@
 #include "media/look.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "media/hdr.h"
 #include "media/image.h"
@@ -26,9 +28,14 @@ struct look {
 /* `what` is read: "environment", "background". */
 static int read_file(const char *path, const char *what, uint8_t **bytes, size_t *size,
                      struct err *err) {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        return err_set_errno(err, errno, "%s %s", what, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to */
+    FILE *file = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (file == NULL) {
+        int reason = errno;
+        if (fd >= 0)
+            close(fd);
+        return err_set_errno(err, reason, "%s %s", what, path);
+    }
     int rc = 0;
     struct stat about;
     *bytes = NULL;

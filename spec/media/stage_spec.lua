@@ -240,6 +240,13 @@ describe("a stage", function()
         end)
       end
 
+      it("waits for no pipe", function()
+        assert(os.execute("mkfifo " .. folder .. "/pipe"))
+        local look, err = render.look { background = folder .. "/pipe" }
+        assert.is_nil(look)
+        assert.matches("pipe is no file", err.message, 1, true)
+      end)
+
       it("refuses a damaged one", function()
         local look, err = render.look { environment = write("cut.hdr", even(1, 2, 3):sub(1, -9)) }
         assert.is_nil(look)
