@@ -534,6 +534,10 @@ const char *vm_opt_string(lua_State *L, int index, const char *field, const char
     if (lua_type(L, -1) != LUA_TSTRING)
         wrong_type(L, field, "string");
     const char *value = lua_tostring(L, -1);
-    lua_pop(L, 1); /* the table still holds it */
+    lua_pushstring(L, field);
+    lua_rawget(L, index < 0 ? index - 2 : index);
+    if (lua_rawequal(L, -1, -2) == 0)
+        luaL_error(L, "option '%s' must be in the table itself, not in its metatable", field);
+    lua_pop(L, 2); /* the table still holds it */
     return value;
 }

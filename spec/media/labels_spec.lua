@@ -30,6 +30,15 @@ describe("labels", function()
     body:close()
   end)
 
+  it("take no names that only a metatable has, which nobody holds", function()
+    local body = assert(scene.open "mannequin")
+    for view in render.ring(body, { angles = 1, size = { 32, 32 }, samples = 1 }) do
+      local names = setmetatable({}, { __index = function(_, key) return key .. ".png" end })
+      assert.has_error(function() view:labels(names) end, "option 'image' must be in the table itself, not in its metatable")
+    end
+    body:close()
+  end)
+
   it("tell the sides of landmarks", function()
     assert.same({ "left", "right", "middle", "left" },
       { labels.side "left_eye", labels.side "right_ankle", labels.side "nose", labels.side "mouth_left" })
