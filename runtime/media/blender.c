@@ -162,12 +162,16 @@ static int reap(struct blender *blender) {
     return status;
 }
 
-void blender_stop(struct blender *blender) {
-    atomic_store(&blender->stopped, true);
+static void end_group(struct blender *blender) {
     pthread_mutex_lock(&blender->lock);
     if (blender->pid > 0)
         kill(-blender->pid, SIGKILL); /* it leads a group of its own */
     pthread_mutex_unlock(&blender->lock);
+}
+
+void blender_stop(struct blender *blender) {
+    atomic_store(&blender->stopped, true);
+    end_group(blender);
 }
 
 static void last_words(const struct blender *blender, char *out, size_t size) {
@@ -179,9 +183,11 @@ static void last_words(const struct blender *blender, char *out, size_t size) {
                                  blender->words[i % WORDS]);
 }
 
-/* Both pipes have ended. */
+/* Both pipes have ended, and so has the process, which keeps its status then; or a file has taken
+ * it over, and it stays. */
 static int end_run(struct blender *blender, struct err *err) {
     char words[LINE_SIZE];
+    end_group(blender);
     int status = reap(blender);
     last_words(blender, words, sizeof words);
     if (atomic_load(&blender->stopped))

@@ -170,6 +170,21 @@ describe("blender", function()
     assert.same({}, assert(fs.list(folder)))
   end)
 
+  it("is ended when it shuts its pipes and stays", function()
+    local program = folder .. "/mute"
+    local file = assert(io.open(program, "w"))
+    file:write "#!/bin/sh\nexec >&- 2>&- 3>&-\nwhile :; do sleep 60; done\n"
+    file:close()
+    assert(shell("chmod +x " .. program))
+    local views = views_of("mannequin", "idle", { 0 })
+    local run = assert(blender.open(views, { files = { { glb = assert(scene.mannequin()) } }, folder = folder, program = program }))
+    local index, err = run:next()
+    run:close()
+    os.remove(program)
+    assert.is_nil(index)
+    assert.matches("ended by signal 9", err.message)
+  end)
+
   it("is stopped by closing it while another fiber waits", function()
     local views = views_of("mannequin", "idle", { 0 })
     local run = assert(blender.open(views, { files = { { glb = assert(scene.mannequin()) } }, folder = folder }))
