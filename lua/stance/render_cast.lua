@@ -116,7 +116,7 @@ local function bind(self, p)
   if not opened then return nil, why end
   self.closing[#self.closing + 1] = opened
   for i, body in ipairs(self.bodies) do
-    local named = p.motion:find("#", 1, true)
+    local named = p.motion:find "#[^/]*$"
     local options = { in_place = p.in_place, mirror = p.mirror, feet = p.feet, front = p.face_front, clip = not named and p.clip or nil }
     local bound
     bound, why = opened:bind(body, options)

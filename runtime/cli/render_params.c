@@ -129,7 +129,7 @@ static int add_size(json_t *params) {
 
 /* FILE#CLIP, made absolute. */
 static int add_motion(json_t *params) {
-    char *file = memory_need(strdup(given.motion)), *clip = strchr(file, '#');
+    char *file = memory_need(strdup(given.motion)), *clip = strrchr(file, '#');
     char *path = absolute(given.motion);
     if (!path && clip) {
         *clip++ = 0;
