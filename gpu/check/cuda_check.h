@@ -22,6 +22,9 @@ extern "C" void check_skip(const char *why);
 float cuda_random();
 uint32_t cuda_below(uint32_t count);
 
+/* Chance begins anew with this number; returns one that goes on where it was. */
+uint64_t cuda_chance(uint64_t seed);
+
 /* The numbers as the device keeps them. */
 float cuda_rounded(float value);
 

@@ -31,6 +31,12 @@ extern "C" void check_skip(const char *why) {
     printf("SKIP %s\n", why);
 }
 
+uint64_t cuda_chance(uint64_t seed) {
+    const uint64_t before = dice;
+    dice = seed;
+    return before;
+}
+
 uint32_t cuda_below(uint32_t count) {
     dice = dice * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)((dice >> 33) % count);
