@@ -40,7 +40,7 @@ void confine_program(const struct confine_program *what, struct confine_warning 
     confine_drop_privileges(&confinement);
     confine_limit(&confinement, RLIMIT_CORE, "core files", 0);
     confine_limit(&confinement, RLIMIT_FSIZE, "file sizes", what->file_size);
-    if (what->memory > 0)
+    if (!CONFINE_SANITIZED && what->memory > 0)
         confine_limit(&confinement, RLIMIT_DATA, "memory", what->memory);
     confine_landlock(&confinement);
     confine_seccomp_program(&confinement);

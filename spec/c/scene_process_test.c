@@ -59,8 +59,10 @@ static int play(unsigned long long memory) {
                     query.rigs.word_count * sizeof *query.rigs.words;
     while (left > 0)
         left -= (uint64_t)read(CHILD_LINK_FD, bytes, left < 4096 ? (size_t)left : 4096);
-    if (strcmp(role, "crash") == 0)
+    if (strcmp(role, "crash") == 0) {
+        signal(SIGSEGV, SIG_DFL); /* sanitizers would report it and exit */
         raise(SIGSEGV);
+    }
     if (strcmp(role, "hang") == 0)
         pause();
     if (strcmp(role, "words") == 0)

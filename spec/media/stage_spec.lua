@@ -403,7 +403,12 @@ describe("views", function()
     assert.same(draw { cameras = list, parallel = 1, batch = 3 }, draw { cameras = list, parallel = 4, batch = 1 })
   end)
 
+  local maps = assert(io.open "/proc/self/maps")
+  local sanitized = maps:read("*a"):find "/[at]san/" ~= nil -- which keep what is freed for a while
+  maps:close()
+
   it("of very many cameras take no more memory than of few", function()
+    if sanitized then return pending "a sanitizer's memory says nothing" end
     local function peak(number)
       collectgarbage()
       for view in assert(render.views(body, { cameras = sphere(number), clip = "rest", samples = 1, picture = false })):each() do
