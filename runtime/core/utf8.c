@@ -81,3 +81,13 @@ bool utf8_stream_feed(struct utf8_stream *stream, const char *bytes, size_t size
     }
     return true;
 }
+
+void utf8_blank_controls(char *words, size_t size) {
+    words[size - 1] = 0;
+    for (unsigned char *at = (unsigned char *)words; *at != 0; at++) {
+        if (*at < ' ' || *at == 0x7f)
+            *at = ' ';
+        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
+            at[0] = at[1] = ' ';
+    }
+}

@@ -23,4 +23,8 @@ struct utf8_stream {
  * text is whole when `need` is 0 at its end. */
 bool utf8_stream_feed(struct utf8_stream *stream, const char *bytes, size_t size);
 
+/* For words of a stranger that people will see, in a terminal perhaps: ends them within `size`, and
+ * puts blanks in the place of control characters, those of Latin-1 (c2 80 to c2 9f) included. */
+void utf8_blank_controls(char *words, size_t size);
+
 #endif

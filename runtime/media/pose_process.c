@@ -6,6 +6,7 @@
 
 #include "core/launch.h"
 #include "core/log.h"
+#include "core/utf8.h"
 #include "media/pose_pool_private.h"
 
 static const char service[] = "pose";
@@ -60,18 +61,6 @@ static int read_sight(const char *payload, size_t size, struct pose_sight *sight
     return err_set(err, ERR_UPSTREAM, "the pose process gave a malformed answer");
 }
 
-/* For people's eyes and terminals: ends `words`, with blanks for control characters, those of
- * Latin-1 (in UTF-8 c2 80 to c2 9f) included. */
-static void clean_words(char *words, size_t size) {
-    words[size - 1] = 0;
-    for (unsigned char *at = (unsigned char *)words; *at != 0; at++) {
-        if (*at < ' ' || *at == 0x7f)
-            *at = ' ';
-        else if (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)
-            at[0] = at[1] = ' ';
-    }
-}
-
 static void read_refusal(const char *payload, size_t size, struct err *err) {
     struct pose_refusal refusal;
     if (size != sizeof refusal) {
@@ -81,7 +70,7 @@ static void read_refusal(const char *payload, size_t size, struct err *err) {
     memcpy(&refusal, payload, sizeof refusal);
     int code =
         refusal.code <= ERR_INTERNAL && refusal.code >= ERR_UPSTREAM ? refusal.code : ERR_UPSTREAM;
-    clean_words(refusal.words, sizeof refusal.words);
+    utf8_blank_controls(refusal.words, sizeof refusal.words);
     err_set(err, code, "%s", refusal.words);
 }
 
@@ -203,7 +192,7 @@ static void on_event(struct link *link, const char *payload, size_t size, void *
         return;
     memcpy(&news, payload, sizeof news);
     news.backend[sizeof news.backend - 1] = 0;
-    clean_words(news.words, sizeof news.words);
+    utf8_blank_controls(news.words, sizeof news.words);
     if (news.version != POSE_WIRE_VERSION) {
         news.kind = POSE_FAILED;
         news.code = ERR_UPSTREAM;

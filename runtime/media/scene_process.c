@@ -1,4 +1,5 @@
 #include "media/scene_process.h"
+#include "core/utf8.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -121,16 +122,9 @@ static int give_beside(struct importer *importer, const char *reference, struct 
     return rc;
 }
 
-/* For people's eyes: no control characters. */
-static void clean_words(char *words, size_t size) {
-    words[size - 1] = 0;
-    for (unsigned char *at = (unsigned char *)words; *at != 0; at++)
-        *at = *at < ' ' || *at == 0x7f ? ' ' : *at;
-}
-
 static int refusal(struct scene_answer *answer, struct err *err) {
     bool known = answer->code <= ERR_INTERNAL && answer->code >= ERR_UPSTREAM;
-    clean_words(answer->words, sizeof answer->words);
+    utf8_blank_controls(answer->words, sizeof answer->words);
     return err_set(err, known ? (enum err_code)answer->code : ERR_UPSTREAM, "%s", answer->words);
 }
 
